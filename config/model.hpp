@@ -1,0 +1,210 @@
+// The configuration as plain values: what proxy.yaml means once it is read. Every default stands here, once.
+// Pure: no I/O, no clock. Anyone may include it; loader.cpp alone fills it from a file.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pillion::config {
+
+using Milliseconds = std::chrono::milliseconds;
+
+/// An address to listen on or to connect to. Exactly one of the two forms is set.
+struct Address {
+  std::string host;        ///< name, IPv4 or IPv6 without brackets; empty for a Unix socket
+  std::uint16_t port = 0;  ///< 0 lets the kernel choose a free one (listeners only)
+  std::string unix_path;   ///< absolute path of a Unix socket, else empty
+
+  bool is_unix() const { return !unix_path.empty(); }
+  bool is_set() const { return is_unix() || !host.empty(); }
+  /// `host:port`, `[v6]:port` or `unix:/path`.
+  std::string to_string() const;
+  friend bool operator==(const Address&, const Address&) = default;
+};
+
+struct Listener {
+  std::string name;  ///< empty unless routes choose it
+  Address address{"127.0.0.1", 8080, {}};
+  unsigned mode = 0660;  ///< file mode of a Unix socket
+  friend bool operator==(const Listener&, const Listener&) = default;
+};
+
+struct Admin {
+  Address address{"127.0.0.1", 9901, {}};
+  std::string token_file;
+  std::string token;  ///< contents of token_file; required off loopback
+  friend bool operator==(const Admin&, const Admin&) = default;
+};
+
+/// Where an application answers.
+struct Upstream {
+  std::string name;
+  std::string url;  ///< as written, for messages
+  bool tls = false;
+  Address address;                    ///< from the URL; the port defaults to 80 or 443
+  std::string authority;              ///< host[:port] as the URL has it: the Host field with `host: upstream`
+  std::size_t max_connections = 256;  ///< of the whole process
+  std::size_t max_waiting = 1024;
+  Milliseconds max_wait{1000};
+  Milliseconds idle{4000};  ///< a pooled connection older than this is closed; Node and uvicorn close at 5 s
+  Milliseconds connect_timeout{1000};
+  Milliseconds response_timeout{30000};  ///< to the whole response head
+  Milliseconds silence_timeout{60000};   ///< between two reads of a response body; none for event streams
+  bool send_own_host = false;            ///< `host: upstream`
+  /// Fields set on every request sent there; the value has been read from its file where it came from one.
+  struct RequestHeader {
+    std::string name;
+    std::string value;
+    std::string file;  ///< non-empty where the value is a secret read from a file
+    friend bool operator==(const RequestHeader&, const RequestHeader&) = default;
+  };
+  std::vector<RequestHeader> request_headers;
+  std::string tls_ca;  ///< file of trusted certificates; empty: the system's
+  bool tls_verify = true;
+  friend bool operator==(const Upstream&, const Upstream&) = default;
+};
+
+struct MemorySettings {
+  bool enabled = true;
+  std::size_t size = 128u << 20;
+  std::size_t max_object = 1u << 20;  ///< of head and body together, bytes
+  friend bool operator==(const MemorySettings&, const MemorySettings&) = default;
+};
+
+struct RedisSettings {
+  bool enabled = false;
+  std::string url;  ///< as written, password included: never print it
+  Address address{"127.0.0.1", 6379, {}};
+  unsigned database = 0;
+  std::string user;
+  std::string password;
+  Milliseconds connect_timeout{200};
+  Milliseconds timeout{50};  ///< to the first byte of a reply
+  std::string key_namespace;
+  std::size_t max_object = 1u << 20;
+  friend bool operator==(const RedisSettings&, const RedisSettings&) = default;
+};
+
+/// Who decides how long a response is fresh.
+enum class FreshnessFrom { origin_first, route, origin };
+/// What Cache-Status says.
+enum class CacheStatusMode { off, on, key };
+/// What becomes of a response's Set-Cookie (product contract, "Lifetime").
+enum class SetCookie { refuse, strip, store };
+enum class Personal { careful, ignore, key };
+enum class CacheMode { off, on };
+
+/// `query:` of a route: which parameters the key keeps.
+struct QueryRule {
+  std::vector<std::string> ignore;  ///< names, a trailing `*` allowed
+  std::optional<std::vector<std::string>> only;
+  bool sort = false;  ///< by name; values of one name keep their order
+  bool changes_nothing() const { return ignore.empty() && !only && !sort; }
+  friend bool operator==(const QueryRule&, const QueryRule&) = default;
+};
+
+/// What a successful unsafe request invalidates besides its own URL. Templates may name path parameters.
+struct InvalidateRule {
+  std::vector<std::string> methods;  ///< empty: every unsafe one
+  std::vector<std::string> tags;
+  std::vector<std::string> patterns;
+  std::vector<std::string> urls;
+  friend bool operator==(const InvalidateRule&, const InvalidateRule&) = default;
+};
+
+struct Route {
+  std::string name;
+  std::string path;      ///< pattern: literal, {name}, *, trailing /**
+  std::string host;      ///< condition; empty: any
+  std::string listener;  ///< condition; empty: every listener that no route names
+  std::string upstream;  ///< always filled in by the loader
+  std::string rewrite;   ///< path sent instead (may name parameters); empty: unchanged
+  CacheMode cache = CacheMode::off;
+  std::optional<Milliseconds> ttl;
+  std::map<int, Milliseconds> ttl_by_status;
+  FreshnessFrom freshness = FreshnessFrom::origin_first;
+  std::optional<double> heuristic;  ///< share of the time since Last-Modified (RFC 9111 4.2.2), 0.1 for 10%
+  std::string key;                  ///< template of the readable key; the loader fills in `api:{route name}`
+  QueryRule query;
+  std::vector<std::string> key_headers;
+  bool ignore_host = false;
+  std::vector<std::string> tags;
+  bool ignore_no_store = false;
+  bool ignore_private = false;
+  bool ignore_no_cache = false;
+  Personal personal_cookies = Personal::careful;
+  std::vector<std::string> personal_cookie_names;  ///< with Personal::key
+  Personal personal_authorization = Personal::careful;
+  SetCookie set_cookie = SetCookie::refuse;
+  CacheStatusMode cache_status = CacheStatusMode::on;
+  bool collapse = true;
+  Milliseconds collapse_wait{5000};
+  Milliseconds keep{0};  ///< how long past its use a response with a validator stays in Redis
+  bool store_memory = true;
+  bool store_redis = true;
+  bool upgrade = true;
+  bool forwarded = true;  ///< Via and X-Forwarded-*
+  std::vector<InvalidateRule> invalidate;
+  friend bool operator==(const Route&, const Route&) = default;
+};
+
+struct Limits {
+  std::size_t target = 15u << 10;
+  std::size_t head = 32u << 10;
+  std::size_t fields = 100;
+  std::size_t response_head = 64u << 10;
+  std::size_t response_fields = 200;
+  std::size_t trailers = 8u << 10;
+  std::size_t chunk_extensions = 4u << 10;
+  unsigned interim_responses = 8;
+  std::optional<std::uint64_t> body;  ///< of a request; none: streamed without a bound
+  std::size_t connections = 10000;
+  friend bool operator==(const Limits&, const Limits&) = default;
+};
+
+struct ClientTimeouts {
+  Milliseconds head{10000};
+  Milliseconds body{15000};  ///< between two reads of a request body, and for a client that doesn't read
+  Milliseconds idle{60000};
+  friend bool operator==(const ClientTimeouts&, const ClientTimeouts&) = default;
+};
+
+struct Drain {
+  Milliseconds delay{5000};
+  Milliseconds timeout{25000};
+  friend bool operator==(const Drain&, const Drain&) = default;
+};
+
+enum class LogLevel { debug, info, warn, error };
+struct Log {
+  LogLevel level = LogLevel::info;
+  double access_share = 1.0;  ///< 0: off; 1: all
+  bool access_errors_only = false;
+  friend bool operator==(const Log&, const Log&) = default;
+};
+
+struct Config {
+  std::vector<Listener> listeners;
+  std::string canonical_host;  ///< empty: none
+  Admin admin;
+  std::optional<Address> metrics;
+  std::vector<Upstream> upstreams;
+  MemorySettings memory;
+  RedisSettings redis;
+  std::map<std::string, Milliseconds> ttl;
+  std::vector<Route> routes;                 ///< in the file's order: the first whose conditions match serves
+  std::vector<std::string> trusted_proxies;  ///< CIDR blocks; the loader fills in loopback and private ranges
+  Limits limits;
+  ClientTimeouts timeouts;
+  Drain drain;
+  std::size_t workers = 0;  ///< 0: the container's CPU quota
+  Log log;
+  friend bool operator==(const Config&, const Config&) = default;
+};
+
+}  // namespace pillion::config

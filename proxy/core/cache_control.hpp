@@ -1,0 +1,51 @@
+// Cache-Control, parsed once into flags and numbers (RFC 9111 5.2). Pure. A directive of surprising syntax gets the
+// conservative reading: what forbids counts, what allows does not.
+#pragma once
+
+#include <cstdint>
+
+#include "core/headers.hpp"
+
+namespace pillion {
+
+/// Seconds of a delta that is absent; present ones saturate at 2^31 - 1 (RFC 9111 1.2.2).
+inline constexpr std::int32_t no_delta = -1;
+
+/// Of a response (RFC 9111 5.2.2, RFC 5861, RFC 8246). `private` and `no-cache` with field names count as without (a
+/// cache may always do so). Of a number given twice or malformed the stricter reading holds: a malformed or repeated
+/// max-age is 0 or the smallest.
+struct ResponseDirectives {
+  bool present = false;  ///< some Cache-Control field line was there
+  bool no_store = false;
+  bool no_cache = false;
+  bool private_ = false;
+  bool public_ = false;
+  bool must_revalidate = false;
+  bool proxy_revalidate = false;
+  bool must_understand = false;
+  bool no_transform = false;
+  bool immutable = false;
+  std::int32_t max_age = no_delta;
+  std::int32_t s_maxage = no_delta;
+  std::int32_t stale_while_revalidate = no_delta;
+  std::int32_t stale_if_error = no_delta;
+};
+
+/// Of a request (RFC 9111 5.2.1).
+struct RequestDirectives {
+  bool no_store = false;
+  bool no_cache = false;  ///< Pragma: no-cache too, where no Cache-Control is there (RFC 9111 5.4)
+  bool only_if_cached = false;
+  std::int32_t max_age = no_delta;
+  std::int32_t min_fresh = no_delta;
+  bool max_stale_any = false;  ///< max-stale without a number
+  std::int32_t max_stale = no_delta;
+};
+
+ResponseDirectives parse_response_directives(Fields fields) noexcept;
+RequestDirectives parse_request_directives(Fields fields) noexcept;
+
+/// `Age` (RFC 9111 5.1): the first member of the first line; not a non-negative integer: nullopt-like no_delta.
+std::int32_t parse_age(Fields fields) noexcept;
+
+}  // namespace pillion

@@ -1,0 +1,106 @@
+// Fields of a message as views, and the names that the proxy knows. Pure; views live as long as the buffer they
+// were parsed from.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace pillion {
+
+/// Field names that some rule of the proxy looks at. `other` is every name else.
+enum class Name : std::uint8_t {
+  other,
+  accept_encoding,
+  age,
+  authorization,
+  cache_control,
+  cache_status,
+  cache_tag,
+  cdn_cache_control,
+  connection,
+  content_encoding,
+  content_length,
+  content_location,
+  content_range,
+  content_type,
+  cookie,
+  date,
+  etag,
+  expect,
+  expires,
+  forwarded,
+  host,
+  if_match,
+  if_modified_since,
+  if_none_match,
+  if_range,
+  if_unmodified_since,
+  keep_alive,
+  last_modified,
+  location,
+  max_forwards,
+  pragma,
+  proxy_authenticate,
+  proxy_authentication_info,
+  proxy_authorization,
+  proxy_connection,
+  range,
+  retry_after,
+  server,
+  set_cookie,
+  surrogate_key,
+  te,
+  trailer,
+  traceparent,
+  transfer_encoding,
+  upgrade,
+  vary,
+  via,
+  warning,
+  x_forwarded_for,
+  x_forwarded_host,
+  x_forwarded_proto,
+  x_request_id,
+};
+
+/// Case-insensitive.
+Name name_of(std::string_view name) noexcept;
+
+struct Field {
+  std::string_view name;   ///< as received
+  std::string_view value;  ///< without surrounding white space
+  Name id = Name::other;
+};
+
+/// The fields of one message in the order received.
+using Fields = std::span<const Field>;
+
+/// The first field of that name, or nullptr.
+const Field* find(Fields fields, Name id) noexcept;
+const Field* find(Fields fields, std::string_view name) noexcept;
+std::size_t count(Fields fields, Name id) noexcept;
+
+/// ASCII case-insensitive equality.
+bool iequals(std::string_view a, std::string_view b) noexcept;
+/// Without leading and trailing SP and HTAB (RFC 9110 5.5, OWS).
+std::string_view trim(std::string_view text) noexcept;
+/// RFC 9110 5.6.2.
+bool is_token(std::string_view text) noexcept;
+/// No control characters but HTAB (RFC 9110 5.5).
+bool is_field_value(std::string_view text) noexcept;
+
+/// Cuts the next member off a comma-separated list, trimmed; commas in quoted strings don't count.
+/// Empty members are skipped. nullopt at the end. (RFC 9110 5.6.1)
+std::optional<std::string_view> next_member(std::string_view& list) noexcept;
+/// Whether a list-valued field, over all its lines, has that token (case-insensitive).
+bool list_has(Fields fields, Name id, std::string_view token) noexcept;
+
+/// Fields that concern one connection only and never pass (RFC 9110 7.6.1): Connection and what it always implies.
+bool is_hop_by_hop(Name id) noexcept;
+/// Whether a Connection field of this message names that field (RFC 9110 7.6.1).
+bool is_connection_nominated(Fields fields, std::string_view name) noexcept;
+
+}  // namespace pillion

@@ -1,0 +1,94 @@
+// Invalidation by positions: selectors, and the table that knows the last position of each. Pure (std only), shared,
+// locks inside. Cost of applying and of comparing doesn't depend on what is stored; everything is of fixed size.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <shared_mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/headers.hpp"
+
+namespace pillion {
+
+/// What an invalidation names (product contract, "Invalidation").
+struct Selector {
+  enum class Kind : std::uint8_t {
+    tag,      ///< responses that carry the tag
+    pattern,  ///< glob with `*` and `?` over the readable key, without namespace
+    url,      ///< absolute URL: that host alone; a path with its query: under every host
+    path,     ///< a normalised path, whatever the query, under every host: what an unsafe request invalidates by itself
+    all,
+  };
+  Kind kind = Kind::all;
+  std::string text;
+  friend bool operator==(const Selector&, const Selector&) = default;
+};
+std::string_view to_string(Selector::Kind) noexcept;
+
+/// `*` any run of characters, `?` one character, no escapes; in linear time for one star, O(n*m) at worst.
+bool glob_matches(std::string_view glob, std::string_view text) noexcept;
+
+/// Path for comparison only: percent-encoded unreserved characters decoded, hex digits upper-cased, dot segments
+/// removed, repeated slashes folded (RFC 3986 6.2.2). Never used to route or to forward.
+std::string normalised_path(std::string_view path);
+
+/// Hash of one selector as entries carry it (kinds tag, url, path). A false match costs a miss.
+std::uint32_t selector_hash(const Selector& selector);
+
+/// Everything that selects one response: its tags, its URL under its own host and under every host, its path.
+/// `path` and `query` are as the client sent them.
+std::vector<std::uint32_t> selectors_of(const std::vector<std::string>& tags, std::string_view scheme,
+                                        std::string_view host, std::string_view path, std::string_view query,
+                                        bool has_query);
+
+/// Tags that a response names itself: Surrogate-Key (by white space) and Cache-Tag (by commas). At most 1,000.
+void append_response_tags(Fields response_fields, std::vector<std::string>& tags);
+
+/// The last position of each selector. Positions are given by the caller and must not decrease.
+class InvalidationTable {
+ public:
+  static constexpr std::size_t slot_count = 1u << 16;
+  static constexpr std::size_t max_prefixes = 1024;  ///< of patterns `literal*`; beyond it the oldest raises the floor
+  static constexpr std::size_t max_globs = 64;       ///< of other patterns; likewise
+
+  InvalidationTable();
+
+  /// Applies selectors at a position. Afterwards latest() >= position.
+  void apply(std::span<const Selector> selectors, std::uint64_t position);
+  /// As apply(), with the next position of this table, which is returned.
+  std::uint64_t apply_next(std::span<const Selector> selectors);
+  /// Everything before this position is distrusted.
+  void raise_floor(std::uint64_t position);
+
+  /// The last position applied: the fence of a fetch that begins now.
+  std::uint64_t latest() const noexcept { return latest_.load(std::memory_order_acquire); }
+
+  /// Whether something after `since` invalidated a response of these selectors and this readable key.
+  bool invalidated_since(std::uint64_t since, std::span<const std::uint32_t> selectors,
+                         std::string_view readable_key) const;
+
+ private:
+  void apply_locked(std::span<const Selector> selectors, std::uint64_t position);
+  std::unique_ptr<std::atomic<std::uint64_t>[]> slots_;
+  std::atomic<std::uint64_t> latest_{0}, floor_{0}, last_pattern_{0};
+  mutable std::shared_mutex mutex_;  // patterns, and the order of appliers
+  std::unordered_map<std::string, std::uint64_t> prefixes_;
+  std::vector<std::uint32_t> prefix_lengths_;  // how many prefixes of each length: which lengths to try
+  struct Glob {
+    std::string text;
+    std::uint64_t position;
+  };
+  std::deque<Glob> globs_;
+};
+
+/// Whether a selector matches, exactly: for counting and dry runs.
+bool selects(const Selector& selector, std::span<const std::uint32_t> selectors, std::string_view readable_key);
+
+}  // namespace pillion

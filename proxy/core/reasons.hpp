@@ -1,0 +1,74 @@
+// Why a request went the way it did. One value feeds Cache-Status, the log, the metric and explain. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace pillion {
+
+/// `fwd=` of Cache-Status (RFC 9211 2.2).
+enum class Forward : std::uint8_t { none, uri_miss, vary_miss, miss, stale, bypass, method, request };
+
+/// `detail=` of Cache-Status: where a hit came from, or in one word why nothing was stored or looked up.
+enum class Detail : std::uint8_t {
+  none,
+  // where an answer came from
+  memory,
+  redis,
+  revalidated,
+  // why a response was not stored
+  no_store,
+  private_,
+  set_cookie,
+  cookie,
+  authorization,
+  too_large,
+  no_lifetime,
+  cache_off,
+  truncated,
+  vary_star,
+  status,
+  partial,
+  invalidated,
+  request_no_store,
+  must_understand,
+  // why a request was not looked up
+  request_body,
+  path,
+  range,
+  upgrade,
+  method,
+  uncacheable_before,
+  // what went wrong
+  connect_failed,
+  connect_timeout,
+  response_timeout,
+  connection_reset,
+  bad_response,
+  overloaded,
+  bad_request,
+  no_route_upstream,
+};
+
+/// What /metrics counts a request as.
+enum class Result : std::uint8_t { hit, stale, miss, revalidated, bypass, pass, error };
+inline constexpr std::size_t result_count = 7;
+
+std::string_view to_string(Forward) noexcept;  ///< `uri-miss`...; empty for none
+std::string_view to_string(Detail) noexcept;   ///< words with `-`; empty for none
+std::string_view to_string(Result) noexcept;
+
+/// What Cache-Status says of one answer (RFC 9211).
+struct CacheStatus {
+  bool hit = false;
+  Forward forward = Forward::none;
+  unsigned forward_status = 0;  ///< 0: leave out
+  bool stored = false;
+  bool collapsed = false;
+  bool has_ttl = false;
+  std::int64_t ttl_s = 0;
+  Detail detail = Detail::none;
+  std::string_view key;  ///< only where the route says `cache_status: key`
+};
+
+}  // namespace pillion

@@ -1,0 +1,27 @@
+// Whether a stored response may answer a request (RFC 9111 4). Pure.
+#pragma once
+
+#include "core/storability.hpp"
+
+namespace pillion {
+
+enum class Reuse : std::uint8_t {
+  fresh,     ///< answer with it
+  validate,  ///< stale or to be checked: ask the upstream, with its validators where it has some (RFC 9111 4.3)
+  refuse,    ///< not for this request: as if nothing were stored
+};
+
+struct ReuseDecision {
+  Reuse reuse = Reuse::refuse;
+  Forward forward = Forward::none;  ///< why it is not answered from the store: stale, request, bypass...
+  Detail detail = Detail::none;
+  std::int64_t age_ms = 0;
+  std::int64_t ttl_ms = 0;  ///< lifetime left, negative when stale
+};
+
+/// Permission and lifetime worked out anew: directives of the request (max-age, min-fresh, max-stale, no-cache), of the
+/// response (no-cache, must-revalidate...), personal rules of the route, and everything may_store() would refuse today.
+ReuseDecision may_reuse(const RequestFacts& facts, const ResponseMeta& meta, const config::Route& route,
+                        Now now) noexcept;
+
+}  // namespace pillion

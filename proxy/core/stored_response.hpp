@@ -1,0 +1,108 @@
+// A stored response: immutable, shared, one block of bytes. And its form in Redis. Pure.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "core/cache_control.hpp"
+#include "core/hash.hpp"
+#include "core/headers.hpp"
+#include "core/time.hpp"
+
+namespace pillion {
+
+/// What the reuse decision needs of a response, parsed once when it came (RFC 9111 3, 4.2). Permission and
+/// lifetime are worked out from this at each reuse, so that a reload binds what is stored already.
+struct ResponseMeta {
+  std::uint16_t status = 0;
+  ResponseDirectives directives;
+  std::int64_t date_s = 0;  ///< Date, or the time of receipt where absent or invalid (RFC 9110 6.6.1)
+  std::int32_t expires_s =
+      no_delta;  ///< Expires - Date, at least 0; 0 where invalid or repeated; no_delta where absent
+  std::int64_t last_modified_s = -1;  ///< -1: absent or invalid
+  std::int32_t initial_age_ms = 0;    ///< corrected_initial_age at the time of receipt (RFC 9111 4.2.3)
+  std::int64_t received_mono_ms = 0;  ///< when it was received, by the clock of this process
+  std::int64_t received_wall_ms = 0;
+  bool request_had_cookie = false;  ///< of the request that fetched it
+  bool request_had_authorization = false;
+  bool had_set_cookie = false;
+  bool has_strong_etag = false;
+  bool has_validator = false;  ///< an ETag, or a Last-Modified
+};
+
+class StoredResponse;
+using StoredResponsePtr = std::shared_ptr<const StoredResponse>;
+
+/// Parts of a stored response to be packed into one block.
+struct StoredParts {
+  ResponseMeta meta;
+  std::string_view
+      primary_key;  ///< whole primary key, and the variant's after it where there is one (core/cache_key.hpp)
+  std::string_view readable_key;  ///< `{key}:{hash}` or `{key}:{hash}.{variant}`, without namespace
+  std::string_view head;          ///< wire bytes: status line and end-to-end fields, each ended by CRLF, without the
+                                  ///< empty line, Age and Cache-Status; for a vary marker the canonical field list
+  std::string_view etag;          ///< as received, or empty
+  std::string_view body;
+  std::span<const std::uint32_t> selectors;  ///< core/invalidation.hpp
+  std::uint64_t position = 0;                ///< local position its fetch began at
+  std::uint64_t shared_position = 0;         ///< the same in the order of the log in Redis
+  std::uint64_t epoch = 0;                   ///< of that log
+  bool vary_marker = false;
+};
+
+/// Immutable but for the two marks below. Shared between workers.
+class StoredResponse {
+ public:
+  static StoredResponsePtr make(const StoredParts& parts);
+
+  StoredResponse(const StoredResponse&) = delete;
+  StoredResponse& operator=(const StoredResponse&) = delete;
+
+  const ResponseMeta& meta() const noexcept { return meta_; }
+  std::string_view primary_key() const noexcept;
+  std::string_view readable_key() const noexcept;
+  std::string_view head() const noexcept;
+  std::string_view etag() const noexcept;
+  std::string_view body() const noexcept;
+  std::span<const std::uint32_t> selectors() const noexcept;
+  bool is_vary_marker() const noexcept { return vary_marker_; }
+  std::uint64_t position() const noexcept { return position_; }
+  std::uint64_t shared_position() const noexcept { return shared_position_; }
+  std::uint64_t epoch() const noexcept { return epoch_; }
+  /// Everything it occupies, in bytes, allocator overhead estimated.
+  std::size_t footprint() const noexcept;
+
+  /// The local position up to which it was last compared with the invalidations and found good. Only ever grows.
+  std::uint64_t checked_position() const noexcept { return checked_.load(std::memory_order_relaxed); }
+  void mark_checked(std::uint64_t position) const noexcept { checked_.store(position, std::memory_order_relaxed); }
+
+  /// Use make(). Public for std::make_shared's sake.
+  struct Private {};
+  StoredResponse(Private, const StoredParts& parts);
+
+ private:
+  ResponseMeta meta_;
+  std::unique_ptr<char[]> block_;  // selectors | primary_key | readable_key | etag | head | body
+  std::uint32_t selector_count_, primary_size_, readable_size_, etag_size_, head_size_;
+  std::uint32_t body_size_;
+  bool vary_marker_;
+  std::uint64_t position_, shared_position_, epoch_;
+  mutable std::atomic<std::uint64_t> checked_;
+};
+
+/// The versioned bytes of one entry in Redis: magic, version, lengths, whole key, meta, head, body, checksum (XXH3-64).
+/// Little-endian, independent of the compiler's layout.
+std::string encode(const StoredResponse& response);
+
+/// nullptr for anything that is not exactly an entry of this version whose primary key is `primary_key`: foreign,
+/// cut, flipped, of another version or of another key. Never allocates more than the size of `bytes` plus a constant.
+/// `now` turns the stored wall time into this process's steady one (a time in the future counts as now);
+/// `local_position` becomes position().
+StoredResponsePtr decode(std::string_view bytes, std::string_view primary_key, Now now, std::uint64_t local_position);
+
+}  // namespace pillion
