@@ -1,0 +1,50 @@
+// The store in this process: bounded by bytes, scan-resistant (SIEVE), sharded. Shared between workers, locks inside;
+// nothing is awaited under a lock.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "core/hash.hpp"
+#include "core/stored_response.hpp"
+
+namespace pillion {
+
+class MemoryStore {
+ public:
+  /// `capacity` in bytes over all shards, all overhead counted; an object over `max_object` (head and body) is not
+  /// taken.
+  MemoryStore(std::size_t capacity, std::size_t max_object);
+  ~MemoryStore();
+
+  /// The entry of that hash whose primary key is `primary_key`, or nullptr. A hit marks it as visited.
+  StoredResponsePtr find(const Hash128& hash, std::string_view primary_key) const;
+  /// Puts it in place of what stood there. False where it is too large.
+  bool store(const Hash128& hash, StoredResponsePtr response);
+  /// Removes the entry if it is still this very one.
+  void erase(const Hash128& hash, const StoredResponse* response);
+  void clear();
+
+  struct Figures {
+    std::size_t bytes = 0, entries = 0;
+    std::uint64_t evictions = 0;
+  };
+  Figures figures() const;
+  std::size_t max_object() const { return max_object_; }
+  /// New bounds after a reload; evicts at once what no longer fits.
+  void resize(std::size_t capacity, std::size_t max_object);
+
+  /// Calls `f` for every entry, shard by shard, without holding a lock during the calls. For counting and dry runs.
+  void for_each(const std::function<void(const StoredResponsePtr&)>& f) const;
+
+ private:
+  struct Shard;
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::size_t max_object_;
+};
+
+}  // namespace pillion

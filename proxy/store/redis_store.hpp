@@ -1,0 +1,36 @@
+// The store in Redis: the second tier. Worker-local. Every fault is a miss; Redis is never in the way.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "config/model.hpp"
+#include "core/stored_response.hpp"
+#include "core/time.hpp"
+#include "net/redis_connection.hpp"
+
+namespace pillion {
+
+class RedisStore {
+ public:
+  RedisStore(RedisConnection& connection, const config::RedisSettings& settings);
+
+  /// GET; a value that does not decode, or is another key's, is a miss. `local_position` becomes position() of the
+  /// result. The caller still has to compare shared_position() and epoch() with the invalidations.
+  boost::asio::awaitable<StoredResponsePtr> find(std::string readable_key, std::string primary_key, Now now,
+                                                 std::uint64_t local_position);
+  /// SET with PX in one command. False where it was not stored: too large, ttl not positive, or Redis said no.
+  boost::asio::awaitable<bool> store(StoredResponsePtr response, std::int64_t ttl_ms);
+  /// Whether looking there has any use now.
+  bool is_up() const noexcept { return connection_.is_up(); }
+
+ private:
+  std::string redis_key(std::string_view readable_key) const;
+  RedisConnection& connection_;
+  std::string namespace_;
+  std::size_t max_object_;
+};
+
+}  // namespace pillion

@@ -1,0 +1,143 @@
+// Counters of requests, stores and limits. Each worker writes its own block (single writer, relaxed atomics, no sharing
+// on the hot path); whoever reports sums over workers at any time.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/reasons.hpp"
+
+namespace pillion {
+
+/// A number that one thread adds to and any thread may read. `add` is no atomic read-modify-write: one writer only.
+class Counter {
+ public:
+  void add(std::uint64_t n = 1) noexcept {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  void sub(std::uint64_t n = 1) noexcept { add(~n + 1); }
+  std::uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+/// As Counter, for several writers.
+class SharedCounter {
+ public:
+  void add(std::uint64_t n = 1) noexcept { value_.fetch_add(n, std::memory_order_relaxed); }
+  void sub(std::uint64_t n = 1) noexcept { value_.fetch_sub(n, std::memory_order_relaxed); }
+  std::uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+/// Durations in microseconds, in buckets of powers of two from 64 us to 67 s. Histograms of equal shape add up.
+class Histogram {
+ public:
+  static constexpr std::size_t bucket_count = 22;  ///< the last one is +Inf
+  /// Upper bound of bucket `i` in microseconds (inclusive); the last has none.
+  static constexpr std::uint64_t bound_us(std::size_t i) noexcept { return std::uint64_t{64} << i; }
+  void observe_us(std::uint64_t us) noexcept;
+  std::uint64_t bucket(std::size_t i) const noexcept { return buckets_[i].get(); }
+  std::uint64_t sum_us() const noexcept { return sum_.get(); }
+  std::uint64_t count() const noexcept;
+
+ private:
+  std::array<Counter, bucket_count> buckets_;
+  Counter sum_;
+};
+
+/// One worker's figures of one route.
+struct RouteCounters {
+  std::array<Counter, result_count> results;
+  std::array<Histogram, result_count> seconds;
+  std::array<Counter, 64> details;  ///< by Detail: misses by reason
+  Counter hits_memory, hits_redis, collapsed, bytes, stored;
+};
+
+/// Limits and deadlines that fired, each by name (product contract, "Limits").
+enum class Limit : std::uint8_t {
+  target,
+  head,
+  fields,
+  response_head,
+  response_fields,
+  trailers,
+  chunk_extensions,
+  interim_responses,
+  body,
+  connections,
+  head_timeout,
+  body_timeout,
+  idle_timeout,
+  write_timeout,
+  connect_timeout,
+  response_timeout,
+  silence_timeout,
+  upstream_connections,
+  upstream_wait,
+  collapse_wait,
+  object_memory,
+  object_redis,
+  bad_request,
+  bad_response,
+};
+inline constexpr std::size_t limit_count = 24;
+std::string_view to_string(Limit) noexcept;  ///< words with `_`
+
+/// One worker's figures that belong to no route.
+struct WorkerCounters {
+  std::array<Counter, limit_count> limits;
+  Counter client_connections;    ///< open now
+  Counter upstream_connections;  ///< open now
+  Counter accepted;
+  Counter redis_errors, redis_timeouts, redis_skipped;  ///< skipped: the breaker was open
+  Histogram redis_seconds;
+};
+
+/// All figures of the process. `route` and `upstream` blocks live as long as this object: a reload only adds names.
+class Counters {
+ public:
+  explicit Counters(std::size_t workers);
+
+  WorkerCounters& worker(std::size_t index) { return *workers_[index]; }
+  std::size_t worker_count() const { return workers_.size(); }
+  /// One block a worker, made at the first call for that name. Thread-safe; not for the hot path.
+  const std::vector<RouteCounters*>& route(const std::string& name);
+  const std::vector<Histogram*>& upstream(const std::string& name);
+
+  SharedCounter invalidations[5];  ///< by Selector::Kind
+  SharedCounter evictions;         ///< of memory
+  std::atomic<bool> redis_up{false};
+
+  template <typename F>
+  void for_each_route(F&& f) const {
+    std::lock_guard lock(mutex_);
+    for (const auto& [name, blocks] : routes_) f(name, blocks);
+  }
+  template <typename F>
+  void for_each_upstream(F&& f) const {
+    std::lock_guard lock(mutex_);
+    for (const auto& [name, blocks] : upstreams_) f(name, blocks);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::unique_ptr<WorkerCounters>> workers_;
+  std::deque<std::unique_ptr<RouteCounters>> route_blocks_;
+  std::deque<std::unique_ptr<Histogram>> upstream_blocks_;
+  std::map<std::string, std::vector<RouteCounters*>> routes_;
+  std::map<std::string, std::vector<Histogram*>> upstreams_;
+};
+
+}  // namespace pillion
