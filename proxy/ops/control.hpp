@@ -1,0 +1,65 @@
+// What the admin server may ask of the running proxy. Implemented by the composition root (server.cpp) and by tests.
+// Every call is safe from the admin server's own thread; awaitables run and complete on the admin server's executor.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/model.hpp"
+#include "core/invalidation.hpp"
+#include "core/message.hpp"
+#include "core/reasons.hpp"
+#include "core/route_table.hpp"
+#include "core/stored_response.hpp"
+#include "store/memory_store.hpp"
+#include "telemetry/counters.hpp"
+
+namespace pillion {
+
+/// What to invalidate; never empty once parsed.
+struct InvalidationRequest {
+  std::vector<Selector> selectors;
+  bool dry_run = false;  ///< count and list examples, change nothing
+  bool count = false;    ///< count what matched in memory: a walk over all of it
+};
+
+struct InvalidationReceipt {
+  std::string position;                            ///< empty for a dry run
+  bool counted = false;                            ///< `matched` was worked out: asked for, or a dry run
+  std::size_t matched = 0;                         ///< stored responses in this replica's memory; each variant counts
+  std::vector<std::string> examples;               ///< readable keys, dry run only, at most 10
+  std::vector<std::string> acknowledged, waiting;  ///< names of replicas
+  bool pending = false;  ///< Redis is configured but out of reach: applied here, the others have not heard it
+};
+
+/// A stored response that a request would be given, or nothing.
+struct StoredLookup {
+  StoredResponsePtr response;
+  Detail tier = Detail::none;  ///< memory or redis; none where there is no response
+};
+
+class Control {
+ public:
+  virtual ~Control() = default;
+
+  /// False while starting and draining; whatever the upstream and Redis do.
+  virtual bool ready() const = 0;
+  /// The configuration in force and its routes; never null. A caller keeps the pointer for as long as it reads.
+  virtual std::shared_ptr<const config::Config> config() const = 0;
+  virtual std::shared_ptr<const RouteTable> routes() const = 0;
+  /// Applies (or counts) and returns the receipt. Throws only what the executor throws when it is stopped.
+  virtual boost::asio::awaitable<InvalidationReceipt> invalidate(InvalidationRequest request) = 0;
+  /// What is stored for that request in the tiers its route uses, fresh or not, variants followed; counts as no hit.
+  /// The views in `request` live until the call completes.
+  virtual boost::asio::awaitable<StoredLookup> find_stored(const RequestHead& request) = 0;
+  virtual Counters& counters() = 0;
+  /// All zero where there is no memory store.
+  virtual MemoryStore::Figures memory_figures() const = 0;
+  /// Lines that the access log could not take.
+  virtual std::uint64_t access_log_dropped() const = 0;
+};
+
+}  // namespace pillion
