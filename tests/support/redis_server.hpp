@@ -1,0 +1,81 @@
+// A real redis-server on a free port, and a plain client for assertions. For tests; one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "support/files.hpp"
+#include "support/process.hpp"
+#include "support/socket.hpp"
+
+namespace pillion::support {
+
+/// One RESP2 reply.
+struct RedisReply {
+  enum class Type { simple, error, integer, bulk, null, array };
+  Type type = Type::null;
+  std::string text;  ///< simple, error and bulk
+  std::int64_t integer = 0;
+  std::vector<RedisReply> elements;
+  bool is_null() const { return type == Type::null; }
+  bool is_error() const { return type == Type::error; }
+  /// For messages of failed checks.
+  std::string to_string() const;
+};
+
+/// A blocking client. Throws ConnectionClosed or TimedOut where the server doesn't answer.
+class RedisClient {
+ public:
+  explicit RedisClient(const Endpoint& server) : stream_(Stream::connect(server)) {}
+  RedisReply command(const std::vector<std::string>& arguments, Deadline deadline = {});
+  /// Keys that match a glob, sorted.
+  std::vector<std::string> keys(const std::string& pattern = "*");
+
+ private:
+  RedisReply read_reply(Deadline deadline, int depth);
+  Stream stream_;
+};
+
+struct RedisOptions {
+  std::vector<std::string> arguments;  ///< more for redis-server, such as {"--maxmemory", "1mb"}
+  bool persistent = false;             ///< keeps its data over stop() and start() (append-only file)
+};
+
+class RedisServer {
+ public:
+  /// Starts it and waits until it accepts connections.
+  explicit RedisServer(RedisOptions options = {});
+  ~RedisServer();
+  RedisServer(const RedisServer&) = delete;
+  RedisServer& operator=(const RedisServer&) = delete;
+
+  Endpoint endpoint() const;
+  std::string url(int database = 0) const;
+  std::uint16_t port() const { return port_; }
+
+  /// An orderly shutdown.
+  void stop();
+  /// SIGKILL.
+  void kill();
+  /// On the same port; empty unless persistent.
+  void start();
+  /// Connections are accepted by the kernel, and nothing answers.
+  void pause();
+  void resume();
+
+  /// One command on a new connection.
+  RedisReply command(const std::vector<std::string>& arguments) const;
+  std::vector<std::string> keys(const std::string& pattern = "*") const;
+
+ private:
+  bool launch();
+  TempDir folder_;
+  RedisOptions options_;
+  std::uint16_t port_ = 0;
+  std::unique_ptr<Process> process_;
+};
+
+}  // namespace pillion::support
