@@ -3,9 +3,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -153,7 +153,8 @@ Process::Process(ProcessOptions options) : state_(std::make_unique<State>()) {
   }
   ::setpgid(pid, pid);
   s.pid = pid;
-  s.pidfd = Fd(::pidfd_open(pid, 0));
+  // By number: the header of glibc 2.36 declares the function for C alone.
+  s.pidfd = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
   s.out_pipe.write.close();
   s.err_pipe.write.close();
   s.reader = std::thread([&s] { s.read_all(); });
