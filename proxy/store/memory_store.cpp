@@ -1,0 +1,211 @@
+// The memory store: which shard, whose lock, and one budget of bytes over all shards. Eviction order: sieve_index.cpp.
+#include "store/memory_store.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <thread>
+#include <utility>
+
+#include "store/sieve_index.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace pillion {
+namespace {
+
+constexpr std::size_t max_shards = 16;
+constexpr std::size_t least_shard =
+    4u << 20;  // bytes: a smaller shard would sort too few entries to know hot from cold
+constexpr std::size_t bytes_per_bucket = 1024;
+
+void pause() noexcept {
+#if defined(__x86_64__)
+  _mm_pause();
+#endif
+}
+
+/// Held for a few instructions. After a while of spinning it gives way: its holder may have lost the CPU.
+class SpinLock {
+ public:
+  void lock() noexcept {
+    for (unsigned spins = 0; flag_.exchange(true, std::memory_order_acquire); ++spins) {
+      while (flag_.load(std::memory_order_relaxed)) {
+        if (++spins < 64) {
+          pause();
+        } else {
+          std::this_thread::yield();
+        }
+      }
+    }
+  }
+  void unlock() noexcept { flag_.store(false, std::memory_order_release); }
+
+ private:
+  std::atomic<bool> flag_{false};
+};
+
+}  // namespace
+
+struct alignas(64) MemoryStore::Shard {
+  explicit Shard(std::size_t expected) : index(expected) {}
+  SpinLock lock;
+  SieveIndex index;
+  std::atomic<std::size_t> bytes{0};  // written under the lock, read without
+  std::atomic<std::size_t> entries{0};
+  std::atomic<std::uint64_t> evictions{0};
+};
+
+MemoryStore::MemoryStore(std::size_t capacity, std::size_t max_object) : max_object_(max_object), capacity_(capacity) {
+  const std::size_t count = std::bit_floor(std::clamp<std::size_t>(capacity / least_shard, 1, max_shards));
+  for (std::size_t i = 0; i < count; ++i)
+    shards_.push_back(std::make_unique<Shard>(capacity / count / bytes_per_bucket));
+}
+
+MemoryStore::~MemoryStore() = default;
+
+MemoryStore::Shard& MemoryStore::shard_of(const Hash128& hash) const noexcept {
+  return *shards_[(hash.high >> 48) & (shards_.size() - 1)];
+}
+
+StoredResponsePtr MemoryStore::find(const Hash128& hash, std::string_view primary_key) const {
+  Shard& shard = shard_of(hash);
+  std::lock_guard guard(shard.lock);
+  return shard.index.find(hash, primary_key);
+}
+
+bool MemoryStore::store(const Hash128& hash, StoredResponsePtr response) {
+  if (!response || response->head().size() + response->body().size() > max_object()) return false;
+  const std::size_t cost = SieveIndex::cost(*response);
+  Shard& shard = shard_of(hash);
+  if (!reserve(shard, cost)) return false;
+  std::size_t replaced_cost = 0;
+  StoredResponsePtr replaced;  // outlives the lock: destroying a large body takes its time
+  {
+    std::lock_guard guard(shard.lock);
+    replaced = shard.index.insert(hash, std::move(response), cost, replaced_cost);
+    shard.bytes.store(shard.bytes.load(std::memory_order_relaxed) + cost - replaced_cost, std::memory_order_relaxed);
+    shard.entries.store(shard.index.size(), std::memory_order_relaxed);
+  }
+  used_.fetch_sub(replaced_cost, std::memory_order_relaxed);
+  return true;
+}
+
+bool MemoryStore::reserve(Shard& own, std::size_t bytes) {
+  const std::size_t capacity = capacity_.load(std::memory_order_relaxed);
+  if (bytes > capacity) return false;
+  std::size_t used = used_.load(std::memory_order_relaxed);
+  for (;;) {
+    if (used <= capacity - bytes) {
+      if (used_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed)) return true;
+    } else if (evict_one(own)) {
+      used = used_.load(std::memory_order_relaxed);
+    } else {
+      return false;  // the rest is reserved by others for entries that are not in yet
+    }
+  }
+}
+
+bool MemoryStore::evict_one(Shard& preferred) {
+  // From the own shard while it holds its share; else from the fullest one, which then holds more than its share.
+  Shard* shard = &preferred;
+  const std::size_t share = used_.load(std::memory_order_relaxed) / shards_.size();
+  if (preferred.bytes.load(std::memory_order_relaxed) < share) {
+    shard = std::max_element(shards_.begin(), shards_.end(), [](const auto& a, const auto& b) {
+              return a->bytes.load(std::memory_order_relaxed) < b->bytes.load(std::memory_order_relaxed);
+            })->get();
+  }
+  std::size_t freed = 0;
+  StoredResponsePtr evicted;  // outlives the lock
+  {
+    std::lock_guard guard(shard->lock);
+    evicted = shard->index.evict(freed);
+    if (!evicted) return false;
+    shard->bytes.store(shard->bytes.load(std::memory_order_relaxed) - freed, std::memory_order_relaxed);
+    shard->entries.store(shard->index.size(), std::memory_order_relaxed);
+    shard->evictions.store(shard->evictions.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  used_.fetch_sub(freed, std::memory_order_relaxed);
+  return true;
+}
+
+void MemoryStore::erase(const Hash128& hash, const StoredResponse* response) {
+  Shard& shard = shard_of(hash);
+  std::size_t freed = 0;
+  StoredResponsePtr erased;  // outlives the lock
+  {
+    std::lock_guard guard(shard.lock);
+    erased = shard.index.erase(hash, response, freed);
+    if (!erased) return;
+    shard.bytes.store(shard.bytes.load(std::memory_order_relaxed) - freed, std::memory_order_relaxed);
+    shard.entries.store(shard.index.size(), std::memory_order_relaxed);
+  }
+  used_.fetch_sub(freed, std::memory_order_relaxed);
+}
+
+void MemoryStore::clear() {
+  for (const auto& shard : shards_) {
+    for (bool more = true; more;) {
+      std::array<StoredResponsePtr, 128> batch;  // destroyed after the lock
+      std::size_t total = 0;
+      {
+        std::lock_guard guard(shard->lock);
+        for (StoredResponsePtr& response : batch) {
+          std::size_t freed = 0;
+          response = shard->index.evict(freed);
+          more = response != nullptr;
+          if (!more) break;
+          total += freed;
+        }
+        shard->bytes.store(shard->bytes.load(std::memory_order_relaxed) - total, std::memory_order_relaxed);
+        shard->entries.store(shard->index.size(), std::memory_order_relaxed);
+      }
+      used_.fetch_sub(total, std::memory_order_relaxed);
+    }
+  }
+}
+
+MemoryStore::Figures MemoryStore::figures() const {
+  Figures figures;
+  figures.bytes = used_.load(std::memory_order_relaxed);
+  for (const auto& shard : shards_) {
+    figures.entries += shard->entries.load(std::memory_order_relaxed);
+    figures.evictions += shard->evictions.load(std::memory_order_relaxed);
+  }
+  return figures;
+}
+
+void MemoryStore::resize(std::size_t capacity, std::size_t max_object) {
+  max_object_.store(max_object, std::memory_order_relaxed);
+  const std::size_t before = capacity_.exchange(capacity, std::memory_order_relaxed);
+  while (used_.load(std::memory_order_relaxed) > capacity && evict_one(*shards_.front())) {
+  }
+  if (before == capacity) return;
+  for (const auto& shard : shards_) {
+    std::lock_guard guard(shard->lock);
+    shard->index.rebucket(capacity / shards_.size() / bytes_per_bucket);
+  }
+}
+
+void MemoryStore::for_each(const std::function<void(const StoredResponsePtr&)>& f) const {
+  for (const auto& shard : shards_) {
+    std::size_t next = 0;
+    for (bool more = true; more;) {
+      std::array<StoredResponsePtr, 128> batch;
+      std::size_t found = 0;
+      {
+        std::lock_guard guard(shard->lock);
+        const std::size_t end = std::min(next + batch.size(), shard->index.slot_count());
+        for (; next < end; ++next) {
+          if (const auto& response = shard->index.at(next)) batch[found++] = response;
+        }
+        more = next < shard->index.slot_count();
+      }
+      for (std::size_t i = 0; i < found; ++i) f(batch[i]);
+    }
+  }
+}
+
+}  // namespace pillion

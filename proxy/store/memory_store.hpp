@@ -2,6 +2,7 @@
 // nothing is awaited under a lock.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -17,13 +18,14 @@ namespace pillion {
 class MemoryStore {
  public:
   /// `capacity` in bytes over all shards, all overhead counted; an object over `max_object` (head and body) is not
-  /// taken.
+  /// taken. The number of shards follows from this first capacity (1 below 8 MiB, up to 16).
   MemoryStore(std::size_t capacity, std::size_t max_object);
   ~MemoryStore();
 
   /// The entry of that hash whose primary key is `primary_key`, or nullptr. A hit marks it as visited.
   StoredResponsePtr find(const Hash128& hash, std::string_view primary_key) const;
-  /// Puts it in place of what stood there. False where it is too large.
+  /// Puts it in place of what stood there. False where it is too large. Shards share one budget, so an object may be
+  /// as large as the whole capacity.
   bool store(const Hash128& hash, StoredResponsePtr response);
   /// Removes the entry if it is still this very one.
   void erase(const Hash128& hash, const StoredResponse* response);
@@ -34,17 +36,23 @@ class MemoryStore {
     std::uint64_t evictions = 0;
   };
   Figures figures() const;
-  std::size_t max_object() const { return max_object_; }
+  std::size_t max_object() const { return max_object_.load(std::memory_order_relaxed); }
   /// New bounds after a reload; evicts at once what no longer fits.
   void resize(std::size_t capacity, std::size_t max_object);
 
   /// Calls `f` for every entry, shard by shard, without holding a lock during the calls. For counting and dry runs.
+  /// What is stored or removed meanwhile may or may not be seen.
   void for_each(const std::function<void(const StoredResponsePtr&)>& f) const;
 
  private:
   struct Shard;
+  Shard& shard_of(const Hash128& hash) const noexcept;
+  bool reserve(Shard& own, std::size_t bytes);
+  bool evict_one(Shard& preferred);
   std::vector<std::unique_ptr<Shard>> shards_;
-  std::size_t max_object_;
+  std::atomic<std::size_t> max_object_;
+  std::atomic<std::size_t> capacity_;
+  std::atomic<std::size_t> used_{0};  // what is stored, and what a store() under way has reserved
 };
 
 }  // namespace pillion

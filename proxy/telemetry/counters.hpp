@@ -1,5 +1,5 @@
 // Counters of requests, stores and limits. Each worker writes its own block (single writer, relaxed atomics, no sharing
-// on the hot path); whoever reports sums over workers at any time.
+// on the hot path, whence the alignment to cache lines); whoever reports sums over workers at any time.
 #pragma once
 
 #include <array>
@@ -42,7 +42,7 @@ class SharedCounter {
 };
 
 /// Durations in microseconds, in buckets of powers of two from 64 us to 67 s. Histograms of equal shape add up.
-class Histogram {
+class alignas(64) Histogram {
  public:
   static constexpr std::size_t bucket_count = 22;  ///< the last one is +Inf
   /// Upper bound of bucket `i` in microseconds (inclusive); the last has none.
@@ -58,7 +58,7 @@ class Histogram {
 };
 
 /// One worker's figures of one route.
-struct RouteCounters {
+struct alignas(64) RouteCounters {
   std::array<Counter, result_count> results;
   std::array<Histogram, result_count> seconds;
   std::array<Counter, 64> details;  ///< by Detail: misses by reason
@@ -96,7 +96,7 @@ inline constexpr std::size_t limit_count = 24;
 std::string_view to_string(Limit) noexcept;  ///< words with `_`
 
 /// One worker's figures that belong to no route.
-struct WorkerCounters {
+struct alignas(64) WorkerCounters {
   std::array<Counter, limit_count> limits;
   Counter client_connections;    ///< open now
   Counter upstream_connections;  ///< open now

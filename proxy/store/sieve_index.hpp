@@ -1,0 +1,83 @@
+// One shard's index: entries by hash, in SIEVE order (Zhang et al., NSDI 2024). Not thread-safe; for memory_store.cpp
+// alone, which locks around it. Nothing here destroys a response: what leaves the index is handed to the caller.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "core/hash.hpp"
+#include "core/stored_response.hpp"
+
+namespace pillion {
+
+/// A new entry goes to the head of a queue and never moves. A hit sets one bit. The hand walks from the tail to the
+/// head and takes the first entry without the bit, clearing the bits it meets: what a single scan brings in is taken
+/// before what is asked for again.
+class SieveIndex {
+ public:
+  /// What an entry costs besides its response: its slot and its share of the buckets, bytes.
+  static constexpr std::size_t overhead = 48;
+
+  /// Buckets are laid out once for about `expected` entries (pages that are not used are not resident).
+  explicit SieveIndex(std::size_t expected);
+
+  /// What the entry of `response` counts for, bytes; a multiple of 16.
+  static std::size_t cost(const StoredResponse& response);
+
+  /// The entry of that hash if its primary key is this one, else nullptr. Marks it as visited.
+  StoredResponsePtr find(const Hash128& hash, std::string_view primary_key) noexcept;
+  /// Puts it in; what stood under that hash comes back and its place in the queue goes to the new one.
+  StoredResponsePtr insert(const Hash128& hash, StoredResponsePtr response, std::size_t cost,
+                           std::size_t& replaced_cost);
+  /// Removes the entry if it is this very response; else nullptr.
+  StoredResponsePtr erase(const Hash128& hash, const StoredResponse* response, std::size_t& freed);
+  /// Removes the entry that SIEVE gives up; nullptr where there is none.
+  StoredResponsePtr evict(std::size_t& freed) noexcept;
+  /// Lays out the buckets anew.
+  void rebucket(std::size_t expected);
+
+  std::size_t size() const noexcept { return size_; }
+  /// Slots ever used; entries stand anywhere among them and stay where they are.
+  std::size_t slot_count() const noexcept { return blocks_.size() * block_size; }
+  /// The response in that slot, or nullptr. `slot` < slot_count().
+  const StoredResponsePtr& at(std::size_t slot) const noexcept {
+    return blocks_[slot / block_size][slot % block_size].response;
+  }
+
+ private:
+  using Slot = std::uint32_t;
+  static constexpr Slot none = 0xffffffff;
+  static constexpr std::size_t block_size = 128;
+
+  struct Entry {
+    StoredResponsePtr response;
+    std::uint64_t hash = 0;
+    Slot newer = none, older = none;  // in the queue
+    Slot next = none;                 // in the bucket, or of the free list
+    std::uint32_t units : 31 = 0;     // cost / 16
+    std::uint32_t visited : 1 = 0;
+  };
+  static_assert(sizeof(Entry) == 40);
+  struct Free {
+    void operator()(Slot* p) const noexcept;
+  };
+
+  Entry& entry(Slot slot) const noexcept { return blocks_[slot / block_size][slot % block_size]; }
+  Slot& bucket(std::uint64_t hash) noexcept { return buckets_[hash & bucket_mask_]; }
+  Slot lookup(std::uint64_t hash) noexcept;
+  Slot take_free_slot();
+  StoredResponsePtr remove(Slot slot, std::size_t& freed) noexcept;
+
+  // calloc'ed, so that untouched pages cost nothing: holds slot + 1, 0 where empty.
+  std::unique_ptr<Slot[], Free> buckets_;
+  std::uint64_t bucket_mask_ = 0;
+  std::vector<std::unique_ptr<Entry[]>> blocks_;
+  Slot free_ = none;
+  Slot newest_ = none, oldest_ = none, hand_ = none;
+  std::size_t size_ = 0;
+};
+
+}  // namespace pillion
