@@ -1,0 +1,267 @@
+#!/bin/bash
+# Installs what the tests need (Debian 12), builds, runs every test and ends with the line `N passed, M failed`.
+#
+#   tests/run.sh [--long] [--build-dir DIR] [--preset release|debug|asan|tsan]
+#   tests/run.sh --fuzz SECONDS [--build-dir DIR]
+#
+#   --long       transfers of 5 GiB instead of small ones, and then a minute of each fuzz target
+#   --build-dir  build there instead of in build/PRESET
+#   --preset     of CMakePresets.json; what a sanitizer reports fails the test it happened in
+#   --fuzz       runs the fuzz targets alone, each for that long
+#
+# Exit 0 where at least one test ran and all passed, else 1; 2 for wrong usage. Logs stay in BUILD-DIR/test-logs.
+set -uo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+begun=$(date +%s)
+
+usage() {
+  echo "run.sh: $1; usage:" >&2
+  sed -n '2,/^# Exit/s/^# \{0,1\}//p' "$0" >&2
+  exit 2
+}
+preset=release
+dir=""
+long=no
+fuzz_seconds=""
+while [ $# -gt 0 ]; do
+  case $1 in
+    --long) long=yes ;;
+    --build-dir) dir=${2:-} && [ -n "$dir" ] || usage "--build-dir needs a folder" && shift ;;
+    --preset) preset=${2:-} && [ -n "$preset" ] || usage "--preset needs a name" && shift ;;
+    --fuzz) fuzz_seconds=${2:-} && [[ $fuzz_seconds =~ ^[1-9][0-9]*$ ]] || usage "--fuzz needs seconds" && shift ;;
+    *) usage "'$1' is no option" ;;
+  esac
+  shift
+done
+[ -z "$fuzz_seconds" ] || preset=fuzz
+dir=${dir:-$root/build/$preset}
+
+passed=0
+failed=0
+failures=()
+work=$(mktemp -d /tmp/pillion.XXXXXX) # short: Unix sockets are made below it
+
+# --- processes -------------------------------------------------------------------------------------------------------
+
+# Each test runs in a session of its own: whoever is still in that session afterwards was left behind by it.
+members_of() { # SESSION... -> their processes
+  local stat
+  for stat in /proc/[0-9]*/stat; do
+    awk -v wanted=" $* " '{ pid = $1; sub(/^.*\) /, ""); if (index(wanted, " " $4 " ")) print pid }' "$stat" 2>/dev/null
+  done
+}
+end_sessions() {
+  local pids
+  [ $# -gt 0 ] || return 0
+  pids=$(members_of "$@")
+  # shellcheck disable=SC2086  # a list of process ids
+  [ -z "$pids" ] || kill -KILL $pids 2>/dev/null
+  [ -n "$pids" ]
+}
+finish() {
+  # shellcheck disable=SC2046  # a list of session ids
+  end_sessions $(cat "$work"/session.* 2>/dev/null)
+  rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM HUP
+
+# --- results ---------------------------------------------------------------------------------------------------------
+
+report() {
+  [ ${#failures[@]} = 0 ] || printf 'FAILED: %s\n' "${failures[@]}"
+  if [ $((passed + failed)) = 0 ]; then
+    echo "no test ran"
+    failed=1
+  fi
+  echo "$passed passed, $failed failed"
+  [ "$failed" = 0 ] || exit 1
+  exit 0
+}
+give_up() { # WHAT: without it no test can run
+  failed=$((failed + 1))
+  failures+=("$1")
+  report
+}
+show_failure() { # NAME LOG
+  failures+=("$1")
+  echo "--- failed: $1 ($2)"
+  tail -n 100 "$2"
+  echo "---"
+}
+
+# --- running ---------------------------------------------------------------------------------------------------------
+
+# run_one NAME LOG LIMIT COMMAND...: runs it, log and sanitizer reports together in LOG, its status in LOG.status.
+run_one() {
+  local name=$1 log=$2 limit=$3 reports=$2.report session status file
+  shift 3
+  mkdir -p "$log.tmp"
+  ASAN_OPTIONS=detect_leaks=1:log_path=$reports UBSAN_OPTIONS=print_stacktrace=1:log_path=$reports \
+    TSAN_OPTIONS=second_deadlock_stack=1:log_path=$reports TMPDIR=$work \
+    setsid timeout -k 10 "$limit" "$@" </dev/null >"$log" 2>&1 &
+  session=$!
+  echo "$session" >"$work/session.$session"
+  wait "$session"
+  status=$?
+  if [ $status = 124 ] || [ $status = 137 ]; then echo "killed after $limit s" >>"$log"; fi
+  end_sessions "$session" && echo "run.sh: '$name' left processes behind; they were killed" | tee -a "$log"
+  rm -f "$work/session.$session"
+  rmdir "$log.tmp"
+  for file in "$reports".*; do
+    [ -e "$file" ] || continue
+    cat "$file" >>"$log"
+    rm -f "$file"
+    [ $status != 0 ] || status=1
+  done
+  echo $status >"$log.status"
+}
+
+# A whole doctest executable in one process; its own last line has the counts. No such line: it crashed.
+run_unit() { # EXECUTABLE
+  local name log counts good bad
+  name=$(basename "$1")
+  log=$logs/$name.log
+  run_one "$name" "$log" 600 "$1" --no-version
+  counts=$(sed -n 's/.*test cases: *[0-9]* *| *\([0-9]*\) passed *| *\([0-9]*\) failed.*/\1 \2/p' "$log" | tail -n 1)
+  read -r good bad <<<"${counts:-0 1}"
+  [ "$(cat "$log.status")" = 0 ] || [ "$bad" != 0 ] || bad=1
+  passed=$((passed + good))
+  failed=$((failed + bad))
+  echo "$name: $good passed, $bad failed"
+  [ "$bad" = 0 ] || show_failure "$name" "$log"
+}
+
+# An executable whose test cases wait more than they compute: each in a process of its own, some at a time. One that
+# crashes or hangs takes no other with it.
+run_spread() { # EXECUTABLE LIMIT
+  local name log count index running=0 good=0 bad=0 started titles=() title
+  name=$(basename "$1")
+  count=$("$1" --count --no-version 2>/dev/null </dev/null | sed -n 's/.*filters: *//p')
+  [[ $count =~ ^[0-9]+$ ]] || { failed=$((failed + 1)) && failures+=("$name: can't list its test cases") && return; }
+  mapfile -t titles < <("$1" --list-test-cases --no-version 2>/dev/null </dev/null | grep -v -E '^(\[doctest\]|=+$)')
+  started=$(date +%s)
+  for ((index = 1; index <= count; index++)); do
+    if ((running >= jobs)); then wait -n && :; else running=$((running + 1)); fi
+    run_one "${titles[index - 1]:-$name $index}" "$logs/$name.$index.log" "$2" \
+      "$1" --no-version --first=$index --last=$index &
+  done
+  wait
+  for ((index = 1; index <= count; index++)); do
+    log=$logs/$name.$index.log
+    title=${titles[index - 1]:-$name $index}
+    if [ "$(cat "$log.status" 2>/dev/null)" = 0 ]; then
+      good=$((good + 1))
+    else
+      bad=$((bad + 1))
+      show_failure "$title" "$log"
+    fi
+  done
+  passed=$((passed + good))
+  failed=$((failed + bad))
+  echo "$name: $good passed, $bad failed in $(($(date +%s) - started)) s"
+}
+
+run_manifest_check() { # PILLION
+  local log=$logs/manifest.log
+  run_one manifest "$log" 60 python3 "$root/tests/deploy/check_manifest.py" "$1"
+  read -r good bad < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log" | tail -n 1)
+  good=${good:-0} bad=${bad:-1}
+  passed=$((passed + good))
+  failed=$((failed + bad))
+  echo "Kubernetes manifest: $good passed, $bad failed"
+  [ "$bad" = 0 ] || show_failure "Kubernetes manifest" "$log"
+}
+
+executables_below() { # FOLDER: what the build makes there, not what an earlier one left
+  ninja -C "$dir" -t targets all 2>/dev/null | sed -n "s#^\($1/.*\): CXX_EXECUTABLE_LINKER.*#\1#p"
+}
+
+# run_fuzz DIR SECONDS: seeds from tests/fuzz/corpus/NAME; what is found new goes to a scratch folder.
+run_fuzz() {
+  local targets=() target name log seeds running=0 status
+  mapfile -t targets < <(executables_below tests/fuzz)
+  for target in "${targets[@]}"; do
+    if ((running >= jobs - 1)); then wait -n && :; else running=$((running + 1)); fi
+    name=$(basename "$target")
+    mkdir -p "$work/$name" "$logs/$name.found"
+    seeds=()
+    for folder in "$root/tests/fuzz/corpus/$name" "$root/tests/fuzz/corpus/${name#pillion_}" \
+      "$root/tests/fuzz/corpus/${name#fuzz_}"; do
+      if [ -d "$folder" ]; then
+        seeds=("$folder")
+        break
+      fi
+    done
+    run_one "$name" "$logs/$name.log" $(($1 + 120)) "$dir/$target" -max_total_time="$1" -timeout=10 \
+      -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$logs/$name.found/" "$work/$name" "${seeds[@]}" &
+  done
+  wait
+  for target in "${targets[@]}"; do
+    name=$(basename "$target")
+    log=$logs/$name.log
+    status=$(cat "$log.status" 2>/dev/null)
+    if [ "$status" = 0 ]; then
+      passed=$((passed + 1))
+      echo "$name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") runs"
+      rmdir "$logs/$name.found"
+    else
+      failed=$((failed + 1))
+      show_failure "$name" "$log"
+    fi
+  done
+}
+
+# --- the run ---------------------------------------------------------------------------------------------------------
+
+jobs=$(($(nproc) + 1))
+packages=test
+[ "$preset" = release ] || [ "$preset" = debug ] && [ "$long" = no ] || packages=all
+"$root/deploy/install-dependencies.sh" $packages || give_up "installing what the tests need"
+
+if [ -x /usr/bin/llvm-symbolizer-19 ]; then
+  export ASAN_SYMBOLIZER_PATH=/usr/bin/llvm-symbolizer-19 UBSAN_SYMBOLIZER_PATH=/usr/bin/llvm-symbolizer-19 \
+    TSAN_SYMBOLIZER_PATH=/usr/bin/llvm-symbolizer-19
+fi
+unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY
+export LC_ALL=C
+
+start_logs() {
+  logs=$dir/test-logs
+  rm -rf "$logs"
+  mkdir -p "$logs"
+}
+fuzz_all() { # SECONDS
+  local targets=()
+  "$root/deploy/build.sh" --preset fuzz --build-dir "$dir" --configure-only || give_up "configuring the fuzz targets"
+  mapfile -t targets < <(executables_below tests/fuzz)
+  [ ${#targets[@]} -gt 0 ] || give_up "finding a fuzz target"
+  "$root/deploy/build.sh" --preset fuzz --build-dir "$dir" "${targets[@]}" || give_up "building the fuzz targets"
+  start_logs
+  run_fuzz "$1"
+}
+
+if [ -n "$fuzz_seconds" ]; then
+  fuzz_all "$fuzz_seconds"
+  report
+fi
+
+built=$("$root/deploy/build.sh" --preset "$preset" --build-dir "$dir") || give_up "building"
+[ -z "$built" ] || echo "$built"
+dir=$(cd "$dir" && pwd)
+start_logs
+limit=300
+if [ "$long" = yes ]; then
+  export PILLION_LONG=1 PILLION_BIG_BYTES=5368709120
+  limit=1800
+fi
+while read -r target; do run_unit "$dir/$target"; done < <(executables_below tests/unit)
+while read -r target; do run_spread "$dir/$target" $limit; done < <(executables_below tests/integration)
+pillion=$(executables_below '.*' | grep -E '(^|/)pillion$')
+if [ "$preset" = release ]; then run_manifest_check "$dir/$pillion"; fi
+if [ "$long" = yes ]; then
+  dir=$root/build/fuzz
+  fuzz_all 60
+fi
+echo "in $(($(date +%s) - begun)) s"
+report
