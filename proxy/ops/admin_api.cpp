@@ -1,0 +1,219 @@
+#include "ops/admin_api.hpp"
+
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/json/serialize.hpp>
+#include <chrono>
+#include <map>
+#include <optional>
+
+#include "config/dump.hpp"
+#include "ops/explain.hpp"
+#include "ops/invalidate_body.hpp"
+#include "ops/metrics.hpp"
+#include "ops/stats.hpp"
+#include "telemetry/log.hpp"
+
+namespace pillion {
+namespace {
+
+namespace json = boost::json;
+template <typename T>
+using awaitable = boost::asio::awaitable<T>;
+using Handler = awaitable<AdminResponse> (*)(Control&, const AdminRequest&);
+
+AdminResponse answer(unsigned status, const json::object& body) {
+  AdminResponse response;
+  response.status = status;
+  response.body = json::serialize(body) + "\n";
+  return response;
+}
+
+awaitable<AdminResponse> healthz(Control&, const AdminRequest&) { co_return answer(200, {{"alive", true}}); }
+
+awaitable<AdminResponse> readyz(Control& control, const AdminRequest&) {
+  const bool ready = control.ready();
+  co_return answer(ready ? 200 : 503, {{"ready", ready}});
+}
+
+awaitable<AdminResponse> metrics(Control& control, const AdminRequest&) {
+  const auto config = control.config();
+  MetricsExtras extras;
+  extras.memory_enabled = config->memory.enabled;
+  extras.redis_enabled = config->redis.enabled;
+  extras.memory = control.memory_figures();
+  extras.access_log_dropped = control.access_log_dropped();
+  extras.ready = control.ready();
+  AdminResponse response;
+  response.body = prometheus_text(control.counters(), extras);
+  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  co_return response;
+}
+
+awaitable<AdminResponse> stats(Control& control, const AdminRequest&) {
+  co_return answer(200, stats_json(control.counters()));
+}
+
+awaitable<AdminResponse> config(Control& control, const AdminRequest&) {
+  AdminResponse response;
+  response.body = config::to_json(*control.config()) + "\n";
+  co_return response;
+}
+
+bool is_json(std::string_view content_type) {
+  const std::string_view type = trim(content_type.substr(0, content_type.find(';')));
+  return iequals(type, "application/json");
+}
+
+awaitable<AdminResponse> invalidate(Control& control, const AdminRequest& request) {
+  if (!is_json(request.content_type)) co_return admin_error(415, "send the body with Content-Type: application/json");
+  auto parsed = parse_invalidate_body(request.body);
+  if (const std::string* wrong = std::get_if<std::string>(&parsed)) co_return admin_error(400, *wrong);
+  InvalidationRequest wanted = std::get<InvalidationRequest>(std::move(parsed));
+  const bool dry_run = wanted.dry_run;
+  const InvalidationReceipt receipt = co_await control.invalidate(std::move(wanted));
+  co_return answer(receipt.pending ? 503 : 200, to_json(receipt, dry_run));
+}
+
+std::optional<std::string> percent_decoded(std::string_view text) {
+  const auto digit = [](char c) -> int {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+  };
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out += text[i];
+      continue;
+    }
+    if (i + 2 >= text.size() || digit(text[i + 1]) < 0 || digit(text[i + 2]) < 0) return std::nullopt;
+    out += static_cast<char>(digit(text[i + 1]) * 16 + digit(text[i + 2]));
+    i += 2;
+  }
+  return out;
+}
+
+/// Parameters of a query; `+` stays a plus, as in the targets that /explain is given. False where one is given twice or
+/// malformed.
+bool read_query(std::string_view query, std::map<std::string, std::string>& out) {
+  while (!query.empty()) {
+    const std::string_view pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), pair.size() + 1));
+    if (pair.empty()) continue;
+    const std::size_t equals = pair.find('=');
+    const auto name = percent_decoded(pair.substr(0, equals));
+    const auto value = percent_decoded(equals == std::string_view::npos ? "" : pair.substr(equals + 1));
+    if (!name || !value || !out.emplace(*name, *value).second) return false;
+  }
+  return true;
+}
+
+Now clocks() {
+  using std::chrono::duration_cast;
+  using std::chrono::milliseconds;
+  return {duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count(),
+          duration_cast<milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count()};
+}
+
+awaitable<AdminResponse> explain_running(Control& control, const AdminRequest& request) {
+  std::map<std::string, std::string> query;
+  const std::size_t question = request.target.find('?');
+  if (question != std::string_view::npos && !read_query(request.target.substr(question + 1), query))
+    co_return admin_error(400, "the query is malformed, or names a parameter twice: percent-encode `&` and `%` in url");
+  for (const auto& [name, value] : query)
+    if (name != "method" && name != "url")
+      co_return admin_error(
+          400, "unknown parameter `" + name.substr(0, 100) + "`: known are method and url; percent-encode `&` in url");
+  if (!query.contains("url")) co_return admin_error(400, "url is missing: GET /explain?method=GET&url=/path");
+
+  const auto config = control.config();
+  const auto routes = control.routes();
+  std::string error;
+  const std::string method = query.contains("method") ? query["method"] : "GET";
+  const auto explained = ExplainedRequest::make(method, query["url"], {}, config->canonical_host, error);
+  if (!explained) co_return admin_error(400, error);
+  const RequestHead head = explained->head();
+  Explanation explanation = explain(*config, *routes, head);
+  explanation.asked_store = true;
+  if (explanation.cacheable) {
+    const StoredLookup found = co_await control.find_stored(head);
+    const RouteMatch match = match_for_explain(*config, *routes, head);
+    if (found.response && match.route)
+      explanation.stored = explain_stored(*found.response, found.tier, head, match.route->settings, clocks());
+  }
+  co_return answer(200, to_json(explanation));
+}
+
+struct Endpoint {
+  std::string_view path;
+  bool unsafe;  // POST, else GET and HEAD
+  bool open;    // no token
+  bool metrics_too;
+  Handler handler;
+};
+
+constexpr std::array<Endpoint, 7> endpoints{{
+    {"/healthz", false, true, true, healthz},
+    {"/readyz", false, true, true, readyz},
+    {"/metrics", false, false, true, metrics},
+    {"/stats", false, false, false, stats},
+    {"/invalidate", true, false, false, invalidate},
+    {"/explain", false, false, false, explain_running},
+    {"/config", false, false, false, config},
+}};
+
+const Endpoint* find_endpoint(std::string_view path, AdminFlavour flavour) {
+  for (const Endpoint& endpoint : endpoints)
+    if (endpoint.path == path && (flavour == AdminFlavour::full || endpoint.metrics_too)) return &endpoint;
+  return nullptr;
+}
+
+}  // namespace
+
+AdminResponse admin_error(unsigned status, std::string_view text) {
+  // Not Boost.JSON: the text may quote bytes of the request that are no UTF-8.
+  AdminResponse response;
+  response.status = status;
+  response.body = "{\"error\":\"";
+  append_json_escaped(text, response.body);
+  response.body += "\"}\n";
+  return response;
+}
+
+bool is_authorised(std::string_view authorization, std::string_view token) {
+  constexpr std::string_view scheme = "Bearer ";
+  if (authorization.size() < scheme.size() || !iequals(authorization.substr(0, scheme.size()), scheme)) return false;
+  const std::string_view given = trim(authorization.substr(scheme.size()));
+  // Digests are of one length whatever was given, so neither content nor length shows in the time.
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> a{}, b{};
+  SHA256(reinterpret_cast<const unsigned char*>(given.data()), given.size(), a.data());
+  SHA256(reinterpret_cast<const unsigned char*>(token.data()), token.size(), b.data());
+  return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+awaitable<AdminResponse> answer_admin(Control& control, AdminFlavour flavour, AdminRequest request) {
+  const Endpoint* endpoint = find_endpoint(request.target.substr(0, request.target.find('?')), flavour);
+  if (flavour == AdminFlavour::full && !(endpoint && endpoint->open)) {
+    const auto config = control.config();
+    if (!config->admin.token.empty() && !is_authorised(request.authorization, config->admin.token)) {
+      AdminResponse refused = admin_error(401, "the token is missing or wrong: send Authorization: Bearer TOKEN");
+      refused.authenticate = true;
+      co_return refused;
+    }
+  }
+  if (!endpoint) co_return admin_error(404, "there is no such endpoint here");
+  const bool reads = request.method == "GET" || request.method == "HEAD";
+  if (endpoint->unsafe ? request.method != "POST" : !reads) {
+    AdminResponse refused = admin_error(405, endpoint->unsafe ? "use POST" : "use GET or HEAD");
+    refused.allow = endpoint->unsafe ? "POST" : "GET, HEAD";
+    co_return refused;
+  }
+  co_return co_await endpoint->handler(control, request);
+}
+
+}  // namespace pillion

@@ -1,0 +1,133 @@
+// An explanation as text for people and as JSON for machines.
+#include <boost/json/array.hpp>
+
+#include "config/dump.hpp"
+#include "ops/explain.hpp"
+
+namespace pillion {
+namespace {
+
+namespace json = boost::json;
+
+json::array array_of(const std::vector<std::string>& texts) {
+  json::array out;
+  for (const std::string& text : texts) out.emplace_back(text);
+  return out;
+}
+
+double seconds(std::int64_t ms) { return static_cast<double>(ms) / 1000.0; }
+
+json::value text_or_null(const std::string& text) { return text.empty() ? json::value() : json::value(text); }
+
+json::object to_json(const ExplainedInvalidation& item) {
+  json::object out;
+  out["methods"] = array_of(item.methods);
+  if (!item.tags.empty()) out["tags"] = array_of(item.tags);
+  if (!item.patterns.empty()) out["patterns"] = array_of(item.patterns);
+  if (!item.urls.empty()) out["urls"] = array_of(item.urls);
+  if (!item.paths.empty()) out["paths"] = array_of(item.paths);
+  return out;
+}
+
+json::object to_json(const ExplainedStored& stored) {
+  return {{"age", seconds(stored.age_ms)}, {"ttl", seconds(stored.ttl_ms)}, {"tier", to_string(stored.tier)},
+          {"size", stored.size},           {"status", stored.status},       {"reuse", stored.reuse}};
+}
+
+std::string joined(const std::vector<std::string>& texts, std::string_view separator) {
+  std::string out;
+  for (const std::string& text : texts) {
+    if (!out.empty()) out += separator;
+    out += text;
+  }
+  return out;
+}
+
+void line(std::string& out, std::string_view label, std::string_view text) {
+  out += "  ";
+  out += label;
+  out.append(label.size() < 14 ? 14 - label.size() : 1, ' ');
+  out += text;
+  out += '\n';
+}
+
+std::string text_of(const ExplainedInvalidation& item) {
+  std::string out = item.methods.empty() ? "any unsafe method" : joined(item.methods, ", ");
+  const auto add = [&out](std::string_view kind, const std::vector<std::string>& texts) {
+    for (const std::string& text : texts) out.append(out.back() == ':' ? " " : ", ").append(kind).append(text);
+  };
+  out += ':';
+  add("tag ", item.tags);
+  add("pattern ", item.patterns);
+  add("URL ", item.urls);
+  add("path ", item.paths);
+  return out;
+}
+
+std::string lifetime_text(const Explanation& e) {
+  std::string out = e.ttl ? config::duration_text(*e.ttl) + " (" + e.ttl_from + ")" : "as the response says";
+  for (const auto& [status, ttl] : e.ttl_by_status)
+    out += ", " + std::to_string(status) + ": " + config::duration_text(ttl);
+  return out;
+}
+
+std::string stored_text(const ExplainedStored& stored) {
+  return "status " + std::to_string(stored.status) + ", " + std::to_string(stored.size) + " bytes, in " +
+         std::string(to_string(stored.tier)) + ", age " + std::to_string(stored.age_ms / 1000) + "s, lifetime left " +
+         std::to_string(stored.ttl_ms / 1000) + "s, " + std::string(stored.reuse);
+}
+
+}  // namespace
+
+json::object to_json(const Explanation& e) {
+  json::object out;
+  out["method"] = e.method;
+  out["url"] = e.target;
+  out["host"] = e.host;
+  out["route"] = text_or_null(e.route);
+  out["upstream"] = text_or_null(e.upstream);
+  out["forwarded"] = e.forwarded_target;
+  out["cacheable"] = e.cacheable;
+  out["reason"] = e.reason;
+  out["because"] = e.because;
+  out["key"] = text_or_null(e.key);
+  out["redis_key"] = text_or_null(e.redis_key);
+  out["stores"] = array_of(e.stores);
+  out["ttl"] = e.ttl ? json::value(seconds(e.ttl->count())) : json::value();
+  out["ttl_from"] = text_or_null(e.ttl_from);
+  if (!e.ttl_by_status.empty()) {
+    json::object by_status;
+    for (const auto& [status, ttl] : e.ttl_by_status) by_status[std::to_string(status)] = seconds(ttl.count());
+    out["ttl_by_status"] = std::move(by_status);
+  }
+  out["tags"] = array_of(e.tags);
+  json::array invalidates;
+  for (const ExplainedInvalidation& item : e.invalidates) invalidates.push_back(to_json(item));
+  out["invalidates"] = std::move(invalidates);
+  if (e.asked_store) out["stored"] = e.stored ? json::value(to_json(*e.stored)) : json::value();
+  return out;
+}
+
+std::string to_text(const Explanation& e) {
+  std::string out = e.method + " " + e.target + " (host " + e.host + ")\n";
+  line(out, "route", e.route.empty() ? "none" : e.route);
+  line(out, "upstream", (e.upstream.empty() ? "none" : e.upstream) + ", asked for " + e.forwarded_target);
+  line(out, "cacheable", (e.cacheable ? "yes" : "no (" + e.reason + ")") + ": " + e.because);
+  if (e.cacheable) {
+    line(out, "lifetime", lifetime_text(e));
+    line(out, "stores", e.stores.empty() ? "none" : joined(e.stores, ", "));
+    line(out, "key", e.key);
+    line(out, "redis key", e.redis_key);
+    line(out, "tags", e.tags.empty() ? "none" : joined(e.tags, ", "));
+    line(out, "invalidated", "by any unsafe method to this path, and by `pillion invalidate` with");
+    for (const std::string& tag : e.tags) line(out, "", "--tag '" + tag + "'");
+    line(out, "", "--url '" + e.target + "'");
+    line(out, "", "--pattern '" + e.readable_key.substr(0, e.readable_key.rfind(':')) + ":*'");
+  }
+  line(out, "a success of", "");
+  for (const ExplainedInvalidation& item : e.invalidates) line(out, "", text_of(item));
+  if (e.asked_store) line(out, "stored", e.stored ? stored_text(*e.stored) : "nothing");
+  return out;
+}
+
+}  // namespace pillion
