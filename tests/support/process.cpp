@@ -217,6 +217,14 @@ std::string Process::wait_for_out_line(std::string_view text, Deadline deadline,
   return state_->wait_for_line(&State::out, text, deadline, from);
 }
 
+void Process::wait_for_more_err(std::size_t bytes, Deadline deadline) const {
+  std::unique_lock lock(state_->mutex);
+  bool met =
+      state_->changed.wait_until(lock, deadline.at(), [&] { return state_->err.size() > bytes || state_->finished; });
+  if (state_->err.size() > bytes) return;
+  throw std::runtime_error(state_->name + (met ? " ended" : " said no more") + "; standard error: " + state_->err);
+}
+
 namespace {
 
 std::size_t status_kib(pid_t pid, std::string_view field) {

@@ -52,6 +52,8 @@ class Process {
   /// Throws std::runtime_error, with what there was, where the process ends or the deadline passes without it.
   std::string wait_for_err_line(std::string_view text, Deadline deadline = {}, std::size_t from = 0) const;
   std::string wait_for_out_line(std::string_view text, Deadline deadline = {}, std::size_t from = 0) const;
+  /// Waits until standard error holds more than `bytes`. Throws as the above do.
+  void wait_for_more_err(std::size_t bytes, Deadline deadline = {}) const;
   /// Resident memory in bytes; 0 where it has ended.
   std::size_t resident() const;
   /// The highest that resident memory ever was, in bytes.

@@ -1,0 +1,156 @@
+#include "support/pillion.hpp"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+
+namespace pillion::support {
+
+std::string pillion_binary() {
+  const char* named = std::getenv("PILLION_BIN");
+  std::string path = named != nullptr ? named : PILLION_BUILT_BINARY;
+  if (::access(path.c_str(), X_OK) != 0)
+    throw std::runtime_error("no pillion at '" + path + "': build it, or set PILLION_BIN");
+  return path;
+}
+
+std::string source_folder() { return PILLION_SOURCE_FOLDER; }
+
+Finished run_pillion(std::vector<std::string> arguments, Deadline deadline) {
+  arguments.insert(arguments.begin(), pillion_binary());
+  return run(std::move(arguments), deadline);
+}
+
+std::string config_for(const Endpoint& upstream, std::string_view rest) {
+  return "listeners:\n  - address: 127.0.0.1:0\nadmin:\n  address: 127.0.0.1:0\nupstreams:\n  app: " + upstream.url() +
+         "\nworkers: 2\n" + std::string(rest);
+}
+
+std::string caching_config(const Endpoint& upstream, const RedisServer* redis, std::string_view rest) {
+  std::string config = config_for(upstream, "routes:\n  - name: all\n    path: /**\n    cache: on\n");
+  if (redis != nullptr) config += "store:\n  redis:\n    url: " + redis->url() + "\n";
+  return config + std::string(rest);
+}
+
+namespace {
+
+std::size_t occurrences(std::string_view text, std::string_view what) {
+  std::size_t n = 0;
+  for (auto at = text.find(what); at != std::string_view::npos; at = text.find(what, at + 1)) ++n;
+  return n;
+}
+
+/// The addresses after `word` in whole lines, in order.
+std::vector<std::string> addresses(std::string_view text, std::string_view word) {
+  std::vector<std::string> out;
+  for (auto at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1)) {
+    auto start = at + word.size();
+    auto end = text.find_first_of("\n \"", start);
+    if (end == std::string_view::npos) break;
+    out.emplace_back(text.substr(start, end - start));
+  }
+  return out;
+}
+
+}  // namespace
+
+Pillion::Pillion(std::string_view config, PillionOptions options) : options_(std::move(options)) {
+  folder_.write("proxy.yaml", config);
+  // Only top-level `listeners:` hold `- address:` or `address:` before `admin:` in the tests' files.
+  auto from = config.find("listeners:");
+  auto to = config.find("\nadmin:");
+  if (from != std::string_view::npos) listeners_ = occurrences(config.substr(from, to - from), "address:");
+  has_metrics_ = config.find("\nmetrics:") != std::string_view::npos;
+  start();
+}
+
+void Pillion::start() {
+  ProcessOptions options;
+  options.arguments = options_.arguments;
+  if (options.arguments.empty()) options.arguments = {"serve", "--config", config_file()};
+  options.arguments.insert(options.arguments.begin(), pillion_binary());
+  options.environment = options_.environment;
+  options.file_limit = options_.file_limit;
+  options.folder = folder_.path().string();
+  process_ = std::make_unique<Process>(std::move(options));
+  read_addresses(listeners_, has_metrics_);
+  if (!options_.wait_until_ready) return;
+  bool ready = eventually([&] { return fetch(admin_, "GET", "/readyz").status == 200; });
+  if (!ready) throw std::runtime_error("pillion did not become ready: " + process_->err());
+}
+
+void Pillion::read_addresses(std::size_t listeners, bool metrics) {
+  Deadline deadline;
+  for (;;) {
+    std::string text = process_->err();
+    auto clients = addresses(text, "listening on ");
+    auto admins = addresses(text, "admin on ");
+    auto metric = addresses(text, "metrics on ");
+    if (clients.size() >= listeners && !admins.empty() && (!metrics || !metric.empty())) {
+      clients_.clear();
+      for (const auto& address : clients) clients_.push_back(Endpoint::parse(address));
+      admin_ = Endpoint::parse(admins[0]);
+      if (metrics) metrics_ = Endpoint::parse(metric[0]);
+      return;
+    }
+    process_->wait_for_more_err(text.size(), deadline);
+  }
+}
+
+void Pillion::stop() {
+  if (!process_) return;
+  // A second signal ends it at once (product contract, "Running it").
+  process_->signal(SIGINT);
+  process_->signal(SIGINT);
+  auto exit = process_->wait();
+  std::string err = process_->err();
+  if (!exit) {
+    FAIL_CHECK("pillion does not end after two SIGINT");
+  } else if (exit->signal != 0 && exit->signal != SIGINT && exit->signal != SIGKILL) {
+    FAIL_CHECK("pillion was " << exit->to_string() << ": " << err.substr(err.size() > 3000 ? err.size() - 3000 : 0));
+  }
+  for (const char* bad : {"Sanitizer", "runtime error:", "terminate called", "Assertion"}) {
+    auto at = err.find(bad);
+    if (at != std::string::npos) FAIL_CHECK("pillion said: " << err.substr(at > 200 ? at - 200 : 0, 6000));
+  }
+  process_.reset();
+}
+
+Pillion::~Pillion() { stop(); }
+
+void Pillion::restart() {
+  stop();
+  start();
+}
+
+Response Pillion::admin_post(std::string_view target, std::string_view json, const Fields& fields) {
+  Fields all = fields;
+  if (!fields.has("Content-Type")) all.add("Content-Type", "application/json");
+  return fetch(admin(), "POST", target, all, json);
+}
+
+Json Pillion::invalidate(std::string_view json) {
+  Response response = admin_post("/invalidate", json);
+  if (response.status != 200) {
+    throw std::runtime_error("POST /invalidate: " + std::to_string(response.status) + " " + response.body);
+  }
+  return Json::parse(response.body);
+}
+
+double Pillion::metric(std::string_view name_and_labels) {
+  std::string text = admin_get("/metrics").body;
+  double sum = 0;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    auto end = text.find('\n', at);
+    std::string line = text.substr(at, end - at);
+    if (line.starts_with(name_and_labels)) sum += std::strtod(line.c_str() + line.rfind(' '), nullptr);
+    if (end == std::string::npos) break;
+    at = end + 1;
+  }
+  return sum;
+}
+
+}  // namespace pillion::support

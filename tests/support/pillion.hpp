@@ -1,0 +1,90 @@
+// The real binary, started with a configuration of the test's own, on ports that the kernel chooses. For tests.
+// The binary is named by the environment variable PILLION_BIN, or was built beside the tests.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "support/files.hpp"
+#include "support/http.hpp"
+#include "support/json.hpp"
+#include "support/process.hpp"
+#include "support/redis_server.hpp"
+#include "support/scripted_upstream.hpp"
+
+namespace pillion::support {
+
+/// Path of the binary under test. Throws std::runtime_error where there is none.
+std::string pillion_binary();
+/// `pillion ARGUMENTS...`, run to its end.
+Finished run_pillion(std::vector<std::string> arguments, Deadline deadline = {});
+/// The repository's root.
+std::string source_folder();
+
+struct PillionOptions {
+  std::vector<std::string> arguments;  ///< instead of `serve --config FILE`
+  std::map<std::string, std::string> environment;
+  std::size_t file_limit = 0;  ///< RLIMIT_NOFILE; 0: as it is here
+  bool wait_until_ready = true;
+};
+
+/// A proxy.yaml of the usual shape: a TCP listener and an admin address on free ports, one upstream `app`, and `rest`
+/// (routes and whatever else, as top-level YAML).
+std::string config_for(const Endpoint& upstream, std::string_view rest);
+/// One route that caches everything the upstream allows explicitly, with Redis as second tier where one is given.
+std::string caching_config(const Endpoint& upstream, const RedisServer* redis = nullptr, std::string_view rest = {});
+
+/// A running proxy. Its end is part of each test: one that died, or that a sanitizer complained of, fails it.
+class Pillion {
+ public:
+  /// Writes `config` to proxy.yaml in a folder of its own, starts, and waits for the addresses (and readiness).
+  explicit Pillion(std::string_view config, PillionOptions options = {});
+  ~Pillion();
+  Pillion(const Pillion&) = delete;
+  Pillion& operator=(const Pillion&) = delete;
+
+  const Endpoint& client(std::size_t listener = 0) const { return clients_.at(listener); }
+  const Endpoint& admin() const { return admin_; }
+  const Endpoint& metrics() const { return metrics_.value(); }
+  Process& process() { return *process_; }
+  const TempDir& folder() const { return folder_; }
+  std::string config_file() const { return folder_ / "proxy.yaml"; }
+
+  /// On connections of their own.
+  Response get(std::string_view target, const Fields& fields = {}) { return request("GET", target, fields); }
+  Response request(std::string_view method, std::string_view target, const Fields& fields = {},
+                   std::string_view body = {}) {
+    return fetch(client(), method, target, fields, body);
+  }
+  HttpClient connect() const { return HttpClient(client()); }
+  Response admin_get(std::string_view target, const Fields& fields = {}) {
+    return fetch(admin(), "GET", target, fields);
+  }
+  Response admin_post(std::string_view target, std::string_view json, const Fields& fields = {});
+  /// POST /invalidate, which must succeed; the receipt.
+  Json invalidate(std::string_view json);
+  /// Value of a line of /metrics that begins with `name_and_labels`, all such lines added up; 0 without one.
+  double metric(std::string_view name_and_labels);
+
+  /// Ends it and starts it again with the same file (ports may change).
+  void restart();
+  /// Ends it in the quickest orderly way. Fails the test where it crashed.
+  void stop();
+
+ private:
+  void start();
+  void read_addresses(std::size_t listeners, bool metrics);
+  TempDir folder_;
+  PillionOptions options_;
+  std::size_t listeners_ = 1;
+  bool has_metrics_ = false;
+  std::unique_ptr<Process> process_;
+  std::vector<Endpoint> clients_;
+  Endpoint admin_;
+  std::optional<Endpoint> metrics_;
+};
+
+}  // namespace pillion::support
