@@ -23,18 +23,21 @@ void append_primary_key(const RequestHead& request, const RouteMatch& match, std
 /// is not sent either.
 std::string forwarded_target(const RequestHead& request, const RouteMatch& match);
 
-/// The query after the rule: ignored parameters cut, sorted by name where asked. `has_query` may turn false.
+/// The query after the rule: ignored parameters cut, sorted by name where asked, the rest in its received bytes. Where
+/// the rule cuts every parameter there is no query any more: forwarded_target() leaves its `?` out too.
 std::string apply_query_rule(std::string_view query, const config::QueryRule& rule);
 
-/// Whether the path may be stored at all: no dot segments (plain or encoded), encoded slash or backslash, `//`, encoded
-/// control characters.
+/// Whether the path may be stored at all: it begins with a slash and has no dot segments (plain, encoded, or before a
+/// `;`), no encoded slash, no backslash, `//`, `#`, control character or space (plain; encoded but for the space), and
+/// no
+/// `%` without two hexadecimal digits.
 bool is_keyable_path(std::string_view path) noexcept;
 
 /// `{key}:{hash}` without the namespace.
 std::string readable_key(const RouteMatch& match, const Hash128& hash);
 
 /// Canonical field list of a response's Vary: lower-case names, sorted, unique, joined by `,`. nullopt where it has
-/// `*`, or over max_vary_fields names. Empty where there is no Vary.
+/// `*`, a member that is no token, or over max_vary_fields names. Empty where there is no Vary.
 inline constexpr std::size_t max_vary_fields = 16;
 std::optional<std::string> canonical_vary(Fields response_fields);
 

@@ -4,13 +4,11 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <shared_mutex>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "core/headers.hpp"
@@ -35,11 +33,13 @@ std::string_view to_string(Selector::Kind) noexcept;
 /// `*` any run of characters, `?` one character, no escapes; in linear time for one star, O(n*m) at worst.
 bool glob_matches(std::string_view glob, std::string_view text) noexcept;
 
-/// Path for comparison only: percent-encoded unreserved characters decoded, hex digits upper-cased, dot segments
-/// removed, repeated slashes folded (RFC 3986 6.2.2). Never used to route or to forward.
+/// Path for comparison only (RFC 3986 6.2.2, and further, since too much is safe): percent-encoded characters that may
+/// stand plain in a segment decoded, all others encoded with upper-case digits, dot segments removed, repeated slashes
+/// folded. Never used to route or to forward. Applied twice it gives what it gives once.
 std::string normalised_path(std::string_view path);
 
-/// Hash of one selector as entries carry it (kinds tag, url, path). A false match costs a miss.
+/// Hash of one selector as entries carry it (kinds tag, url, path; of the others it is 0). A false match costs a miss.
+/// A url is absolute (scheme and host in any case, default port or none, fragment ignored) or a path with its query.
 std::uint32_t selector_hash(const Selector& selector);
 
 /// Everything that selects one response: its tags, its URL under its own host and under every host, its path.
@@ -48,47 +48,53 @@ std::vector<std::uint32_t> selectors_of(const std::vector<std::string>& tags, st
                                         std::string_view host, std::string_view path, std::string_view query,
                                         bool has_query);
 
-/// Tags that a response names itself: Surrogate-Key (by white space) and Cache-Tag (by commas). At most 1,000.
-void append_response_tags(Fields response_fields, std::vector<std::string>& tags);
+/// Tags that a response names itself: Surrogate-Key (by white space) and Cache-Tag (by commas). At most
+/// max_response_tags are appended; false where there were more: such a response must not be stored, since an
+/// invalidation of those left out would miss it.
+inline constexpr std::size_t max_response_tags = 1000;
+bool append_response_tags(Fields response_fields, std::vector<std::string>& tags);
 
-/// The last position of each selector. Positions are given by the caller and must not decrease.
+/// The last position of each selector. Positions are given by the caller and must not decrease; one lower than latest()
+/// counts as latest(), which invalidates too much rather than too little.
 class InvalidationTable {
  public:
   static constexpr std::size_t slot_count = 1u << 16;
   static constexpr std::size_t max_prefixes = 1024;  ///< of patterns `literal*`; beyond it the oldest raises the floor
   static constexpr std::size_t max_globs = 64;       ///< of other patterns; likewise
+  static constexpr std::size_t max_pattern = 512;    ///< bytes; a longer one counts as a shorter one that matches more
 
   InvalidationTable();
+  ~InvalidationTable();
 
   /// Applies selectors at a position. Afterwards latest() >= position.
   void apply(std::span<const Selector> selectors, std::uint64_t position);
   /// As apply(), with the next position of this table, which is returned.
   std::uint64_t apply_next(std::span<const Selector> selectors);
-  /// Everything before this position is distrusted.
+  /// Everything fetched before this position is distrusted. Afterwards latest() >= position.
   void raise_floor(std::uint64_t position);
 
   /// The last position applied: the fence of a fetch that begins now.
   std::uint64_t latest() const noexcept { return latest_.load(std::memory_order_acquire); }
 
-  /// Whether something after `since` invalidated a response of these selectors and this readable key.
+  /// Whether something after `since` invalidated a response of these selectors and this readable key. Everything up to
+  /// a latest() that the caller read before the call is taken into account: that is the position to mark as checked.
   bool invalidated_since(std::uint64_t since, std::span<const std::uint32_t> selectors,
                          std::string_view readable_key) const;
 
  private:
+  struct Patterns;
   void apply_locked(std::span<const Selector> selectors, std::uint64_t position);
+  void apply_pattern(std::string_view pattern, std::uint64_t position);
+
+  // Read without the lock, written under it, each only ever upwards. latest_ is written last of all (release), so who
+  // has read a position there (acquire) sees every slot, floor and last_pattern_ of that position.
   std::unique_ptr<std::atomic<std::uint64_t>[]> slots_;
   std::atomic<std::uint64_t> latest_{0}, floor_{0}, last_pattern_{0};
   mutable std::shared_mutex mutex_;  // patterns, and the order of appliers
-  std::unordered_map<std::string, std::uint64_t> prefixes_;
-  std::vector<std::uint32_t> prefix_lengths_;  // how many prefixes of each length: which lengths to try
-  struct Glob {
-    std::string text;
-    std::uint64_t position;
-  };
-  std::deque<Glob> globs_;
+  std::unique_ptr<Patterns> patterns_;
 };
 
-/// Whether a selector matches, exactly: for counting and dry runs.
+/// Whether a selector matches, exactly but for equal hashes: for counting and dry runs.
 bool selects(const Selector& selector, std::span<const std::uint32_t> selectors, std::string_view readable_key);
 
 }  // namespace pillion

@@ -16,7 +16,8 @@ inline constexpr std::size_t max_path_parameters = 16;
 /// A template such as `character:{character_id}` cut into literals and parameter indexes.
 class Template {
  public:
-  /// `names` are the path's parameters in order. A name that is not among them throws std::invalid_argument.
+  /// `names` are the path's parameters in order. A name that is not among them, or a `{` that is not closed, throws
+  /// std::invalid_argument.
   Template(std::string_view text, const std::vector<std::string>& names);
   Template() = default;
   enum class Encode { raw, key };
@@ -58,13 +59,17 @@ struct RouteMatch {
 
 class RouteTable {
  public:
+  /// Throws std::invalid_argument for what the loader refuses: a template naming a parameter that the path lacks, an
+  /// upstream that isn't there.
   explicit RouteTable(const config::Config& config);
   ~RouteTable();
   RouteTable(RouteTable&&) noexcept;
 
   /// The first route in file order whose path, host and listener conditions hold; route is nullptr where none does.
   /// `listener` is the listener's name, empty for unnamed ones; `host` is compared without its port,
-  /// case-insensitively. `match` is an out parameter so that its vector is reused between requests.
+  /// case-insensitively. Segments are compared as received, never decoded; `{name}` and `*` take one non-empty segment,
+  /// `/**` the rest, be it nothing. A path without a leading slash (`*`) is matched by `/**` alone.
+  /// `match` is an out parameter so that its vector is reused between requests.
   void match(std::string_view listener, std::string_view host, std::string_view path, RouteMatch& match) const;
 
   const std::vector<CompiledRoute>& routes() const { return routes_; }
@@ -73,10 +78,10 @@ class RouteTable {
   static std::vector<std::string> parameter_names(std::string_view path);
 
  private:
-  struct Node;
+  struct Tree;   // the paths of the routes of one listener and one host condition
+  struct Trees;  // every tree by (listener, host)
   std::vector<CompiledRoute> routes_;
-  std::unique_ptr<Node> root_;
-  std::vector<std::string> named_listeners_;  // those that a route chooses: other routes don't serve them
+  std::unique_ptr<Trees> trees_;
 };
 
 }  // namespace pillion

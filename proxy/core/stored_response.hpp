@@ -58,6 +58,7 @@ struct StoredParts {
 /// Immutable but for the two marks below. Shared between workers.
 class StoredResponse {
  public:
+  /// Copies the parts. nullptr where one of them is of 4 GiB or more.
   static StoredResponsePtr make(const StoredParts& parts);
 
   StoredResponse(const StoredResponse&) = delete;
@@ -100,7 +101,9 @@ class StoredResponse {
 std::string encode(const StoredResponse& response);
 
 /// nullptr for anything that is not exactly an entry of this version whose primary key is `primary_key`: foreign,
-/// cut, flipped, of another version or of another key. Never allocates more than the size of `bytes` plus a constant.
+/// cut, flipped, of another version or of another key, or with numbers out of range (times from 0 on and dates within
+/// 2^40 s of 1970, so that arithmetic on them can't overflow). Never allocates more than the size of `bytes` plus a
+/// constant.
 /// `now` turns the stored wall time into this process's steady one (a time in the future counts as now);
 /// `local_position` becomes position().
 StoredResponsePtr decode(std::string_view bytes, std::string_view primary_key, Now now, std::uint64_t local_position);
