@@ -1,22 +1,24 @@
 #!/bin/bash
 # Builds with a preset of CMakePresets.json, quietly: one line when it is done, the compiler's words where it failed.
 #
-#   deploy/build.sh [--preset release] [--build-dir DIR] [--path] [TARGET...]
+#   deploy/build.sh [--preset release] [--build-dir DIR] [--path | --configure-only] [TARGET...]
 #
 # Configures where that was not done yet; does nothing twice. With --path the last line is where the executable
-# TARGET was put. Without TARGET everything is built.
+# TARGET was put. Without TARGET everything is built. ccache's folder is $CCACHE_DIR or ~/.cache/ccache.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 
 preset=release
 dir=""
 path=no
+configure_only=no
 targets=()
 while [ $# -gt 0 ]; do
   case $1 in
     --preset) preset=${2:?} && shift ;;
     --build-dir) dir=${2:?} && shift ;;
     --path) path=yes ;;
+    --configure-only) configure_only=yes ;;
     -*) echo "build.sh: '$1' is no option" >&2 && exit 2 ;;
     *) targets+=("$1") ;;
   esac
@@ -26,17 +28,20 @@ dir=${dir:-$root/build/$preset}
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 
+# Two checkouts share what they have in common: paths are relative to the checkout in the cache.
+export CCACHE_DIR=${CCACHE_DIR:-${HOME:-/tmp}/.cache/ccache} CCACHE_BASEDIR=$root CCACHE_NOHASHDIR=1
+
 log=$dir/build.log
 fail() {
-  echo "build.sh: $1; the last lines of $log:" >&2
-  grep -n -m 20 -A 6 -E 'error:|Error' "$log" >&2 || true
-  tail -n 30 "$log" >&2
+  echo "build.sh: $1; the whole log is $log" >&2
+  if grep -q '^FAILED:' "$log"; then sed -n '/^FAILED:/,$p' "$log" | head -n 60 >&2; else tail -n 30 "$log" >&2; fi
   exit 1
 }
 begun=$(date +%s)
 if [ ! -f "$dir/build.ninja" ]; then
   (cd "$root" && cmake --preset "$preset" -B "$dir") >"$log" 2>&1 </dev/null || fail "configuring failed"
 fi
+[ "$configure_only" = no ] || exit 0
 NINJA_STATUS='%f of %t steps ' ninja -C "$dir" "${targets[@]}" >"$log" 2>&1 </dev/null &
 ninja=$!
 trap 'kill $ninja 2>/dev/null' INT TERM

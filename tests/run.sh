@@ -34,6 +34,8 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ -z "$fuzz_seconds" ] || preset=fuzz
+fuzz_dir=${dir:-$root/build/fuzz}
+[ -z "$dir" ] || [ -n "$fuzz_seconds" ] || fuzz_dir=$dir-fuzz
 dir=${dir:-$root/build/$preset}
 
 passed=0
@@ -44,20 +46,23 @@ work=$(mktemp -d /tmp/pillion.XXXXXX) # short: Unix sockets are made below it
 # --- processes -------------------------------------------------------------------------------------------------------
 
 # Each test runs in a session of its own: whoever is still in that session afterwards was left behind by it.
-members_of() { # SESSION... -> their processes
-  local stat
+members_of() { # SESSION... -> their processes, those that have ended and wait for their parent left out
+  local stat line fields
   for stat in /proc/[0-9]*/stat; do
-    awk -v wanted=" $* " '{ pid = $1; sub(/^.*\) /, ""); if (index(wanted, " " $4 " ")) print pid }' "$stat" 2>/dev/null
+    { read -r line <"$stat"; } 2>/dev/null || continue
+    read -ra fields <<<"${line##*) }" # after the name, which may hold anything: state, parent, group, session
+    [[ " $* " == *" ${fields[3]} "* && ${fields[0]} != Z ]] && echo "${line%% *}"
   done
 }
-end_sessions() {
+end_sessions() { # SESSION...: whether there was something left to end
+  [ $# -gt 0 ] && [ -n "$(members_of "$@")" ] || return 1
+  sleep 0.5 # what the test has just ended may need a moment to go
   local pids
-  [ $# -gt 0 ] || return 0
   pids=$(members_of "$@")
   # shellcheck disable=SC2086  # a list of process ids
-  [ -z "$pids" ] || kill -KILL $pids 2>/dev/null
-  [ -n "$pids" ]
+  [ -n "$pids" ] && kill -KILL $pids 2>/dev/null
 }
+# shellcheck disable=SC2317  # called by the trap
 finish() {
   # shellcheck disable=SC2046  # a list of session ids
   end_sessions $(cat "$work"/session.* 2>/dev/null)
@@ -96,18 +101,16 @@ show_failure() { # NAME LOG
 run_one() {
   local name=$1 log=$2 limit=$3 reports=$2.report session status file
   shift 3
-  mkdir -p "$log.tmp"
   ASAN_OPTIONS=detect_leaks=1:log_path=$reports UBSAN_OPTIONS=print_stacktrace=1:log_path=$reports \
     TSAN_OPTIONS=second_deadlock_stack=1:log_path=$reports TMPDIR=$work \
     setsid timeout -k 10 "$limit" "$@" </dev/null >"$log" 2>&1 &
   session=$!
   echo "$session" >"$work/session.$session"
-  wait "$session"
+  { wait "$session"; } 2>/dev/null
   status=$?
   if [ $status = 124 ] || [ $status = 137 ]; then echo "killed after $limit s" >>"$log"; fi
   end_sessions "$session" && echo "run.sh: '$name' left processes behind; they were killed" | tee -a "$log"
   rm -f "$work/session.$session"
-  rmdir "$log.tmp"
   for file in "$reports".*; do
     [ -e "$file" ] || continue
     cat "$file" >>"$log"
@@ -150,7 +153,7 @@ run_spread() { # EXECUTABLE LIMIT
   for ((index = 1; index <= count; index++)); do
     log=$logs/$name.$index.log
     title=${titles[index - 1]:-$name $index}
-    if [ "$(cat "$log.status" 2>/dev/null)" = 0 ]; then
+    if [ "$(cat "$log.status" 2>/dev/null)" = 0 ] && grep -q '^\[doctest\] Status: SUCCESS' "$log"; then
       good=$((good + 1))
     else
       bad=$((bad + 1))
@@ -215,8 +218,9 @@ run_fuzz() {
 # --- the run ---------------------------------------------------------------------------------------------------------
 
 jobs=$(($(nproc) + 1))
-packages=test
-[ "$preset" = release ] || [ "$preset" = debug ] && [ "$long" = no ] || packages=all
+packages="test"
+case $preset in asan | tsan | fuzz) packages="all" ;; esac
+[ "$long" = no ] || packages="all"
 "$root/deploy/install-dependencies.sh" $packages || give_up "installing what the tests need"
 
 if [ -x /usr/bin/llvm-symbolizer-19 ]; then
@@ -257,10 +261,9 @@ if [ "$long" = yes ]; then
 fi
 while read -r target; do run_unit "$dir/$target"; done < <(executables_below tests/unit)
 while read -r target; do run_spread "$dir/$target" $limit; done < <(executables_below tests/integration)
-pillion=$(executables_below '.*' | grep -E '(^|/)pillion$')
-if [ "$preset" = release ]; then run_manifest_check "$dir/$pillion"; fi
+if [ "$preset" = release ]; then run_manifest_check "$("$root/deploy/build.sh" --build-dir "$dir" --path pillion)"; fi
 if [ "$long" = yes ]; then
-  dir=$root/build/fuzz
+  dir=$fuzz_dir
   fuzz_all 60
 fi
 echo "in $(($(date +%s) - begun)) s"
