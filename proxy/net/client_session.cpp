@@ -1,0 +1,472 @@
+#include "net/client_session.hpp"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <charconv>
+
+#include "core/http_date.hpp"
+#include "net/message_parser.hpp"
+#include "net/reason_phrase.hpp"
+
+namespace pillion {
+
+namespace {
+constexpr std::size_t first_buffer = 4u << 10;
+constexpr std::size_t body_buffer = 64u << 10;
+// How much of a refused request's rest is read, and for how long, so that the answer isn't lost to a reset (RFC 9112 9.6).
+constexpr std::size_t linger_bytes = 256u << 10;
+constexpr std::chrono::milliseconds linger_time{1000};
+}  // namespace
+
+struct ClientSession::Parser {
+  std::optional<RequestParser> parse;
+};
+
+ClientSession::ClientSession(Socket socket, ClientOrigin origin, ClientHandler& handler, Deadlines& deadlines, WorkerCounters& counters)
+    : socket_(std::move(socket)),
+      origin_(std::move(origin)),
+      handler_(handler),
+      deadlines_(deadlines),
+      counters_(counters),
+      read_deadline_(deadlines, on_read_deadline, this),
+      write_deadline_(deadlines, on_write_deadline, this),
+      buffer_(first_buffer),
+      parser_(std::make_unique<Parser>()) {
+  error_code ignored;
+  socket_.non_blocking(true, ignored);
+  counters_.client_connections.add();
+}
+
+ClientSession::~ClientSession() { counters_.client_connections.sub(); }
+
+void ClientSession::on_read_deadline(void* self) {
+  error_code ignored;
+  static_cast<ClientSession*>(self)->socket_.cancel(ignored);
+}
+
+void ClientSession::on_write_deadline(void* self) {
+  auto& session = *static_cast<ClientSession*>(self);
+  session.counters_.limits[static_cast<std::size_t>(Limit::write_timeout)].add();
+  error_code ignored;
+  session.socket_.cancel(ignored);
+}
+
+awaitable<void> ClientSession::run() {
+  for (;;) {
+    if (co_await read_request() == Next::close) break;
+    begin_exchange();
+    if (!handler_.answer_now(*this)) {
+      if (!out_.empty() && co_await flush()) break;
+      co_await handler_.handle(*this);
+    }
+    if (!co_await finish_exchange()) break;
+  }
+  error_code ignored;
+  socket_.close(ignored);
+}
+
+// Reads until a whole head is there and well-formed. Answers and ends the connection where it isn't.
+awaitable<ClientSession::Next> ClientSession::read_request() {
+  in_request_ = false;
+  const config::Config& settings = handler_.settings();
+  limits_ = settings.limits;
+  timeouts_ = settings.timeouts;
+  scanned_ = 0;
+  bool head_began = false;
+  for (;;) {
+    // Empty lines before a request line are skipped (RFC 9112 2.2).
+    while (!head_began && end_ - begin_ >= 2 && buffer_[begin_] == '\r' && buffer_[begin_ + 1] == '\n') {
+      begin_ += 2;
+      scanned_ = 0;
+    }
+    const std::string_view input(buffer_.data() + begin_, end_ - begin_);
+    const std::size_t size = find_head_end(input, scanned_);
+    if (size == std::string_view::npos) {
+      refuse({400, "A line of the request ends in a bare line feed."}, Limit::bad_request);
+      break;
+    }
+    if (size > limits_.head || (size == 0 && input.size() >= limits_.head)) {
+      const bool in_target = input.find('\r') > limits_.target;
+      refuse(in_target ? Refusal{414, "The request target is too long."} : Refusal{431, "The request head is too large."},
+             in_target ? Limit::target : Limit::head);
+      break;
+    }
+    if (size > 0) {
+      if (parse(size)) co_return Next::request;
+      break;
+    }
+    if (!out_.empty() && co_await flush()) co_return Next::close;
+    if (finishing_ && input.empty()) co_return Next::close;
+    if (!input.empty() && input != "\r" && !head_began) {
+      head_began = true;
+      head_began_ = std::chrono::steady_clock::now();
+    }
+    auto wait = timeouts_.idle;
+    if (head_began) {
+      const auto spent = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - head_began_);
+      wait = std::max(timeouts_.head - spent, config::Milliseconds(1));
+    }
+    if (co_await fill(wait)) continue;
+    if (!read_deadline_.expired()) co_return Next::close;
+    read_deadline_.reset();
+    counters_.limits[static_cast<std::size_t>(head_began ? Limit::head_timeout : Limit::idle_timeout)].add();
+    if (!head_began) co_return Next::close;
+    refuse({408, "The request head took too long."}, Limit::head_timeout);
+    break;
+  }
+  if (!co_await flush()) co_await linger();
+  co_return Next::close;
+}
+
+awaitable<bool> ClientSession::fill(std::chrono::milliseconds timeout) {
+  if (begin_ == end_) begin_ = end_ = 0;
+  if (end_ == buffer_.size() && begin_ > 0) {
+    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_), buffer_.begin() + static_cast<std::ptrdiff_t>(end_), buffer_.begin());
+    end_ -= begin_;
+    begin_ = 0;
+  }
+  if (end_ == buffer_.size()) buffer_.resize(buffer_.size() * 2);
+  if (read_deadline_.expired()) co_return false;
+  read_deadline_.expires_after(timeout);
+  auto [error, size] = co_await socket_.async_read_some(asio::buffer(buffer_.data() + end_, buffer_.size() - end_), no_throw);
+  read_deadline_.clear();
+  if (error) {
+    left_ = left_ || !read_deadline_.expired();
+    co_return false;
+  }
+  end_ += size;
+  co_return true;
+}
+
+namespace {
+Refusal refusal_of(ParseError error) {
+  switch (error) {
+    case ParseError::version: return {505, "Only HTTP/1.1 and HTTP/1.0 are spoken here."};
+    case ParseError::too_many_fields: return {431, "The request has too many fields."};
+    case ParseError::framing: return {400, "Content-Length and Transfer-Encoding leave the length of the request in doubt."};
+    case ParseError::transfer_coding: return {501, "The only transfer coding known here is chunked."};
+    default: return {400, "The request is malformed."};
+  }
+}
+}  // namespace
+
+bool ClientSession::parse(std::size_t size) {
+  ParserLimits limits{limits_.head, limits_.fields, limits_.trailers, limits_.chunk_extensions};
+  auto& parser = parser_->parse.emplace(fields_, limits);
+  const std::string_view head(buffer_.data() + begin_, size);
+  const ParseError error = parser.parse_head(head);
+  begin_ += size;
+  started_ = std::chrono::steady_clock::now();
+  request_ = {};
+  request_.method_name = parser.method();
+  Refusal refusal;
+  Limit limit = Limit::bad_request;
+  if (error != ParseError::none) {
+    refusal = refusal_of(error);
+    if (error == ParseError::too_many_fields) limit = Limit::fields;
+  } else if (parser.target().size() > limits_.target) {
+    refusal = {414, "The request target is too long."};
+    limit = Limit::target;
+  } else {
+    refusal = make_effective({parser.method(), parser.target(), parser.minor(), Fields(fields_)}, origin_.peer_trusted, request_);
+  }
+  if (!refusal && limits_.body && parser.framing() == Framing::length && parser.length() > *limits_.body) {
+    refusal = {413, "The request body is too large."};
+    limit = Limit::body;
+  }
+  if (!refusal) return true;
+  refuse(refusal, limit);
+  return false;
+}
+
+void ClientSession::refuse(Refusal refusal, Limit limit) {
+  counters_.limits[static_cast<std::size_t>(limit)].add();
+  begin_exchange();
+  keep_alive_ = false;
+  put_problem(refusal.status, refusal.why, "pillion; detail=bad-request", refusal.status == 405 ? "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" : "");
+  handler_.note_refusal(*this, refusal.status);
+}
+
+bool ClientSession::wants_keep_alive() const noexcept {
+  if (finishing_) return false;
+  if (request_.minor == 0) return list_has(request_.fields, Name::connection, "keep-alive");
+  return !find(request_.fields, Name::connection) || !list_has(request_.fields, Name::connection, "close");
+}
+
+void ClientSession::begin_exchange() {
+  in_request_ = true;
+  keep_alive_ = wants_keep_alive();
+  head_ended_ = false;
+  body_ended_ = true;
+  body_mode_ = BodyMode::none;
+  body_bytes_ = 0;
+  request_bytes_ = 0;
+  body_read_ = false;
+}
+
+// True where the connection goes on to the next request.
+awaitable<bool> ClientSession::finish_exchange() {
+  if (cut_) co_return false;
+  const bool whole_body = request_body_done();
+  if (!whole_body) keep_alive_ = false;
+  if (!keep_alive_ || out_.is_full() || begin_ == end_) {
+    if (!out_.empty() && co_await flush()) co_return false;
+  }
+  if (keep_alive_) {
+    if (begin_ == end_ && buffer_.size() > 4 * first_buffer) {
+      buffer_ = std::vector<char>(first_buffer);
+      begin_ = end_ = 0;
+    }
+    co_return true;
+  }
+  if (!whole_body || begin_ != end_) co_await linger();
+  co_return false;
+}
+
+// Closing with unread input would reset the connection and could destroy the answer on its way (RFC 9112 9.6).
+awaitable<void> ClientSession::linger() {
+  error_code ignored;
+  socket_.shutdown(Socket::shutdown_send, ignored);
+  std::size_t total = 0;
+  read_deadline_.reset();
+  read_deadline_.expires_after(linger_time);
+  while (total < linger_bytes && !read_deadline_.expired()) {
+    auto [error, size] = co_await socket_.async_read_some(asio::buffer(buffer_), no_throw);
+    if (error) break;
+    total += size;
+  }
+}
+
+void ClientSession::finish_soon() noexcept {
+  finishing_ = true;
+  keep_alive_ = false;
+  if (in_request_ || begin_ != end_) return;
+  error_code ignored;
+  socket_.cancel(ignored);
+}
+
+void ClientSession::abort() noexcept {
+  cut_ = true;
+  error_code ignored;
+  socket_.close(ignored);
+}
+
+bool ClientSession::has_request_body() const noexcept { return request_framing() != Framing::none; }
+Framing ClientSession::request_framing() const noexcept { return parser_->parse ? parser_->parse->framing() : Framing::none; }
+std::uint64_t ClientSession::request_length() const noexcept { return parser_->parse->length(); }
+bool ClientSession::request_body_done() const noexcept { return !parser_->parse || parser_->parse->complete(); }
+
+bool ClientSession::expects_continue() const noexcept {
+  return request_.minor >= 1 && has_request_body() && begin_ == end_ && !body_read_ && find(request_.fields, Name::expect);
+}
+
+awaitable<ClientSession::Body> ClientSession::read_body() {
+  Body body;
+  body_read_ = true;
+  RequestParser& parser = *parser_->parse;
+  for (;;) {
+    if (parser.complete()) {
+      body.end = true;
+      co_return body;
+    }
+    if (end_ > begin_) {
+      const auto part = parser.decode({buffer_.data() + begin_, end_ - begin_});
+      body.data = {buffer_.data() + begin_, part.size};
+      begin_ += part.consumed;
+      request_bytes_ += part.size;
+      if (part.error != ParseError::none) {
+        const auto limit = part.error == ParseError::chunk_extensions ? Limit::chunk_extensions
+                           : part.error == ParseError::trailers       ? Limit::trailers
+                                                                      : Limit::bad_request;
+        counters_.limits[static_cast<std::size_t>(limit)].add();
+        body.status = 400;
+        co_return body;
+      }
+      if (limits_.body && request_bytes_ > *limits_.body) {
+        counters_.limits[static_cast<std::size_t>(Limit::body)].add();
+        body.status = 413;
+        co_return body;
+      }
+      if (!body.data.empty()) {
+        body.end = parser.complete();
+        co_return body;
+      }
+      if (parser.complete()) continue;
+      if (end_ - begin_ >= body_buffer) {
+        counters_.limits[static_cast<std::size_t>(Limit::chunk_extensions)].add();
+        body.status = 400;
+        co_return body;
+      }
+    }
+    // The head's views point into the buffer: what it is grown into must not be asked for the head any more. Handlers have
+    // copied what they need by the time they read the body.
+    if (begin_ == end_ && buffer_.size() < body_buffer) {
+      buffer_.resize(body_buffer);
+      begin_ = end_ = 0;
+    }
+    if (co_await fill(timeouts_.body)) continue;
+    const bool late = read_deadline_.expired();
+    if (late) counters_.limits[static_cast<std::size_t>(Limit::body_timeout)].add();
+    read_deadline_.reset();
+    body.status = late ? 408 : 499;
+    co_return body;
+  }
+}
+
+void ClientSession::cancel_read() noexcept {
+  error_code ignored;
+  socket_.cancel(ignored);
+}
+
+ClientSession::BodyMode ClientSession::end_head(unsigned status, std::optional<std::uint64_t> length) {
+  head_ended_ = true;
+  const bool no_body = request_.method == Method::head || status == 204 || status == 304 || status / 100 == 1;
+  std::string& head = out_.scratch();
+  if (no_body) {
+    body_mode_ = BodyMode::none;
+  } else if (length) {
+    body_mode_ = BodyMode::length;
+    body_left_ = *length;
+  } else if (request_.minor >= 1) {
+    body_mode_ = BodyMode::chunked;
+    head += "Transfer-Encoding: chunked\r\n";
+  } else {
+    body_mode_ = BodyMode::close;
+    keep_alive_ = false;
+  }
+  body_ended_ = body_mode_ == BodyMode::none || (body_mode_ == BodyMode::length && body_left_ == 0);
+  if (!keep_alive_ && status != 101) {
+    head += "Connection: close\r\n";
+  } else if (request_.minor == 0) {
+    head += "Connection: keep-alive\r\n";
+  }
+  head += "\r\n";
+  out_.end_scratch();
+  return body_mode_;
+}
+
+void ClientSession::put_body(std::string_view data, bool end) {
+  if (body_mode_ == BodyMode::none) return;
+  body_bytes_ += data.size();
+  if (body_mode_ == BodyMode::chunked && !data.empty()) {
+    char size[20];
+    const auto [last, error] = std::to_chars(size, size + sizeof size, data.size(), 16);
+    out_.put({size, static_cast<std::size_t>(last - size)});
+    out_.put("\r\n");
+    out_.refer(data);
+    out_.put("\r\n");
+  } else {
+    out_.refer(data);
+  }
+  if (body_mode_ == BodyMode::length) body_left_ -= std::min<std::uint64_t>(body_left_, data.size());
+  if (!end) return;
+  if (body_mode_ == BodyMode::chunked) out_.put("0\r\n\r\n");
+  body_ended_ = true;
+}
+
+awaitable<error_code> ClientSession::flush() {
+  const error_code error = co_await out_.flush(socket_, write_deadline_, timeouts_.body);
+  if (error) {
+    cut_ = true;
+    out_.clear();
+  }
+  co_return error;
+}
+
+awaitable<error_code> ClientSession::send_interim(unsigned status, std::string_view reason, std::string_view fields) {
+  if (request_.minor == 0) co_return error_code{};
+  std::string& text = out_.scratch();
+  text += "HTTP/1.1 ";
+  text += std::to_string(status);
+  text += ' ';
+  text += reason;
+  text += "\r\n";
+  text += fields;
+  text += "\r\n";
+  out_.end_scratch();
+  co_return co_await flush();
+}
+
+void ClientSession::cut() noexcept {
+  cut_ = true;
+  error_code ignored;
+  if (body_mode_ == BodyMode::close || !head_ended_) {
+    // Without a length or chunks only a reset shows that something is missing.
+    socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+  }
+  socket_.close(ignored);
+}
+
+void ClientSession::put_problem(unsigned status, std::string_view detail, std::string_view cache_status, std::string_view more_fields) {
+  const std::string_view reason = reason_phrase(status);
+  std::string body = "{\"type\":\"about:blank\",\"title\":\"";
+  body += reason;
+  body += "\",\"status\":" + std::to_string(status) + ",\"detail\":\"";
+  body += detail;
+  body += "\"}\n";
+  char date[http_date_size];
+  write_http_date(std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count(), date);
+  std::string& head = out_.scratch();
+  head += "HTTP/1.1 " + std::to_string(status) + ' ';
+  head += reason;
+  head += "\r\nContent-Type: application/problem+json\r\nDate: ";
+  head.append(date, sizeof date);
+  head += "\r\nContent-Length: " + std::to_string(body.size()) + "\r\nCache-Control: no-store\r\n";
+  head += more_fields;
+  if (!cache_status.empty()) {
+    head += "Cache-Status: ";
+    head += cache_status;
+    head += "\r\n";
+  }
+  if (end_head(status, body.size()) == BodyMode::none) return;
+  out_.put(body);
+  body_bytes_ = body.size();
+  body_ended_ = true;
+}
+
+struct ClientWatch {
+  std::function<void()> on_gone;
+  asio::steady_timer done;
+  bool active = true;
+  bool finished = false;
+};
+
+void ClientSession::watch(std::function<void()> on_gone) {
+  if (watch_ || begin_ != end_) return;
+  watch_ = std::make_shared<ClientWatch>(ClientWatch{std::move(on_gone), asio::steady_timer(socket_.get_executor(), asio::steady_timer::time_point::max())});
+  socket_.async_wait(Socket::wait_read, [this, watch = watch_](error_code error) {
+    watch->finished = true;
+    watch->done.cancel();
+    if (error || !watch->active) return;
+    char byte;
+    const ssize_t n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)) watch->on_gone();
+  });
+}
+
+awaitable<void> ClientSession::stop_watch() {
+  if (!watch_) co_return;
+  auto watch = std::move(watch_);
+  watch_.reset();
+  watch->active = false;
+  if (watch->finished) co_return;
+  error_code ignored;
+  socket_.cancel(ignored);
+  if (!watch->finished) co_await watch->done.async_wait(no_throw);
+}
+
+std::string_view ClientSession::take_left_over() {
+  const std::string_view rest(buffer_.data() + begin_, end_ - begin_);
+  begin_ = end_;
+  return rest;
+}
+
+void ClientSession::clear_deadlines() noexcept {
+  read_deadline_.clear();
+  write_deadline_.clear();
+}
+
+}  // namespace pillion

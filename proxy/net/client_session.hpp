@@ -1,0 +1,149 @@
+// One client connection: reads requests strictly, hands each to the handler, sends what it answers. Worker-local.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/model.hpp"
+#include "core/message.hpp"
+#include "net/deadline.hpp"
+#include "net/effective_request.hpp"
+#include "net/output_queue.hpp"
+#include "telemetry/counters.hpp"
+
+namespace pillion {
+
+class ClientSession;
+
+/// What answers requests. Worker-local.
+class ClientHandler {
+ public:
+  virtual ~ClientHandler() = default;
+  /// Called before each request: settings in force now.
+  virtual const config::Config& settings() const = 0;
+  /// Answers without waiting, if it can: a hit in memory. False: handle() follows, nothing was put out.
+  virtual bool answer_now(ClientSession& session) = 0;
+  virtual awaitable<void> handle(ClientSession& session) = 0;
+  /// A request that was refused before it could be handled has been answered.
+  virtual void note_refusal(ClientSession& session, unsigned status) = 0;
+};
+
+/// What a connection is known by before it says anything.
+struct ClientOrigin {
+  std::string listener;      ///< name, empty for an unnamed one
+  std::string peer_address;  ///< for X-Forwarded-For; empty on a Unix socket
+  bool peer_trusted = false;
+};
+
+class ClientSession {
+ public:
+  ClientSession(Socket socket, ClientOrigin origin, ClientHandler& handler, Deadlines& deadlines, WorkerCounters& counters);
+  ~ClientSession();
+  ClientSession(const ClientSession&) = delete;
+
+  /// Serves the connection to its end.
+  awaitable<void> run();
+
+  /// Draining: closes it when idle, after the answer in progress otherwise.
+  void finish_soon() noexcept;
+  /// Cuts it.
+  void abort() noexcept;
+
+  // --- for the handler, during one request ---
+  const RequestHead& request() const noexcept { return request_; }
+  const ClientOrigin& origin() const noexcept { return origin_; }
+  std::chrono::steady_clock::time_point started() const noexcept { return started_; }
+
+  bool has_request_body() const noexcept;
+  Framing request_framing() const noexcept;
+  std::uint64_t request_length() const noexcept;
+  /// The request body was read to its end (or there is none).
+  bool request_body_done() const noexcept;
+  /// Whether the client waits for 100 (Continue) and nothing of the body has come.
+  bool expects_continue() const noexcept;
+  struct Body {
+    std::string_view data;  ///< lives until the next read; empty at the end
+    bool end = false;
+    unsigned status = 0;    ///< what the client did wrong: 400, 408, 413; 499 where it left
+  };
+  awaitable<Body> read_body();
+  /// Ends a read_body() in progress with status 499.
+  void cancel_read() noexcept;
+
+  /// Head of the answer: put status line and fields (each ended by CRLF) into out(), then end_head(), then the body.
+  OutputQueue& out() noexcept { return out_; }
+  enum class BodyMode : std::uint8_t { none, length, chunked, close };
+  /// Chooses how the body is delimited and ends the head. `length`: that many bytes follow and the head has Content-Length.
+  BodyMode end_head(unsigned status, std::optional<std::uint64_t> length);
+  /// Queues a piece of the body, framed; `end` with the last one. The bytes must live until flush().
+  void put_body(std::string_view data, bool end);
+  awaitable<error_code> flush();
+  /// 1xx to a client that knows them.
+  awaitable<error_code> send_interim(unsigned status, std::string_view reason, std::string_view fields);
+  bool head_sent() const noexcept { return head_ended_; }
+  std::uint64_t body_bytes() const noexcept { return body_bytes_; }
+  void set_body_bytes(std::uint64_t n) noexcept { body_bytes_ = n; }
+
+  /// The connection ends after this answer.
+  void close_after() noexcept { keep_alive_ = false; }
+  /// The answer can't be completed: cuts the connection so that the client can tell.
+  void cut() noexcept;
+  bool is_cut() const noexcept { return cut_; }
+
+  /// One whole answer of the proxy's own: `application/problem+json` in one line. `cache_status` is the field's value.
+  void put_problem(unsigned status, std::string_view detail, std::string_view cache_status, std::string_view more_fields = {});
+
+  /// Watches for the client leaving while nothing is read from it; `on_gone` is called at most once. stop_watch() must be awaited
+  /// before the next read.
+  void watch(std::function<void()> on_gone);
+  awaitable<void> stop_watch();
+
+  /// For tunnels: the socket and what was read behind the request.
+  Socket& socket() noexcept { return socket_; }
+  std::string_view take_left_over();
+  Deadlines& deadlines() noexcept { return deadlines_; }
+  void clear_deadlines() noexcept;
+
+ private:
+  struct Parser;
+  enum class Next : std::uint8_t { request, close };
+  awaitable<Next> read_request();
+  awaitable<bool> fill(std::chrono::milliseconds timeout);
+  bool parse(std::size_t size);
+  void refuse(Refusal refusal, Limit limit);
+  void begin_exchange();
+  awaitable<bool> finish_exchange();
+  awaitable<void> linger();
+  bool wants_keep_alive() const noexcept;
+  static void on_read_deadline(void* self);
+  static void on_write_deadline(void* self);
+
+  Socket socket_;
+  ClientOrigin origin_;
+  ClientHandler& handler_;
+  Deadlines& deadlines_;
+  WorkerCounters& counters_;
+  Deadline read_deadline_, write_deadline_;
+  config::ClientTimeouts timeouts_;
+  config::Limits limits_;
+  std::vector<char> buffer_;
+  std::size_t begin_ = 0, end_ = 0, scanned_ = 0;
+  std::vector<Field> fields_;
+  std::unique_ptr<Parser> parser_;
+  RequestHead request_;
+  std::chrono::steady_clock::time_point started_{}, head_began_{};
+  OutputQueue out_;
+  std::uint64_t body_bytes_ = 0, body_left_ = 0, request_bytes_ = 0;
+  BodyMode body_mode_ = BodyMode::none;
+  std::string chunk_size_;
+  bool keep_alive_ = true, head_ended_ = false, body_ended_ = true, cut_ = false, finishing_ = false, in_request_ = false,
+       body_read_ = false, left_ = false;
+  std::shared_ptr<struct ClientWatch> watch_;
+};
+
+}  // namespace pillion

@@ -1,0 +1,122 @@
+#include "net/effective_request.hpp"
+
+#include <algorithm>
+
+namespace pillion {
+
+namespace {
+
+bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+bool is_hex(char c) noexcept { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+bool is_alnum(char c) noexcept { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+bool is_reg_name(std::string_view text) noexcept {
+  constexpr std::string_view marks = "-._~!$&'()*+,;=";
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (is_alnum(text[i]) || marks.find(text[i]) != std::string_view::npos) continue;
+    if (text[i] != '%' || i + 2 >= text.size() || !is_hex(text[i + 1]) || !is_hex(text[i + 2])) return false;
+    i += 2;
+  }
+  return true;
+}
+
+// The scheme in a trusted peer's X-Forwarded-Proto: one known word, else nothing.
+std::string_view forwarded_scheme(Fields fields) noexcept {
+  if (count(fields, Name::x_forwarded_proto) != 1) return {};
+  const std::string_view value = find(fields, Name::x_forwarded_proto)->value;
+  if (iequals(value, "https")) return "https";
+  if (iequals(value, "http")) return "http";
+  return {};
+}
+
+std::string_view forwarded_host(Fields fields) noexcept {
+  if (count(fields, Name::x_forwarded_host) != 1) return {};
+  const std::string_view value = find(fields, Name::x_forwarded_host)->value;
+  return is_authority(value) ? value : std::string_view{};
+}
+
+// RFC 9112 3.2. Sets path and query by target form; the authority of an absolute form goes to `authority`.
+Refusal split_target(const RawRequest& raw, RequestHead& head, std::string_view& authority) noexcept {
+  std::string_view target = raw.target;
+  if (target.find('#') != std::string_view::npos) return {400, "The request target has a fragment."};
+  if (target == "*") {
+    if (head.method != Method::options) return {400, "The asterisk form is for OPTIONS alone."};
+    head.target = head.path = target;
+    return {};
+  }
+  if (!target.empty() && target.front() != '/') {
+    const auto colon = target.find("://");
+    if (colon == std::string_view::npos) return {400, "The request target is not a path."};
+    const std::string_view scheme = target.substr(0, colon);
+    if (!iequals(scheme, "http") && !iequals(scheme, "https")) return {400, "The request target has a scheme other than http."};
+    target.remove_prefix(colon + 3);
+    const auto end = std::min(target.find_first_of("/?"), target.size());
+    authority = target.substr(0, end);
+    if (!is_authority(authority)) return {400, "The host of the request target is malformed."};
+    head.scheme = iequals(scheme, "https") ? "https" : "http";
+    target.remove_prefix(end);
+    if (target.empty()) target = head.method == Method::options ? "*" : "/";
+    if (target.front() == '?') return {400, "The request target has no path."};
+  }
+  head.target = target;
+  const auto mark = target.find('?');
+  head.path = target.substr(0, mark);
+  head.has_query = mark != std::string_view::npos;
+  head.query = head.has_query ? target.substr(mark + 1) : std::string_view{};
+  return {};
+}
+
+}  // namespace
+
+bool is_authority(std::string_view text) noexcept {
+  if (text.empty() || text.size() > 255) return false;
+  std::string_view host = text, port;
+  if (text.front() == '[') {
+    const auto close = text.find(']');
+    if (close == std::string_view::npos || close < 3) return false;
+    const std::string_view inside = text.substr(1, close - 1);
+    if (!std::all_of(inside.begin(), inside.end(), [](char c) { return is_hex(c) || c == ':' || c == '.'; })) return false;
+    host = {};
+    port = text.substr(close + 1);
+    if (!port.empty() && port.front() != ':') return false;
+  } else if (const auto colon = text.find(':'); colon != std::string_view::npos) {
+    host = text.substr(0, colon);
+    port = text.substr(colon);
+    if (host.empty()) return false;
+  }
+  if (!is_reg_name(host)) return false;
+  if (!port.empty()) port.remove_prefix(1);
+  return port.size() <= 5 && std::all_of(port.begin(), port.end(), is_digit);
+}
+
+Refusal make_effective(const RawRequest& raw, bool peer_trusted, RequestHead& head) noexcept {
+  head = {};
+  head.method_name = raw.method;
+  head.method = method_of(raw.method);
+  head.minor = raw.minor;
+  head.fields = raw.fields;
+  head.scheme = "http";
+  if (head.method == Method::connect || head.method == Method::trace) return {405, "This method is not served."};
+  std::string_view authority;
+  if (const Refusal refusal = split_target(raw, head, authority)) return refusal;
+
+  const std::size_t hosts = count(raw.fields, Name::host);
+  if (hosts > 1 || (hosts == 0 && raw.minor >= 1)) return {400, "The request needs exactly one Host field."};
+  if (hosts == 1) {
+    head.host = find(raw.fields, Name::host)->value;
+    if (!is_authority(head.host)) return {400, "The Host field is malformed."};
+  }
+  if (!authority.empty()) head.host = authority;
+  if (const Field* expect = find(raw.fields, Name::expect)) {
+    if (!iequals(expect->value, "100-continue") || count(raw.fields, Name::expect) != 1) {
+      return {417, "The only expectation met here is 100-continue."};
+    }
+  }
+  if (peer_trusted) {
+    if (const auto scheme = forwarded_scheme(raw.fields); !scheme.empty()) head.scheme = scheme;
+    if (const auto host = forwarded_host(raw.fields); !host.empty()) head.host = host;
+  }
+  return {};
+}
+
+}  // namespace pillion

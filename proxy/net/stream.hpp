@@ -1,0 +1,64 @@
+// A connected byte stream to an upstream, plain or TLS, whose every wait has a deadline. Worker-local.
+#pragma once
+
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "net/async.hpp"
+#include "net/deadline.hpp"
+
+namespace pillion {
+
+struct IoResult {
+  std::size_t size = 0;
+  error_code error;  ///< asio::error::timed_out where the deadline ended the wait
+};
+
+class Stream {
+ public:
+  Stream(Socket socket, Deadlines& deadlines);
+  Stream(const Stream&) = delete;
+
+  /// TLS as a client: SNI and, where `verify`, the certificate's name are `host`.
+  awaitable<error_code> handshake(asio::ssl::context& context, const std::string& host, bool verify,
+                                  std::chrono::milliseconds timeout);
+  /// One read. A timeout of 0 waits without end.
+  awaitable<IoResult> read_some(asio::mutable_buffer buffer, std::chrono::milliseconds timeout);
+  /// Writes all; tries without waiting first. `timeout` bounds the time without any progress.
+  awaitable<error_code> write(std::span<const asio::const_buffer> buffers, std::chrono::milliseconds timeout);
+  awaitable<error_code> write(std::string_view bytes, std::chrono::milliseconds timeout) {
+    const asio::const_buffer one(bytes.data(), bytes.size());
+    co_return co_await write(std::span(&one, 1), timeout);
+  }
+  /// Nothing has come while nobody read: neither data nor the end of the stream.
+  bool is_quiet();
+  void close() noexcept;
+  /// Ends what is being waited for with operation_aborted.
+  void cancel() noexcept;
+  /// Sends the end of this direction of the stream.
+  void shutdown_send() noexcept;
+  Socket& socket() noexcept { return socket_; }
+
+ private:
+  error_code outcome(error_code error) const;
+  Socket socket_;
+  std::unique_ptr<asio::ssl::stream<Socket&>> tls_;
+  // Reading and writing may go on at the same time.
+  Deadline read_deadline_, write_deadline_;
+};
+
+/// Writes all of `buffers`, changing them as it goes; `deadline` is set anew at each progress. For plain sockets.
+awaitable<error_code> write_all(Socket& socket, std::span<asio::const_buffer> buffers, Deadline& deadline,
+                                std::chrono::milliseconds timeout);
+
+/// Connects to the first address of `host` that answers, all within `timeout`. IP literals ask no resolver.
+awaitable<std::pair<error_code, Socket>> connect_to(asio::any_io_executor executor, const std::string& host, std::uint16_t port,
+                                                    const std::string& unix_path, std::chrono::milliseconds timeout);
+
+/// A client's TLS context: TLS 1.2 and up, ALPN http/1.1. Throws std::runtime_error naming a `ca` file that can't be read.
+std::shared_ptr<asio::ssl::context> make_client_tls(const std::string& ca, bool verify);
+
+}  // namespace pillion

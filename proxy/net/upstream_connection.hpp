@@ -1,0 +1,96 @@
+// One connection to an upstream: sends a request, reads the answer strictly. Worker-local. In any doubt about its state it is
+// not reusable (threats: answer-queue poisoning).
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/model.hpp"
+#include "core/message.hpp"
+#include "core/reasons.hpp"
+#include "net/stream.hpp"
+#include "telemetry/counters.hpp"
+
+namespace pillion {
+
+class ConnectionPermit;
+
+/// What kept an upstream from answering; none where it did.
+struct UpstreamError {
+  Detail detail = Detail::none;  ///< connect_failed, connect_timeout, response_timeout, connection_reset, bad_response, overloaded
+  bool untouched = false;        ///< the upstream can't have seen the request whole, or closed before any byte of an answer came
+  explicit operator bool() const noexcept { return detail != Detail::none; }
+};
+
+class UpstreamConnection {
+ public:
+  UpstreamConnection(Socket socket, Deadlines& deadlines, const config::Upstream& settings, const config::Limits& limits,
+                     std::shared_ptr<ConnectionPermit> permit, WorkerCounters& counters);
+  ~UpstreamConnection();
+
+  Stream& stream() noexcept { return stream_; }
+
+  /// Head and body of a request, as wire bytes.
+  awaitable<error_code> send(std::string_view bytes) { return stream_.write(bytes, settings_.silence_timeout); }
+  awaitable<error_code> send(std::span<const asio::const_buffer> buffers) {
+    return stream_.write(buffers, settings_.silence_timeout);
+  }
+
+  /// Begins a new exchange; `head_only` for HEAD.
+  void begin(bool head_only) noexcept;
+  /// Reads one head, which may be an interim (1xx) one: then call again. At most limits.interim_responses of them.
+  /// `timeout` 0: none. Views live until the next read.
+  awaitable<UpstreamError> read_head(std::chrono::milliseconds timeout);
+  const ResponseHead& head() const noexcept { return head_; }
+  Framing framing() const noexcept;
+  std::uint64_t length() const noexcept;
+
+  struct Body {
+    std::string_view data;  ///< empty at the end; lives until the next read
+    bool end = false;
+    UpstreamError error;
+  };
+  /// The next piece of the body. After a body delimited by close, end without error is set too.
+  awaitable<Body> read_body(std::chrono::milliseconds timeout);
+  /// Bytes behind the head of a 101 answer that belong to the other protocol.
+  std::string_view left_over() const noexcept;
+
+  /// The whole answer was read, nothing came behind it, and neither side wants to close.
+  bool reusable();
+  /// Marks it as not to be reused.
+  void spoil() noexcept { spoiled_ = true; }
+
+  /// Whether it has served an exchange before.
+  bool is_reused() const noexcept { return reused_; }
+  void mark_idle() noexcept;
+  /// Since mark_idle().
+  std::chrono::milliseconds idle_time() const noexcept;
+  /// How long the upstream keeps an idle connection, by its Keep-Alive field; the configured time where it is shorter or says nothing.
+  std::chrono::milliseconds idle_limit() const noexcept { return idle_limit_; }
+  const config::Upstream& settings() const noexcept { return settings_; }
+
+ private:
+  struct Parser;
+  awaitable<UpstreamError> fill(std::chrono::milliseconds timeout);
+  UpstreamError refuse(Limit limit) noexcept;
+  void note_persistence();
+
+  Stream stream_;
+  const config::Upstream settings_;
+  const config::Limits limits_;
+  std::shared_ptr<ConnectionPermit> permit_;
+  WorkerCounters& counters_;
+  std::vector<char> buffer_;
+  std::size_t begin_ = 0, end_ = 0, scanned_ = 0;
+  std::vector<Field> fields_;
+  std::unique_ptr<Parser> parser_;
+  ResponseHead head_;
+  unsigned interim_ = 0;
+  bool head_only_ = false, spoiled_ = false, reused_ = false, any_byte_ = false, closes_ = false, at_end_ = false;
+  std::chrono::steady_clock::time_point idle_since_{};
+  std::chrono::milliseconds idle_limit_;
+};
+
+}  // namespace pillion
