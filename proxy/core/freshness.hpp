@@ -21,20 +21,27 @@ struct Lifetime {
   }
 };
 
-/// Facts of a response's head for storing and reuse. `request_wall_ms` is when the request was sent, `now` when the
-/// head arrived: the two times of RFC 9111 4.2.3.
+/// A heuristic lifetime is never longer, in milliseconds.
+inline constexpr std::int64_t max_heuristic_ms = 86'400'000;
+
+/// Facts of a response's head for storing and reuse. `request_mono_ms` is when the request was sent, `now` when the
+/// head arrived: the two times of RFC 9111 4.2.3. What the request had (`request_had_cookie`,
+/// `request_had_authorization`) the caller fills in. An initial age of 2^31 - 1 ms (24 days) or more is kept as that
+/// number, and such a response counts as older than any lifetime.
 ResponseMeta make_meta(const ResponseHead& head, std::int64_t request_mono_ms, Now now);
 
 /// RFC 9111 4.2.1, with the route's `freshness`, `ttl`, `ttl_by_status` and `heuristic` applied.
 /// `ttl` serves 200, 203, 204, 300, 301, 308 and 410; other statuses have only what ttl_by_status names.
-/// Where the route decides (`freshness: route`) its ttl goes before the response's lifetime; where the origin decides,
-/// ttl is unused.
+/// Where the route decides (`freshness: route`) these two go before the response's lifetime; where the origin decides,
+/// they are unused. Where nothing else says anything, `heuristic` serves a response with Last-Modified whose status is
+/// heuristically cacheable or that is `public` (RFC 9111 4.2.2).
 Lifetime lifetime_of(const ResponseMeta& meta, const config::Route& route) noexcept;
 
 /// Explicit lifetime the response itself gives to a shared cache, route aside.
 Lifetime explicit_lifetime(const ResponseMeta& meta) noexcept;
 
-/// current_age of RFC 9111 4.2.3, never negative.
+/// current_age of RFC 9111 4.2.3: 0 to 2^31 seconds, in milliseconds. A response is fresh while its lifetime exceeds
+/// it.
 std::int64_t current_age_ms(const ResponseMeta& meta, Now now) noexcept;
 
 }  // namespace pillion

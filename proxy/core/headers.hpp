@@ -92,13 +92,15 @@ bool is_token(std::string_view text) noexcept;
 /// No control characters but HTAB (RFC 9110 5.5).
 bool is_field_value(std::string_view text) noexcept;
 
-/// Cuts the next member off a comma-separated list, trimmed; commas in quoted strings don't count.
-/// Empty members are skipped. nullopt at the end. (RFC 9110 5.6.1)
+/// Cuts the next member off a comma-separated list, trimmed; commas in quoted strings don't count, a quote that is
+/// never closed is a plain character. Empty members are skipped. nullopt at the end. (RFC 9110 5.6.1) Not for lists of
+/// entity tags, which know no escapes.
 std::optional<std::string_view> next_member(std::string_view& list) noexcept;
 /// Whether a list-valued field, over all its lines, has that token (case-insensitive).
 bool list_has(Fields fields, Name id, std::string_view token) noexcept;
 
-/// Fields that concern one connection only and never pass (RFC 9110 7.6.1): Connection and what it always implies.
+/// Fields that concern one connection only and never pass (RFC 9110 7.6.1): Connection and what it always implies; and
+/// those between a client and its proxy, never stored either (RFC 9111 3.1).
 bool is_hop_by_hop(Name id) noexcept;
 /// Whether a Connection field of this message names that field (RFC 9110 7.6.1).
 bool is_connection_nominated(Fields fields, std::string_view name) noexcept;

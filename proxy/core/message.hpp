@@ -10,6 +10,7 @@
 namespace pillion {
 
 enum class Method : std::uint8_t { get, head, post, put, patch, del, options, connect, trace, other };
+/// Case-sensitive (RFC 9110 9.1).
 Method method_of(std::string_view method) noexcept;
 /// RFC 9110 9.2.1: GET, HEAD, OPTIONS, TRACE. Any other method, an unknown one too, counts as unsafe.
 constexpr bool is_safe(Method m) noexcept {

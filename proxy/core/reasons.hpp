@@ -24,6 +24,7 @@ enum class Detail : std::uint8_t {
   authorization,
   too_large,
   no_lifetime,
+  no_cache,  ///< to be validated at each use, and nothing is there to validate it by
   cache_off,
   truncated,
   vary_star,

@@ -20,7 +20,14 @@ struct ReuseDecision {
 };
 
 /// Permission and lifetime worked out anew: directives of the request (max-age, min-fresh, max-stale, no-cache), of the
-/// response (no-cache, must-revalidate...), personal rules of the route, and everything may_store() would refuse today.
+/// response (no-cache, must-revalidate...), personal rules of the route, and everything may_store() would refuse today
+/// (but `Vary`, which selects the variant before). A request's no-store forbids storing only: what is stored may answer
+/// it (RFC 9111 5.2.1.5). Whether the method, a body, Range or the path keep a request from being looked up is the
+/// caller's to say before.
+///
+/// `fresh` with a negative ttl_ms is a stale answer that the client's max-stale permits. `forward` is none for `fresh`.
+/// It is bypass where the route doesn't cache, miss where the route of today wouldn't have stored it, request where
+/// only this request may not have it or wants it checked, and stale otherwise; `detail` says why something is refused.
 ReuseDecision may_reuse(const RequestFacts& facts, const ResponseMeta& meta, const config::Route& route,
                         Now now) noexcept;
 

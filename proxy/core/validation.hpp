@@ -9,12 +9,20 @@
 
 namespace pillion {
 
+/// The response's ETag where there is exactly one and it is well-formed (RFC 9110 8.8.3), else empty: what
+/// StoredParts::etag is to be.
+std::string_view entity_tag_of(Fields response_fields) noexcept;
+/// Whether a well-formed entity tag is a strong one; false for an empty one.
+bool is_strong(std::string_view etag) noexcept;
+
 /// RFC 9110 8.8.3.2 over a list: whether an If-None-Match over all its lines names this entity tag by weak comparison,
-/// or is `*`.
+/// or is `*`. What stands after the first malformed member counts for nothing.
 bool etag_matches_weakly(Fields request_fields, std::string_view etag) noexcept;
 
 /// Whether a 200 with these validators should go to the client as 304: If-None-Match goes before If-Modified-Since
-/// (RFC 9110 13.1.3); a date that is not an HTTP-date is ignored. `last_modified_s` is -1 where there is none.
+/// (RFC 9110 13.1.3); a date that is repeated or not an HTTP-date is ignored. `last_modified_s` is -1 where there is
+/// none: then no date is enough (Date, which RFC 9111 4.3.2 would take instead, can't tell two answers of one second
+/// apart).
 bool client_has_it(Fields request_fields, std::string_view etag, std::int64_t last_modified_s,
                    std::int64_t now_s) noexcept;
 
@@ -28,14 +36,17 @@ bool is_client_condition(Name id) noexcept;
 std::string validation_fields(const StoredResponse& stored);
 
 /// Head of `stored` freshened by a 304's fields (RFC 9111 3.2, 4.3.4): every field of the 304 replaces those of that
-/// name, but for Content-Length, Content-Encoding, Content-Type, Content-Range, hop-by-hop and Connection-named fields.
-/// Wire bytes as StoredParts::head.
+/// name, but for those that describe the stored body (Content-Length, Content-Encoding, Content-Type, Content-Range,
+/// ETag), those that are never stored (hop-by-hop, Connection-named, Age, Cache-Status), and Set-Cookie, which is for
+/// the client that asked; the route says what becomes of it. Wire bytes as StoredParts::head.
 std::string freshened_head(const StoredResponse& stored, Fields not_modified);
-/// Whether a 304 speaks of this stored response: its validators, where it has some, equal the stored ones (RFC
-/// 9111 4.3.4).
+/// Whether a 304 to validation_fields(stored) speaks of this stored response (RFC 9111 4.3.4): a strong entity tag must
+/// be the very same, a weak one equal by weak comparison; without an entity tag a Last-Modified must be the stored one;
+/// with neither it does, since it was asked about nothing else.
 bool speaks_of(const StoredResponse& stored, Fields not_modified) noexcept;
 
-/// Parses wire bytes as StoredParts::head back into fields (views into `head`). The status line is skipped.
+/// Parses wire bytes as StoredParts::head back into fields (views into `head`). The status line is skipped, and so is
+/// any line that is not a field.
 std::vector<Field> fields_of_head(std::string_view head);
 
 }  // namespace pillion
