@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -16,7 +17,6 @@
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
-#include <array>
 #include <cstring>
 #include <stdexcept>
 #include <unordered_set>
@@ -96,8 +96,8 @@ AdminResponse answer_to_unreadable(const error_code& error) {
   return none;
 }
 
-/// Reads on for a moment after the last answer: closing over unread bytes would reset the connection, and the peer would
-/// lose the answer that tells it why.
+/// Reads on for a moment after the last answer: closing over unread bytes would reset the connection, and the peer
+/// would lose the answer that tells it why.
 asio::awaitable<void> linger(Stream& stream) {
   error_code ignored;
   stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);

@@ -16,6 +16,7 @@
 #include "core/route_table.hpp"
 #include "core/stored_response.hpp"
 #include "core/time.hpp"
+#include "net/effective_request.hpp"
 
 namespace pillion {
 
@@ -32,7 +33,8 @@ class ExplainedRequest {
   RequestHead head() const;
 
  private:
-  std::string method_, target_, host_, scheme_;
+  Refusal read(std::vector<Field>& fields, RequestHead& head) const;
+  std::string method_, target_;
   std::vector<std::pair<std::string, std::string>> headers_;
   mutable std::vector<Field> fields_;
 };

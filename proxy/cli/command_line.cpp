@@ -1,0 +1,129 @@
+// The command line: every flag of every command, and what becomes of a wrong one.
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <functional>
+#include <iostream>
+
+#include "cli/commands.hpp"
+#include "ops/version.hpp"
+
+namespace pillion::cli {
+namespace {
+
+/// All flags, and the command that was chosen.
+struct Chosen {
+  ServeFlags serve;
+  CheckFlags check;
+  ExplainFlags explain;
+  InvalidateFlags invalidate;
+  HealthFlags health;
+  DemoFlags demo;
+  std::function<int()> command;
+};
+
+CLI::App* command(CLI::App& app, Chosen& chosen, const std::string& name, const std::string& text,
+                  std::function<int()> run) {
+  CLI::App* sub = app.add_subcommand(name, text);
+  sub->callback([&chosen, run = std::move(run)] { chosen.command = run; });
+  return sub;
+}
+
+/// One value each time it is given, so that what follows is not swallowed.
+void add_list(CLI::App* sub, const std::string& flag, std::vector<std::string>& out, const std::string& text,
+              const std::string& type) {
+  sub->add_option(flag, out, text)->type_name(type)->allow_extra_args(false)->expected(1)->take_all();
+}
+
+void add_text(CLI::App* sub, const std::string& flag, std::string& out, const std::string& text,
+              const std::string& type) {
+  sub->add_option(flag, out, text)->type_name(type);
+}
+
+void add_serve(CLI::App& app, Chosen& c) {
+  CLI::App* sub = command(app, c, "serve", "Run the proxy.", [&c] { return serve(c.serve); });
+  add_text(sub, "--config", c.serve.config, "Configuration file (default: proxy.yaml)", "FILE");
+  add_text(sub, "--upstream", c.serve.upstream, "The application, instead of a configuration file", "URL");
+  add_text(sub, "--listen", c.serve.listen, "With --upstream: where to listen (default: 127.0.0.1:8080)", "ADDRESS");
+  add_text(sub, "--admin", c.serve.admin, "With --upstream: admin address (default: 127.0.0.1:9901)", "ADDRESS");
+  add_text(sub, "--redis", c.serve.redis, "With --upstream: Redis as the second store", "URL");
+  add_text(sub, "--ttl", c.serve.ttl, "With --upstream: lifetime of responses that give none, such as 60s", "DURATION");
+}
+
+void add_offline(CLI::App& app, Chosen& c) {
+  CLI::App* sub = command(app, c, "check", "Say everything that is wrong with a configuration file.",
+                          [&c] { return check(c.check); });
+  add_text(sub, "--config", c.check.config, "Configuration file (default: proxy.yaml)", "FILE");
+
+  sub = command(app, c, "explain", "Say what the proxy would do with a request, and why; asks no running proxy.",
+                [&c] { return explain(c.explain); });
+  add_text(sub, "--config", c.explain.config, "Configuration file (default: proxy.yaml)", "FILE");
+  add_text(sub, "--method", c.explain.method, "Method (default: GET)", "METHOD");
+  add_list(sub, "-H,--header", c.explain.headers, "A header of the request; may be repeated", "'NAME: VALUE'");
+  sub->add_flag("--json", c.explain.json, "JSON, for machines");
+  sub->add_option("url", c.explain.url, "Path with its query, or an absolute URL")->type_name("URL-PATH")->required();
+}
+
+void add_online(CLI::App& app, Chosen& c) {
+  CLI::App* sub = command(app, c, "invalidate", "Ask a running proxy to invalidate stored responses.",
+                          [&c] { return invalidate(c.invalidate); });
+  const std::string admin = std::string("Admin address, http:// or unix: (default: ") + default_admin + ")";
+  add_text(sub, "--admin", c.invalidate.admin, admin, "URL");
+  add_text(sub, "--token-file", c.invalidate.token_file, "File with the admin token (default: $PILLION_TOKEN)", "FILE");
+  add_list(sub, "--tag", c.invalidate.tags, "Responses that carry the tag; may be repeated", "TAG");
+  add_list(sub, "--pattern", c.invalidate.patterns, "Responses whose key matches, with * and ?; may be repeated",
+           "GLOB");
+  add_list(sub, "--url", c.invalidate.urls, "An absolute URL, or a path under every host; may be repeated", "URL");
+  sub->add_flag("--all", c.invalidate.all, "Everything");
+  sub->add_flag("--dry-run", c.invalidate.dry_run, "Count and give examples; change nothing");
+  sub->add_flag("--json", c.invalidate.json, "The receipt as JSON");
+
+  sub = command(app, c, "health", "Exit with 0 when a running proxy is ready, else with 1.",
+                [&c] { return health(c.health); });
+  add_text(sub, "--admin", c.health.admin, admin, "URL");
+}
+
+void add_demo(CLI::App& app, Chosen& c) {
+  CLI::App* sub = command(app, c, "demo", "Show in a minute what the proxy does: a small application behind it.",
+                          [&c] { return demo(c.demo); });
+  add_text(sub, "--listen", c.demo.listen, "Where the proxy listens (default: a free port of 127.0.0.1)", "ADDRESS");
+}
+
+int run_checked(int argc, const char* const* argv) {
+  CLI::App app("Pillion, a caching reverse proxy that rides beside one application.", "pillion");
+  Chosen chosen;
+  app.set_version_flag("--version", "pillion " + std::string(version()));
+  app.require_subcommand(1);
+  add_serve(app, chosen);
+  add_offline(app, chosen);
+  add_online(app, chosen);
+  add_demo(app, chosen);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(e);  // --help, --version
+    const auto named = app.get_subcommands();
+    say_error(std::string(e.what()) + " (see `pillion " + (named.empty() ? "" : named.front()->get_name() + " ") +
+              "--help`)");
+    return 2;
+  }
+  const int code = chosen.command();
+  std::cout.flush();
+  if (std::cout) return code;
+  say_error("standard output could not be written");
+  return code == 0 ? 1 : code;
+}
+
+}  // namespace
+
+int run(int argc, const char* const* argv) {
+  try {
+    return run_checked(argc, argv);
+  } catch (const std::exception& e) {
+    say_error(e.what());
+  } catch (...) {
+    say_error("failed for a reason that nobody foresaw");
+  }
+  return 1;
+}
+
+}  // namespace pillion::cli

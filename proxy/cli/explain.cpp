@@ -1,0 +1,39 @@
+// pillion explain: what the proxy would do with a request, worked out without one running.
+#include "ops/explain.hpp"
+
+#include <boost/json/serialize.hpp>
+#include <iostream>
+
+#include "cli/commands.hpp"
+
+namespace pillion::cli {
+
+int explain(const ExplainFlags& flags) {
+  const std::string file = config_file(flags.config);
+  const config::Loaded loaded = config::load_file(file);
+  if (!say_problems(file, loaded)) return 2;
+  std::vector<std::pair<std::string, std::string>> headers;
+  for (const std::string& header : flags.headers) {
+    const std::size_t colon = header.find(':');
+    if (colon == std::string::npos) {
+      say_error("-H takes 'Name: value', got '" + header + "'");
+      return 2;
+    }
+    headers.emplace_back(header.substr(0, colon), header.substr(colon + 1));
+  }
+  std::string error;
+  const auto request = ExplainedRequest::make(flags.method, flags.url, headers, loaded.config->canonical_host, error);
+  if (!request) {
+    say_error(error);
+    return 2;
+  }
+  const Explanation explanation = pillion::explain(*loaded.config, RouteTable(*loaded.config), request->head());
+  if (flags.json) {
+    std::cout << boost::json::serialize(to_json(explanation)) << '\n';
+  } else {
+    std::cout << to_text(explanation);
+  }
+  return 0;
+}
+
+}  // namespace pillion::cli

@@ -1,0 +1,146 @@
+// pillion invalidate: asks a running proxy to invalidate, and prints the receipt.
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <cstdlib>
+#include <iostream>
+#include <optional>
+
+#include "cli/commands.hpp"
+#include "cli/http_client.hpp"
+#include "ops/invalidate_body.hpp"
+
+namespace pillion::cli {
+namespace {
+
+namespace json = boost::json;
+
+json::array array_of(const std::vector<std::string>& texts) {
+  json::array out;
+  for (const std::string& text : texts) out.emplace_back(text);
+  return out;
+}
+
+/// The body to send, or nullopt after saying what is wrong: the same rules as the proxy's own.
+std::optional<std::string> body_of(const InvalidateFlags& flags) {
+  json::object body;
+  if (!flags.tags.empty()) body["tags"] = array_of(flags.tags);
+  if (!flags.patterns.empty()) body["patterns"] = array_of(flags.patterns);
+  if (!flags.urls.empty()) body["urls"] = array_of(flags.urls);
+  if (flags.all) body["all"] = true;
+  if (body.empty()) {
+    say_error("nothing to invalidate: give --tag, --pattern, --url or --all");
+    return std::nullopt;
+  }
+  if (flags.dry_run) body["dry_run"] = true;
+  std::string text = json::serialize(body);
+  const auto parsed = parse_invalidate_body(text);
+  if (const std::string* wrong = std::get_if<std::string>(&parsed)) {
+    say_error(*wrong);
+    return std::nullopt;
+  }
+  return text;
+}
+
+/// A file's last line end is no part of the token.
+std::string trim_lines(std::string_view text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
+  return std::string(trim(text));
+}
+
+/// From --token-file, else PILLION_TOKEN, else empty. False after saying what is wrong.
+bool read_token(const std::string& file, std::string& token) {
+  if (!file.empty()) {
+    config::FileContent content = config::read_small_file(file);
+    if (!content.text) {
+      say_error(file + ": " + content.error);
+      return false;
+    }
+    token = trim_lines(*content.text);
+  } else if (const char* set = std::getenv("PILLION_TOKEN")) {
+    token = set;
+  }
+  if (is_field_value(token)) return true;
+  say_error("the token has a line feed or a control character inside");
+  return false;
+}
+
+std::string text_at(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(key);
+  const json::string* text = value ? value->if_string() : nullptr;
+  return text ? std::string(*text) : std::string();
+}
+
+void print_list(const json::object& object, std::string_view key, std::string_view label) {
+  const json::value* value = object.if_contains(key);
+  const json::array* list = value ? value->if_array() : nullptr;
+  if (!list || list->empty()) return;
+  std::cout << label;
+  for (const json::value& item : *list)
+    if (const json::string* text = item.if_string()) std::cout << ' ' << std::string_view(*text);
+  std::cout << '\n';
+}
+
+void print_receipt(const json::object& receipt, bool dry_run) {
+  const json::value* matched = receipt.if_contains("matched");
+  if (dry_run) {
+    std::cout << "dry run: " << (matched ? json::serialize(*matched) : "0") << " stored here would be invalidated\n";
+    print_list(receipt, "examples", "such as:");
+    return;
+  }
+  std::cout << "invalidated at position " << text_at(receipt, "position") << '\n';
+  if (const json::value* replicas = receipt.if_contains("replicas"); replicas && replicas->is_object()) {
+    print_list(replicas->get_object(), "acknowledged", "acknowledged:");
+    print_list(replicas->get_object(), "waiting", "waiting:");
+  }
+}
+
+int report(const InvalidateFlags& flags, const HttpAnswer& answer) {
+  boost::system::error_code error;
+  const json::value parsed = json::parse(answer.body, error);
+  const json::object* receipt = error ? nullptr : parsed.if_object();
+  if (!receipt) {
+    say_error(flags.admin + " answered " + std::to_string(answer.status) + ": is that Pillion's admin address?");
+    return 1;
+  }
+  const json::value* pending = receipt->if_contains("pending");
+  if (answer.status == 200 || pending) {
+    if (flags.json) {
+      std::cout << json::serialize(*receipt) << '\n';
+    } else {
+      print_receipt(*receipt, flags.dry_run);
+    }
+    if (!pending) return 0;
+    say_error("Redis is out of reach: done in this replica alone, the others hear of it when Redis is back");
+    return 1;
+  }
+  const std::string hint = answer.status == 401 ? "; give --token-file or set PILLION_TOKEN" : "";
+  say_error("refused with " + std::to_string(answer.status) + ": " + text_at(*receipt, "error") + hint);
+  return 1;
+}
+
+}  // namespace
+
+int invalidate(const InvalidateFlags& flags) {
+  const ParsedUrl admin = parse_server_url(flags.admin);
+  if (!admin.error.empty()) {
+    say_error(admin.error);
+    return 2;
+  }
+  const std::optional<std::string> body = body_of(flags);
+  std::string token;
+  if (!body || !read_token(flags.token_file, token)) return 2;
+  HttpRequest request;
+  request.method = "POST";
+  request.target = "/invalidate";
+  request.headers = {{"Content-Type", "application/json"}};
+  if (!token.empty()) request.headers.emplace_back("Authorization", "Bearer " + token);
+  request.body = *body;
+  const HttpAnswer answer = fetch(admin.address, request);
+  if (answer.status != 0) return report(flags, answer);
+  say_error(answer.error + "; nothing was invalidated as far as is known: name the proxy's admin address with --admin");
+  return 1;
+}
+
+}  // namespace pillion::cli
