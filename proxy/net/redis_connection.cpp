@@ -1,0 +1,293 @@
+// Who may send, who waits for how long, when Redis counts as down, and reconnecting. The socket: redis_link.cpp.
+#include "net/redis_connection.hpp"
+
+#include <algorithm>
+#include <boost/asio/append.hpp>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <random>
+#include <utility>
+
+#include "net/async.hpp"
+#include "net/circuit_breaker.hpp"
+#include "net/redis_link.hpp"
+#include "net/redis_waiters.hpp"
+
+namespace pillion {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Time = Clock::time_point;
+
+constexpr std::chrono::milliseconds first_pause{50}, longest_pause{1000};
+
+RedisReply unavailable(std::string why) {
+  RedisReply reply;
+  reply.text = std::move(why);
+  return reply;
+}
+
+std::uint64_t microseconds(Clock::duration d) {
+  return static_cast<std::uint64_t>(
+      std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::microseconds>(d).count()));
+}
+
+}  // namespace
+
+struct RedisConnection::Impl : std::enable_shared_from_this<Impl> {
+  Impl(asio::any_io_executor executor_, const config::RedisSettings& settings_, std::size_t max_reply_,
+       WorkerCounters& counters_, Log& log_)
+      : executor(executor_),
+        settings(settings_),
+        max_reply(max_reply_),
+        counters(counters_),
+        log(log_),
+        timer(executor_),
+        pause(executor_),
+        random(std::random_device{}()) {}
+
+  static awaitable<void> run(std::shared_ptr<Impl> self);
+  static awaitable<RedisReply> command(std::shared_ptr<Impl> self, std::vector<std::string> arguments,
+                                       config::Milliseconds budget);
+  const char* why_not(const std::vector<std::string>& arguments) const;
+  void start(RedisWaiters::Handler handler, const std::vector<std::string>& arguments, config::Milliseconds budget);
+  void answered(RedisReply reply);
+  void failed();
+  void connection_failed(const std::string& why);
+  void on_timer();
+  void probe(Time now);
+  void arm(Time at);
+  void arm_for_next();
+  void complete(RedisWaiters::Handler handler, RedisReply reply);
+  void fail_all(const char* why);
+  void tell_state(std::string_view why);
+  void tell_error(const std::string& text);
+  void stop();
+
+  bool is_up() const noexcept { return link != nullptr && !breaker.is_open(); }
+  /// The last sign of life that counts while replies are outstanding.
+  Time last_progress() const noexcept { return std::max(waiting_since, link->last_read()); }
+
+  asio::any_io_executor executor;
+  config::RedisSettings settings;
+  std::size_t max_reply;
+  WorkerCounters& counters;  // counters and log: not after stop()
+  Log& log;
+  std::shared_ptr<RedisLink> opening, link;  // link: once its handshake is done
+  RedisWaiters waiters;
+  Time waiting_since{};  // since when some reply has been outstanding
+  CircuitBreaker breaker;
+  asio::steady_timer timer;  // the earliest of all deadlines
+  Time armed_for = Time::max();
+  asio::steady_timer pause;  // before connecting again
+  std::minstd_rand random;
+  std::vector<std::function<void()>> on_up;
+  std::optional<bool> told_up;
+  std::vector<std::string> told_errors;  // codes
+  bool stopped = false;
+};
+
+// ---- connecting
+
+awaitable<void> RedisConnection::Impl::run(std::shared_ptr<Impl> self) {
+  auto backoff = first_pause;
+  while (!self->stopped) {
+    self->opening = std::make_shared<RedisLink>(self->executor, self->settings, self->max_reply);
+    std::string problem = co_await self->opening->open();
+    if (self->stopped) break;
+    if (problem.empty()) {
+      self->link = self->opening;
+      self->breaker.succeeded();
+      const Time began = Clock::now();
+      self->told_errors.clear();
+      self->tell_state({});
+      if (self->stopped) break;  // by who was told
+      problem = co_await self->link->receive([&impl = *self](RedisReply reply) { impl.answered(std::move(reply)); });
+      if (self->stopped) break;
+      // One that is accepted and cut at once must not be tried twenty times a second.
+      if (Clock::now() - began >= longest_pause) backoff = first_pause;
+    }
+    self->connection_failed(problem);
+    self->pause.expires_after(std::uniform_int_distribution<std::chrono::milliseconds::rep>(
+                                  backoff.count() / 2, backoff.count())(self->random) *
+                              std::chrono::milliseconds(1));
+    backoff = std::min(backoff * 2, longest_pause);
+    co_await self->pause.async_wait(no_throw);
+  }
+}
+
+void RedisConnection::Impl::connection_failed(const std::string& why) {
+  opening.reset();
+  link.reset();
+  counters.redis_errors.add();
+  fail_all("the connection to Redis was lost");
+  breaker.failed(Clock::now());
+  tell_state(why);
+}
+
+void RedisConnection::Impl::tell_state(std::string_view why) {
+  const bool up = is_up();
+  if (told_up == up) return;
+  told_up = up;
+  const std::string name = "redis " + settings.address.to_string();
+  if (!up) return log.warn(name + ": down, requests go on without it: " + std::string(why));
+  log.info(name + ": up");
+  for (const auto& callback : std::vector(on_up)) callback();
+}
+
+void RedisConnection::Impl::tell_error(const std::string& text) {
+  constexpr std::size_t most_codes = 16, most_text = 200;
+  const std::string_view code = redis_error_code(text);
+  if (told_errors.size() >= most_codes || std::ranges::find(told_errors, code) != told_errors.end()) return;
+  told_errors.emplace_back(code);
+  log.warn("redis " + settings.address.to_string() + ": a command was refused: " + text.substr(0, most_text) +
+           " (each kind is told once a connection)");
+}
+
+// ---- commands
+
+awaitable<RedisReply> RedisConnection::Impl::command(std::shared_ptr<Impl> self, std::vector<std::string> arguments,
+                                                     config::Milliseconds budget) {
+  if (const char* why = self->why_not(arguments)) {
+    if (!self->stopped) self->counters.redis_skipped.add();
+    co_return unavailable(why);
+  }
+  // The frame that waits doesn't own Impl, since Impl owns what resumes the frame.
+  auto initiate = [&](auto handler) {
+    std::exchange(self, nullptr)->start(RedisWaiters::Handler(std::move(handler)), arguments, budget);
+  };
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(RedisReply)>(initiate,
+                                                                                           asio::use_awaitable);
+}
+
+const char* RedisConnection::Impl::why_not(const std::vector<std::string>& arguments) const {
+  if (stopped) return "stopped";
+  if (!link) return "not connected to Redis";
+  if (breaker.is_open()) return "Redis doesn't answer in time, waiting for a probe";
+  if (waiters.size() >= max_in_flight) return "too many commands in flight to Redis";
+  if (link->unsent() > max_unsent) return "too many bytes on their way to Redis";
+  return arguments.empty() ? "an empty command" : nullptr;
+}
+
+void RedisConnection::Impl::start(RedisWaiters::Handler handler, const std::vector<std::string>& arguments,
+                                  config::Milliseconds budget) {
+  const Time now = Clock::now();
+  if (waiters.empty()) waiting_since = now;
+  auto slot = asio::get_associated_cancellation_slot(handler);
+  const std::uint64_t ticket = waiters.push(std::move(handler), now, now + budget);
+  if (slot.is_connected()) {
+    // Left in the slot when the reply has come: the ticket is then unknown, and nothing happens.
+    slot.assign([weak = weak_from_this(), ticket](asio::cancellation_type) {
+      const auto self = weak.lock();
+      if (!self) return;
+      if (auto waiting = self->waiters.cancel(ticket)) self->complete(std::move(waiting), unavailable("cancelled"));
+    });
+  }
+  link->send(arguments);
+  arm(std::min(now + budget, last_progress() + no_progress));
+}
+
+void RedisConnection::Impl::complete(RedisWaiters::Handler handler, RedisReply reply) {
+  // Posted, since whoever waits may do anything next, end this connection for one.
+  if (handler) asio::post(executor, asio::append(std::move(handler), std::move(reply)));
+}
+
+void RedisConnection::Impl::fail_all(const char* why) {
+  for (auto& handler : waiters.take_all()) complete(std::move(handler), unavailable(why));
+}
+
+void RedisConnection::Impl::answered(RedisReply reply) {
+  if (waiters.empty()) return link->close("a reply to nothing that was asked");
+  RedisWaiters::Waiter waiter = waiters.pop();
+  counters.redis_seconds.observe_us(microseconds(Clock::now() - waiter.sent));
+  if (reply.type == RedisReply::Type::error) {
+    reply.text = without_password(std::move(reply.text), settings);
+    counters.redis_errors.add();
+    tell_error(reply.text);
+    if (means_not_up(reply.text)) failed();
+  } else if (waiter.probe && !waiter.over && breaker.succeeded()) {
+    tell_state({});
+  }
+  complete(std::move(waiter.handler), std::move(reply));
+}
+
+// ---- deadlines
+
+void RedisConnection::Impl::failed() {
+  if (!breaker.failed(Clock::now())) return;
+  tell_state("it fails or doesn't answer in time");
+  arm(breaker.next_probe());
+}
+
+void RedisConnection::Impl::on_timer() {
+  if (!link) return;
+  const Time now = Clock::now();
+  // Where a large reply is arriving, those behind it are late for no fault of the server.
+  const bool flowing = link->in_reply() && now - link->last_read() < settings.timeout;
+  for (auto& handler : waiters.expire(now, link->in_reply())) {
+    counters.redis_timeouts.add();
+    complete(std::move(handler), unavailable("no reply from Redis within the budget"));
+    if (!flowing) failed();
+  }
+  if (!waiters.empty() && now - last_progress() >= no_progress) return link->close("nothing came for 2 s");
+  if (link->in_reply() && now - link->reply_began() >= longest_reply) return link->close("a reply took over 10 s");
+  if (breaker.take_probe(now)) probe(now);
+  arm_for_next();
+}
+
+void RedisConnection::Impl::probe(Time now) {
+  if (waiters.empty()) waiting_since = now;
+  waiters.push_probe(now, now + settings.timeout);
+  link->send(std::vector<std::string>{"PING"});
+}
+
+void RedisConnection::Impl::arm_for_next() {
+  Time next = std::min(breaker.next_probe(), waiters.next_deadline(link->in_reply()));
+  if (!waiters.empty()) next = std::min(next, last_progress() + no_progress);
+  if (next != Time::max()) arm(next);
+}
+
+void RedisConnection::Impl::arm(Time at) {
+  if (at >= armed_for) return;
+  armed_for = at;
+  timer.expires_at(at);
+  timer.async_wait([weak = weak_from_this(), at](const error_code& ec) {
+    const auto self = weak.lock();
+    if (ec || !self || self->stopped || self->armed_for != at) return;
+    self->armed_for = Time::max();
+    self->on_timer();
+  });
+}
+
+void RedisConnection::Impl::stop() {
+  if (std::exchange(stopped, true)) return;
+  on_up.clear();
+  if (opening) opening->close("stopped");
+  link.reset();  // the same one; run() holds on to it until it has noticed
+  timer.cancel();
+  pause.cancel();
+  fail_all("stopped");
+}
+
+// ---- the interface
+
+RedisConnection::RedisConnection(asio::any_io_executor executor, const config::RedisSettings& settings,
+                                 std::size_t max_reply, WorkerCounters& counters, Log& log)
+    : impl_(std::make_shared<Impl>(executor, settings, max_reply, counters, log)) {
+  asio::co_spawn(executor, Impl::run(impl_), asio::detached);
+}
+
+RedisConnection::~RedisConnection() { stop(); }
+
+awaitable<RedisReply> RedisConnection::command(std::vector<std::string> arguments,
+                                               std::optional<config::Milliseconds> budget) {
+  return Impl::command(impl_, std::move(arguments), budget.value_or(impl_->settings.timeout));
+}
+
+bool RedisConnection::is_up() const noexcept { return impl_->is_up(); }
+void RedisConnection::on_up(std::function<void()> callback) { impl_->on_up.push_back(std::move(callback)); }
+void RedisConnection::stop() { impl_->stop(); }
+
+}  // namespace pillion

@@ -15,39 +15,39 @@
 #include <vector>
 
 #include "config/model.hpp"
+#include "net/redis_reply.hpp"
 #include "telemetry/counters.hpp"
 #include "telemetry/log.hpp"
 
 namespace pillion {
 
-/// A reply, or what kept one from coming.
-struct RedisReply {
-  enum class Type : std::uint8_t { nil, string, integer, array, error, unavailable };
-  Type type = Type::unavailable;  ///< unavailable: no connection, budget used up, breaker open; text says which
-  std::string text;               ///< of string, error and unavailable
-  std::int64_t integer = 0;
-  std::vector<RedisReply> elements;
-  bool ok() const noexcept { return type != Type::error && type != Type::unavailable; }
-};
-
 class RedisConnection {
  public:
-  /// `max_reply` bounds one reply's bytes: beyond it the connection is closed. Starts connecting at once.
+  static constexpr std::size_t max_in_flight = 1024;           ///< commands without a reply; above it: unavailable
+  static constexpr std::size_t max_unsent = 16u << 20;         ///< bytes of commands that wait to be written; likewise
+  static constexpr config::Milliseconds no_progress{2000};     ///< outstanding replies and no byte for so long: closed
+  static constexpr config::Milliseconds longest_reply{10000};  ///< from its first to its last byte; else closed
+
+  /// `max_reply` bounds one reply's bytes: beyond it the connection is closed. Starts connecting at once. `counters`
+  /// and `log` are not used after stop(), the executor has to outlive this object.
   RedisConnection(boost::asio::any_io_executor executor, const config::RedisSettings& settings, std::size_t max_reply,
                   WorkerCounters& counters, Log& log);
   ~RedisConnection();
 
   /// Sends one command as an array of binary-safe arguments. Commands of concurrent callers share one write. The budget
   /// (settings.timeout unless given) runs to the first byte of the reply; a late reply is dropped in order and the
-  /// connection stays; no progress for 2 s with replies outstanding closes it. Never throws on a Redis fault.
+  /// connection stays; no progress for 2 s with replies outstanding closes it. Never throws on a Redis fault. Five
+  /// failures within a second open a breaker (net/circuit_breaker.hpp): commands then are not sent at all until a probe
+  /// has been answered. Per-operation cancellation gives `unavailable` at once.
   boost::asio::awaitable<RedisReply> command(std::vector<std::string> arguments,
                                              std::optional<config::Milliseconds> budget = {});
 
   /// Connected, authenticated, database selected, breaker closed.
   bool is_up() const noexcept;
-  /// Called on the executor each time the connection has become usable (first connect and every reconnect).
+  /// Called on the executor each time is_up() turns true: first connect, every reconnect, the breaker closing. Several
+  /// may be registered.
   void on_up(std::function<void()> callback);
-  /// Cancels everything; callers get `unavailable`.
+  /// Cancels everything; callers get `unavailable`. The destructor does so too.
   void stop();
 
  private:

@@ -1,0 +1,33 @@
+// Entries in Redis: names, one GET, one SET. What the bytes mean: core/stored_response_codec.cpp.
+#include "store/redis_store.hpp"
+
+#include <boost/asio/awaitable.hpp>
+#include <utility>
+#include <vector>
+
+namespace pillion {
+
+RedisStore::RedisStore(RedisConnection& connection, const config::RedisSettings& settings)
+    : connection_(connection), namespace_(settings.key_namespace), max_object_(settings.max_object) {}
+
+std::string RedisStore::redis_key(std::string_view readable_key) const {
+  return namespace_ + std::string(readable_key);
+}
+
+boost::asio::awaitable<StoredResponsePtr> RedisStore::find(std::string readable_key, std::string primary_key, Now now,
+                                                           std::uint64_t local_position) {
+  std::vector<std::string> arguments{"GET", redis_key(readable_key)};
+  const RedisReply reply = co_await connection_.command(std::move(arguments));
+  if (reply.type != RedisReply::Type::string) co_return nullptr;
+  co_return decode(reply.text, primary_key, now, local_position);
+}
+
+boost::asio::awaitable<bool> RedisStore::store(StoredResponsePtr response, std::int64_t ttl_ms) {
+  if (!response || ttl_ms <= 0 || response->head().size() + response->body().size() > max_object_) co_return false;
+  std::vector<std::string> arguments{"SET", redis_key(response->readable_key()), encode(*response), "PX",
+                                     std::to_string(ttl_ms)};
+  const RedisReply reply = co_await connection_.command(std::move(arguments));
+  co_return reply.type == RedisReply::Type::string&& reply.text == "OK";
+}
+
+}  // namespace pillion

@@ -1,0 +1,48 @@
+// The Redis protocol (RESP2) without a socket: hiredis' reader and formatter inside. Worker-local, no I/O.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "net/redis_reply.hpp"
+
+namespace pillion {
+
+/// Appends one command as an array of binary-safe arguments; there must be one at least.
+void append_redis_command(std::span<const std::string> arguments, std::string& out);
+
+/// Bytes in, replies out, however the bytes are split. Memory is bounded by the bytes received: lengths that a server
+/// declares reserve nothing. After the first error no reply comes any more and the connection has to be closed.
+class RedisReplyReader {
+ public:
+  /// Values in one reply, nested ones counted; more are an error.
+  static constexpr std::size_t max_values = 1u << 16;
+
+  /// `max_reply`: bytes of one reply as sent; a longer one is an error.
+  explicit RedisReplyReader(std::size_t max_reply);
+  ~RedisReplyReader();
+  RedisReplyReader(const RedisReplyReader&) = delete;
+
+  /// Takes in what was read. Ask next() until it has nothing before the next call.
+  void feed(std::string_view bytes);
+  /// The next whole reply, nullopt where more bytes are needed or after an error.
+  std::optional<RedisReply> next();
+  /// What was wrong; empty while all is well.
+  const std::string& error() const noexcept { return error_; }
+  /// Whether a part of a reply has been fed that next() has not returned.
+  bool in_reply() const noexcept;
+
+ private:
+  struct Builder;
+  std::unique_ptr<Builder> builder_;
+  const std::size_t max_reply_;
+  std::uint64_t fed_ = 0, reply_began_ = 0;  // offsets in the stream
+  std::string error_;
+};
+
+}  // namespace pillion

@@ -1,0 +1,70 @@
+// One socket to Redis, from connecting to closing. For redis_connection.cpp alone. Worker-local; held by shared_ptr,
+// since writes and time limits under way keep it alive.
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "config/model.hpp"
+#include "net/async.hpp"
+#include "net/redis_codec.hpp"
+
+namespace pillion {
+
+/// The first word of an error reply, such as `NOAUTH`.
+std::string_view redis_error_code(std::string_view text) noexcept;
+/// Whether Redis says that it can serve nobody like us for now, however often asked.
+bool means_not_up(std::string_view error_text) noexcept;
+/// Some servers quote the arguments of a command in an error: the password goes.
+std::string without_password(std::string text, const config::RedisSettings& settings);
+
+class RedisLink : public std::enable_shared_from_this<RedisLink> {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  RedisLink(asio::any_io_executor executor, const config::RedisSettings& settings, std::size_t max_reply);
+
+  /// Resolves, connects, authenticates and selects the database; `connect_timeout` for the connection and once more for
+  /// the rest. Returns what went wrong, fit for a log; empty where it is ready.
+  awaitable<std::string> open();
+  /// Sends a command with the others of this turn of the loop.
+  void send(std::span<const std::string> arguments);
+  /// Hands every reply to `on_reply` until the connection ends; returns why it did.
+  awaitable<std::string> receive(std::function<void(RedisReply)> on_reply);
+  /// Ends open() or receive(), which then return `why`.
+  void close(std::string why);
+
+  /// Bytes that wait to be written.
+  std::size_t unsent() const noexcept { return out_.size() + sending_.size(); }
+  /// Whether a part of the next reply has come, and since when.
+  bool in_reply() const noexcept { return reader_.in_reply(); }
+  Time reply_began() const noexcept { return reply_began_; }
+  Time last_read() const noexcept { return last_read_; }
+
+ private:
+  awaitable<std::string> connect();
+  awaitable<std::string> handshake();
+  awaitable<std::string> read_some();
+  void limit(std::chrono::milliseconds time, const char* why);
+  std::string reason(const error_code& ec) const;
+  void flush();
+
+  config::RedisSettings settings_;
+  Socket socket_;
+  asio::ip::tcp::resolver resolver_;
+  asio::steady_timer limit_;
+  RedisReplyReader reader_;
+  std::vector<char> in_;
+  std::string out_, sending_;
+  bool flush_posted_ = false, writing_ = false, closed_ = false;
+  std::string why_closed_;
+  Time last_read_{}, reply_began_{};
+};
+
+}  // namespace pillion
