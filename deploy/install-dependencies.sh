@@ -1,30 +1,33 @@
 #!/bin/sh
 # Installs the Debian 12 packages that Pillion needs, and only those that are missing: a second run touches nothing.
 #
-#   deploy/install-dependencies.sh [build|test|all|bench|runtime]...
+#   deploy/install-dependencies.sh [--list] [build|test|all|bench|runtime]...
 #
 #   build    to compile it (the default)
 #   test     build, and what tests/run.sh needs
 #   all      test, and what .ci/run needs: sanitizers, fuzzing, format check
 #   bench    build, and the other proxies and tools that tests/bench compares with
 #   runtime  the shared libraries that a compiled binary needs, for an image without a compiler
+#   --list   names the packages instead, one a line, installed or not
 #
 # Needs root or sudo where something is missing. Services of what it installs (redis, nginx, prometheus) are neither
 # started nor left enabled: the tests start programs of their own.
 set -eu
 
 build="clang-19 lld-19 cmake ninja-build ccache libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
-  libhiredis-dev libyaml-cpp-dev libspdlog-dev libcli11-dev libssl-dev doctest-dev"
+  libhiredis-dev libyaml-cpp-dev libspdlog-dev libcli11-dev libssl-dev libxxhash-dev prometheus-cpp-dev doctest-dev"
 test="redis-server redis-tools nginx-light prometheus python3 python3-yaml"
 checks="libclang-rt-19-dev llvm-19 clang-format-19 git"
 bench="haproxy nginx-light redis-server valgrind python3"
 runtime="libboost-json1.81.0 libboost-url1.81.0 libhiredis0.14 libyaml-cpp0.7 libspdlog1.10 libfmt9 libssl3
-  ca-certificates"
+  libprometheus-cpp-core1.0 ca-certificates"
 services="redis-server nginx prometheus"
 
 wanted=""
+list=no
 for group in "${@:-build}"; do
   case $group in
+    --list) list=yes ;;
     build) wanted="$wanted $build" ;;
     test) wanted="$wanted $build $test" ;;
     all) wanted="$wanted $build $test $checks" ;;
@@ -40,6 +43,12 @@ for group in "${@:-build}"; do
       ;;
   esac
 done
+[ -n "$wanted" ] || wanted=$build
+if [ "$list" = yes ]; then
+  # shellcheck disable=SC2086  # a list of packages, to be split
+  printf '%s\n' $wanted | sort -u
+  exit 0
+fi
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 

@@ -165,25 +165,25 @@ run_spread() { # EXECUTABLE LIMIT
   echo "$name: $good passed, $bad failed in $(($(date +%s) - started)) s"
 }
 
-run_manifest_check() { # PILLION
-  local log=$logs/manifest.log
-  run_one manifest "$log" 60 python3 "$root/tests/deploy/check_manifest.py" "$1"
+run_deploy_checks() { # PILLION
+  local log=$logs/deploy.log good bad
+  run_one deploy "$log" 60 python3 "$root/tests/deploy/check_deploy.py" "$1"
   read -r good bad < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log" | tail -n 1)
   good=${good:-0} bad=${bad:-1}
   passed=$((passed + good))
   failed=$((failed + bad))
-  echo "Kubernetes manifest: $good passed, $bad failed"
-  [ "$bad" = 0 ] || show_failure "Kubernetes manifest" "$log"
+  echo "deploy: $good passed, $bad failed"
+  [ "$bad" = 0 ] || show_failure "deploy" "$log"
 }
 
-executables_below() { # FOLDER: what the build makes there, not what an earlier one left
-  ninja -C "$dir" -t targets all 2>/dev/null | sed -n "s#^\($1/.*\): CXX_EXECUTABLE_LINKER.*#\1#p"
+executables() { # EXPRESSION of their paths: what the build makes, not what an earlier one left
+  ninja -C "$dir" -t targets all 2>/dev/null | sed -n 's#^\(.*\): CXX_EXECUTABLE_LINKER.*#\1#p' | grep -E "^$1\$"
 }
 
 # run_fuzz DIR SECONDS: seeds from tests/fuzz/corpus/NAME; what is found new goes to a scratch folder.
 run_fuzz() {
   local targets=() target name log seeds running=0 status
-  mapfile -t targets < <(executables_below tests/fuzz)
+  mapfile -t targets < <(executables 'tests/fuzz/.*')
   for target in "${targets[@]}"; do
     if ((running >= jobs - 1)); then wait -n && :; else running=$((running + 1)); fi
     name=$(basename "$target")
@@ -238,7 +238,7 @@ start_logs() {
 fuzz_all() { # SECONDS
   local targets=()
   "$root/deploy/build.sh" --preset fuzz --build-dir "$dir" --configure-only || give_up "configuring the fuzz targets"
-  mapfile -t targets < <(executables_below tests/fuzz)
+  mapfile -t targets < <(executables 'tests/fuzz/.*')
   [ ${#targets[@]} -gt 0 ] || give_up "finding a fuzz target"
   "$root/deploy/build.sh" --preset fuzz --build-dir "$dir" "${targets[@]}" || give_up "building the fuzz targets"
   start_logs
@@ -259,9 +259,13 @@ if [ "$long" = yes ]; then
   export PILLION_LONG=1 PILLION_BIG_BYTES=5368709120
   limit=1800
 fi
-while read -r target; do run_unit "$dir/$target"; done < <(executables_below tests/unit)
-while read -r target; do run_spread "$dir/$target" $limit; done < <(executables_below tests/integration)
-if [ "$preset" = release ]; then run_manifest_check "$("$root/deploy/build.sh" --build-dir "$dir" --path pillion)"; fi
+while read -r target; do
+  case $target in
+    tests/integration/*) run_spread "$dir/$target" $limit ;;
+    *) run_unit "$dir/$target" ;;
+  esac
+done < <(executables 'tests/(.*/)?pillion_[a-z_]*_tests')
+if [ "$preset" = release ]; then run_deploy_checks "$("$root/deploy/build.sh" --build-dir "$dir" --path pillion)"; fi
 if [ "$long" = yes ]; then
   dir=$fuzz_dir
   fuzz_all 60
