@@ -82,7 +82,8 @@ struct RedisSettings {
   Address address{"127.0.0.1", 6379, {}};
   unsigned database = 0;
   std::string user;
-  std::string password;
+  std::string password;       ///< from the URL or from password_file
+  std::string password_file;  ///< empty where the URL has the password, or there is none
   Milliseconds connect_timeout{200};
   Milliseconds timeout{50};  ///< to the first byte of a reply
   std::string key_namespace;

@@ -1,0 +1,379 @@
+#include "config/dump.hpp"
+
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "config/scalars.hpp"
+
+namespace pillion::config {
+
+namespace {
+
+/// What is printed: a value, a list or a map in order. Both printers below walk it.
+struct Tree {
+  enum class Kind { text, bare, list, map };
+  Kind kind = Kind::text;
+  std::string text;  ///< a string, or bare: a number or true/false
+  std::string key;   ///< in the map above it; empty in a list
+  std::vector<Tree> children;
+
+  static Tree map() { return make(Kind::map, {}); }
+  static Tree list() { return make(Kind::list, {}); }
+  static Tree string(std::string value) { return make(Kind::text, std::move(value)); }
+  static Tree number(std::uint64_t value) { return make(Kind::bare, std::to_string(value)); }
+  static Tree boolean(bool value) { return make(Kind::bare, value ? "true" : "false"); }
+  static Tree strings(const std::vector<std::string>& values) {
+    Tree tree = list();
+    for (const std::string& value : values) tree.children.push_back(string(value));
+    return tree;
+  }
+  Tree& add(std::string child_key, Tree child) {
+    child.key = std::move(child_key);
+    children.push_back(std::move(child));
+    return children.back();
+  }
+
+ private:
+  static Tree make(Kind kind, std::string text) {
+    Tree tree;
+    tree.kind = kind;
+    tree.text = std::move(text);
+    return tree;
+  }
+};
+
+template <std::size_t N>
+std::string unit_text(std::uint64_t value, const std::array<std::pair<std::uint64_t, const char*>, N>& units) {
+  for (const auto& [factor, name] : units) {
+    if (value >= factor && value % factor == 0) return std::to_string(value / factor) + name;
+  }
+  return std::to_string(value) + units.back().second;
+}
+
+Tree duration(Milliseconds value) { return Tree::string(duration_text(value)); }
+Tree size(std::uint64_t bytes) { return Tree::string(size_text(bytes)); }
+Tree on_off(bool value) { return Tree::string(value ? "on" : "off"); }
+
+Tree listeners(const std::vector<Listener>& all) {
+  Tree tree = Tree::list();
+  for (const Listener& listener : all) {
+    Tree& item = tree.add("", Tree::map());
+    if (!listener.name.empty()) item.add("name", Tree::string(listener.name));
+    item.add("address", Tree::string(listener.address.to_string()));
+    if (!listener.address.is_unix()) continue;
+    std::string mode = "0";
+    for (const int shift : {6, 3, 0}) mode += static_cast<char>('0' + ((listener.mode >> shift) & 7u));
+    item.add("mode", Tree::string(mode));
+  }
+  return tree;
+}
+
+Tree upstream(const Upstream& u, bool hide) {
+  Tree tree = Tree::map();
+  tree.add("url", Tree::string(u.url));
+  Tree& connections = tree.add("connections", Tree::map());
+  connections.add("max", Tree::number(u.max_connections));
+  connections.add("idle", duration(u.idle));
+  connections.add("waiting", Tree::number(u.max_waiting));
+  connections.add("wait", duration(u.max_wait));
+  if (!u.request_headers.empty()) {
+    Tree& headers = tree.add("request_headers", Tree::map());
+    for (const auto& header : u.request_headers) {
+      if (header.file.empty()) {
+        headers.add(header.name, Tree::string(hide ? "***" : header.value));
+      } else {
+        headers.add(header.name, Tree::map()).add("file", Tree::string(header.file));
+      }
+    }
+  }
+  Tree& timeouts = tree.add("timeouts", Tree::map());
+  timeouts.add("connect", duration(u.connect_timeout));
+  timeouts.add("response", duration(u.response_timeout));
+  timeouts.add("silence", duration(u.silence_timeout));
+  if (!u.tls_ca.empty() || !u.tls_verify) {
+    Tree& tls = tree.add("tls", Tree::map());
+    if (!u.tls_ca.empty()) tls.add("ca", Tree::string(u.tls_ca));
+    tls.add("verify", Tree::boolean(u.tls_verify));
+  }
+  if (u.send_own_host) tree.add("host", Tree::string("upstream"));
+  return tree;
+}
+
+Tree store(const Config& config, bool hide) {
+  Tree tree = Tree::map();
+  if (!config.memory.enabled) {
+    tree.add("memory", Tree::string("off"));
+  } else {
+    Tree& memory = tree.add("memory", Tree::map());
+    memory.add("size", size(config.memory.size));
+    memory.add("max_object", size(config.memory.max_object));
+  }
+  const RedisSettings& r = config.redis;
+  if (!r.enabled) return tree;
+  Tree& redis = tree.add("redis", Tree::map());
+  redis.add("url", Tree::string(hide ? hide_password(r.url) : r.url));
+  if (!r.password_file.empty()) redis.add("password_file", Tree::string(r.password_file));
+  redis.add("connect_timeout", duration(r.connect_timeout));
+  redis.add("timeout", duration(r.timeout));
+  redis.add("namespace", Tree::string(r.key_namespace));
+  redis.add("max_object", size(r.max_object));
+  return tree;
+}
+
+void add_route_caching(const Route& r, Tree& tree) {
+  if (r.ttl) tree.add("ttl", duration(*r.ttl));
+  if (!r.ttl_by_status.empty()) {
+    Tree& by_status = tree.add("ttl_by_status", Tree::map());
+    for (const auto& [status, ttl] : r.ttl_by_status) by_status.add(std::to_string(status), duration(ttl));
+  }
+  constexpr const char* freshness[] = {"origin-first", "route", "origin"};
+  // Said where it counts: on an uncached route it would only bring a warning.
+  if (r.cache == CacheMode::on || r.freshness != FreshnessFrom::origin_first) {
+    tree.add("freshness", Tree::string(freshness[static_cast<int>(r.freshness)]));
+  }
+  if (r.heuristic) tree.add("heuristic", Tree::string(percentage_text(*r.heuristic)));
+  tree.add("key", Tree::string(r.key));
+  if (!r.query.changes_nothing()) {
+    Tree& query = tree.add("query", Tree::map());
+    if (!r.query.ignore.empty()) query.add("ignore", Tree::strings(r.query.ignore));
+    if (r.query.only) query.add("only", Tree::strings(*r.query.only));
+    query.add("sort", Tree::boolean(r.query.sort));
+  }
+  if (!r.key_headers.empty()) tree.add("key_headers", Tree::strings(r.key_headers));
+  if (r.ignore_host) tree.add("ignore_host", Tree::boolean(true));
+  if (!r.tags.empty()) tree.add("tags", Tree::strings(r.tags));
+  std::vector<std::string> ignore;
+  if (r.ignore_no_store) ignore.emplace_back("no-store");
+  if (r.ignore_private) ignore.emplace_back("private");
+  if (r.ignore_no_cache) ignore.emplace_back("no-cache");
+  if (!ignore.empty()) tree.add("ignore", Tree::strings(ignore));
+}
+
+void add_personal(const Route& r, Tree& tree) {
+  if (r.personal_cookies == Personal::careful && r.personal_authorization == Personal::careful) return;
+  Tree& personal = tree.add("personal", Tree::map());
+  if (r.personal_cookies == Personal::ignore) personal.add("cookies", Tree::string("ignore"));
+  if (r.personal_cookies == Personal::key) personal.add("cookies", Tree::strings(r.personal_cookie_names));
+  if (r.personal_authorization == Personal::ignore) personal.add("authorization", Tree::string("ignore"));
+  if (r.personal_authorization == Personal::key) personal.add("authorization", Tree::string("key"));
+}
+
+void add_invalidate(const Route& r, Tree& tree) {
+  if (r.invalidate.empty()) return;
+  Tree& rules = tree.add("invalidate", Tree::list());
+  for (const InvalidateRule& rule : r.invalidate) {
+    Tree& item = rules.add("", Tree::map());
+    if (!rule.methods.empty()) item.add("methods", Tree::strings(rule.methods));
+    item.add("tags", Tree::strings(rule.tags));
+    if (!rule.patterns.empty()) item.add("patterns", Tree::strings(rule.patterns));
+    if (!rule.urls.empty()) item.add("urls", Tree::strings(rule.urls));
+  }
+}
+
+Tree route(const Route& r) {
+  Tree tree = Tree::map();
+  tree.add("name", Tree::string(r.name));
+  tree.add("path", Tree::string(r.path));
+  if (!r.host.empty()) tree.add("host", Tree::string(r.host));
+  if (!r.listener.empty()) tree.add("listener", Tree::string(r.listener));
+  if (!r.upstream.empty()) tree.add("upstream", Tree::string(r.upstream));
+  if (!r.rewrite.empty()) tree.add("rewrite", Tree::string(r.rewrite));
+  tree.add("cache", on_off(r.cache == CacheMode::on));
+  add_route_caching(r, tree);
+  add_personal(r, tree);
+  constexpr const char* set_cookie[] = {"refuse", "strip", "store"};
+  if (r.cache == CacheMode::on || r.set_cookie != SetCookie::refuse) {
+    tree.add("set_cookie", Tree::string(set_cookie[static_cast<int>(r.set_cookie)]));
+  }
+  constexpr const char* cache_status[] = {"off", "on", "key"};
+  tree.add("cache_status", Tree::string(cache_status[static_cast<int>(r.cache_status)]));
+  tree.add("collapse", on_off(r.collapse));
+  tree.add("collapse_wait", duration(r.collapse_wait));
+  if (r.cache == CacheMode::on || r.keep.count() != 0) tree.add("keep", duration(r.keep));
+  std::vector<std::string> tiers;
+  if (r.store_memory) tiers.emplace_back("memory");
+  if (r.store_redis) tiers.emplace_back("redis");
+  tree.add("store", Tree::strings(tiers));
+  tree.add("upgrade", on_off(r.upgrade));
+  tree.add("forwarded", on_off(r.forwarded));
+  add_invalidate(r, tree);
+  return tree;
+}
+
+Tree limits(const Limits& l) {
+  Tree tree = Tree::map();
+  tree.add("target", size(l.target));
+  tree.add("head", size(l.head));
+  tree.add("fields", Tree::number(l.fields));
+  tree.add("response_head", size(l.response_head));
+  tree.add("response_fields", Tree::number(l.response_fields));
+  tree.add("trailers", size(l.trailers));
+  tree.add("chunk_extensions", size(l.chunk_extensions));
+  tree.add("interim_responses", Tree::number(l.interim_responses));
+  tree.add("body", l.body ? size(*l.body) : Tree::string("none"));
+  tree.add("connections", Tree::number(l.connections));
+  return tree;
+}
+
+Tree log(const Log& l) {
+  constexpr const char* level[] = {"debug", "info", "warn", "error"};
+  Tree tree = Tree::map();
+  tree.add("level", Tree::string(level[static_cast<int>(l.level)]));
+  std::string access = l.access_share <= 0 ? "off" : l.access_share >= 1 ? "all" : percentage_text(l.access_share);
+  if (l.access_errors_only) access = "errors";
+  tree.add("access", Tree::string(std::move(access)));
+  return tree;
+}
+
+Tree describe(const Config& config, bool hide) {
+  Tree tree = Tree::map();
+  tree.add("listeners", listeners(config.listeners));
+  if (!config.canonical_host.empty()) tree.add("canonical_host", Tree::string(config.canonical_host));
+  Tree& admin = tree.add("admin", Tree::map());
+  admin.add("address", Tree::string(config.admin.address.to_string()));
+  if (!config.admin.token_file.empty()) admin.add("token_file", Tree::string(config.admin.token_file));
+  if (config.metrics) tree.add("metrics", Tree::map()).add("address", Tree::string(config.metrics->to_string()));
+  Tree& upstreams = tree.add("upstreams", Tree::map());
+  for (const Upstream& u : config.upstreams) upstreams.add(u.name, upstream(u, hide));
+  tree.add("store", store(config, hide));
+  Tree& ttl = tree.add("ttl", Tree::map());
+  for (const auto& [name, value] : config.ttl) ttl.add(name, duration(value));
+  Tree& routes = tree.add("routes", Tree::list());
+  for (const Route& r : config.routes) routes.add("", route(r));
+  tree.add("trusted_proxies", Tree::strings(config.trusted_proxies));
+  tree.add("limits", limits(config.limits));
+  Tree& timeouts = tree.add("timeouts", Tree::map());
+  timeouts.add("head", duration(config.timeouts.head));
+  timeouts.add("body", duration(config.timeouts.body));
+  timeouts.add("idle", duration(config.timeouts.idle));
+  Tree& drain = tree.add("drain", Tree::map());
+  drain.add("delay", duration(config.drain.delay));
+  drain.add("timeout", duration(config.drain.timeout));
+  tree.add("workers", config.workers == 0 ? Tree::string("auto") : Tree::number(config.workers));
+  tree.add("log", log(config.log));
+  return tree;
+}
+
+/// A string in double quotes, as JSON has it; JSON's are YAML's too.
+void append_quoted(std::string_view text, std::string& out) {
+  static constexpr char hex[] = "0123456789abcdef";
+  out += '"';
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20 || byte == 0x7f) {
+      out += "\\u00";
+      out += hex[byte >> 4];
+      out += hex[byte & 15];
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+}
+
+void append_json(const Tree& tree, std::string& out) {
+  if (tree.kind == Tree::Kind::text) return append_quoted(tree.text, out);
+  if (tree.kind == Tree::Kind::bare) {
+    out += tree.text;
+    return;
+  }
+  const bool map = tree.kind == Tree::Kind::map;
+  out += map ? '{' : '[';
+  bool first = true;
+  for (const Tree& child : tree.children) {
+    if (!first) out += ',';
+    first = false;
+    if (map) {
+      append_quoted(child.key, out);
+      out += ':';
+    }
+    append_json(child, out);
+  }
+  out += map ? '}' : ']';
+}
+
+/// `${` would be a variable when the text is loaded again.
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text.substr(i).starts_with("${")) out += '$';
+    out += text[i];
+  }
+  return out;
+}
+
+/// The contract's own words need no quotes; names that users choose might be anything (null, on, 5).
+void append_key(const std::string& key, std::string& out) {
+  const bool plain = key != "null" && key.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string::npos;
+  plain ? void(out += key) : append_quoted(key, out);
+}
+
+void append_yaml(const Tree& tree, std::size_t indent, std::string& out);
+
+/// What follows `key:` or `-`.
+void append_yaml_value(const Tree& tree, std::size_t indent, std::string& out) {
+  const auto simple = [](const Tree& item) { return item.kind == Tree::Kind::text || item.kind == Tree::Kind::bare; };
+  if (simple(tree)) {
+    out += ' ';
+    tree.kind == Tree::Kind::text ? append_quoted(escaped(tree.text), out) : void(out += tree.text);
+    out += '\n';
+  } else if (tree.children.empty()) {
+    out += tree.kind == Tree::Kind::map ? " {}\n" : " []\n";
+  } else {
+    out += '\n';
+    append_yaml(tree, indent, out);
+  }
+}
+
+// As deep as a configuration's sections, whatever the file: five levels.
+void append_yaml(const Tree& tree, std::size_t indent, std::string& out) {
+  for (const Tree& child : tree.children) {
+    out.append(indent, ' ');
+    if (tree.kind == Tree::Kind::map) {
+      append_key(child.key, out);
+      out += ':';
+      append_yaml_value(child, indent + 2, out);
+    } else if (child.kind == Tree::Kind::map && !child.children.empty()) {
+      // The first key stands on the dash's line.
+      std::string item;
+      append_yaml(child, indent + 2, item);
+      out += "- " + item.substr(indent + 2);
+    } else {
+      out += '-';
+      append_yaml_value(child, indent + 2, out);
+    }
+  }
+}
+
+}  // namespace
+
+std::string duration_text(Milliseconds value) {
+  static constexpr std::array<std::pair<std::uint64_t, const char*>, 5> units{
+      {{86'400'000, "d"}, {3'600'000, "h"}, {60'000, "m"}, {1000, "s"}, {1, "ms"}}};
+  if (value.count() <= 0) return "0s";
+  return unit_text(static_cast<std::uint64_t>(value.count()), units);
+}
+
+std::string size_text(std::uint64_t bytes) {
+  static constexpr std::array<std::pair<std::uint64_t, const char*>, 5> units{
+      {{1ull << 40, "TiB"}, {1ull << 30, "GiB"}, {1ull << 20, "MiB"}, {1ull << 10, "KiB"}, {1, "B"}}};
+  return unit_text(bytes, units);
+}
+
+std::string dump(const Config& config, bool hide_secrets) {
+  std::string out;
+  append_yaml(describe(config, hide_secrets), 0, out);
+  return out;
+}
+
+std::string to_json(const Config& config) {
+  std::string out;
+  append_json(describe(config, true), out);
+  return out;
+}
+
+}  // namespace pillion::config

@@ -1,0 +1,401 @@
+// defaults and routes.
+#include <algorithm>
+#include <iterator>
+
+#include "config/draft.hpp"
+#include "config/patterns.hpp"
+
+namespace pillion::config {
+
+namespace {
+
+constexpr std::size_t max_routes = 5000;
+constexpr std::size_t max_list = 64;
+constexpr std::size_t max_template = 256;
+constexpr std::size_t max_url = 2048;
+
+/// A route being read, and what its settings may speak of.
+struct RouteDraft {
+  Route route;
+  const std::map<std::string, Milliseconds>* lifetimes = nullptr;
+  std::optional<CacheMode> cache;  ///< as given
+  bool freshness_given = false;
+};
+
+constexpr Word<CacheMode> cache_words[] = {
+    {"on", CacheMode::on}, {"off", CacheMode::off}, {"true", CacheMode::on}, {"false", CacheMode::off}};
+constexpr Word<FreshnessFrom> freshness_words[] = {
+    {"origin-first", FreshnessFrom::origin_first}, {"route", FreshnessFrom::route}, {"origin", FreshnessFrom::origin}};
+constexpr Word<CacheStatusMode> cache_status_words[] = {{"on", CacheStatusMode::on},
+                                                        {"off", CacheStatusMode::off},
+                                                        {"key", CacheStatusMode::key},
+                                                        {"true", CacheStatusMode::on},
+                                                        {"false", CacheStatusMode::off}};
+constexpr Word<SetCookie> set_cookie_words[] = {
+    {"refuse", SetCookie::refuse}, {"strip", SetCookie::strip}, {"store", SetCookie::store}};
+constexpr Word<Personal> authorization_words[] = {{"ignore", Personal::ignore}, {"key", Personal::key}};
+
+/// A duration, or a name from ttl:. False where it is neither; `into` is set then, too: a lifetime was given, though a
+/// wrong one, and nothing further is to be said about its absence.
+bool read_lifetime(Context& context, const Node& node, const std::map<std::string, Milliseconds>& known,
+                   std::optional<Milliseconds>& into) {
+  const std::string* text = scalar(context, node, "a lifetime");
+  into = Milliseconds{0};
+  if (text == nullptr) return false;
+  if (const auto named = known.find(*text); named != known.end()) {
+    into = named->second;
+    return true;
+  }
+  auto parsed = parse_duration(*text);
+  if (parsed.value) {
+    into = *parsed.value;
+    return true;
+  }
+  const bool a_name = parse_name(*text).value && (text->front() < '0' || text->front() > '9') && text->front() != '-';
+  if (!a_name) {
+    context.error(node.at, parsed.wrong + ", or a name from ttl:");
+    return false;
+  }
+  std::vector<std::string_view> names;
+  for (const auto& [name, value] : known) names.push_back(name);
+  const std::string hint = names.empty() ? "add it there, or write a duration such as 5m"
+                                         : "did you mean " + quoted(nearest(*text, names)) + "?";
+  context.error(node.at, "there is no " + quoted(*text) + " in ttl: " + hint);
+  return false;
+}
+
+void read_route_ttl(Context& context, const Node& node, RouteDraft& draft) {
+  if (read_lifetime(context, node, *draft.lifetimes, draft.route.ttl) && draft.route.ttl->count() == 0) {
+    context.warn(node.at, "with a ttl of 0s a response is stale at once and asked for anew each time");
+  }
+}
+
+void read_ttl_by_status(Context& context, const Node& node, RouteDraft& draft) {
+  draft.route.ttl_by_status.clear();
+  if (!expect(context, node, Node::Kind::map, "ttl_by_status")) return;
+  for (const Node::Entry& entry : node.entries) {
+    const auto status = parse_number(entry.key, 200, 599);
+    std::optional<Milliseconds> value;
+    read_lifetime(context, entry.value, *draft.lifetimes, value);
+    if (!status.value) {
+      context.error(entry.key_at, quoted(entry.key) + " is not a status from 200 to 599");
+    } else if (*status.value == 206 || *status.value == 304 || *status.value == 429 || *status.value == 431) {
+      context.error(entry.key_at, "responses of status " + entry.key + " are never stored: leave it out");
+    } else if (value) {
+      draft.route.ttl_by_status[static_cast<int>(*status.value)] = *value;
+    }
+  }
+}
+
+Parsed<std::string> parse_parameter(std::string_view text) {
+  const std::size_t star = std::min(text.find('*'), text.size());
+  const bool bad =
+      text.empty() || text.size() > 128 || !is_visible_ascii(text) || text.find_first_of("&=#") != text.npos;
+  if (!bad && (star == text.size() || star + 1 == text.size())) return std::string(text);
+  return Parsed<std::string>::error(quoted(text) +
+                                    " is not a query parameter: write its name as it is sent, or utm_* ");
+}
+
+constexpr Key<QueryRule> query_keys[] = {
+    {"ignore",
+     [](Context& c, const Node& n, QueryRule& q) { read_list(c, n, "ignore", max_list, q.ignore, parse_parameter); }},
+    {"only", [](Context& c, const Node& n,
+                QueryRule& q) { read_list(c, n, "only", max_list, q.only.emplace(), parse_parameter); }},
+    {"sort", [](Context& c, const Node& n, QueryRule& q) { read_switch(c, n, q.sort); }},
+};
+
+void read_query(Context& context, const Node& node, RouteDraft& draft) {
+  draft.route.query = {};
+  read_map(context, node, "query", query_keys, draft.route.query);
+  if (node.find("ignore") != nullptr && node.find("only") != nullptr) {
+    context.error(node.at, "a query rule has ignore or only, not both");
+  }
+}
+
+void read_ignore(Context& context, const Node& node, RouteDraft& draft) {
+  std::vector<std::string> names;
+  read_list(context, node, "ignore", 3, names, [](std::string_view text) {
+    if (text == "no-store" || text == "private" || text == "no-cache") return Parsed<std::string>(std::string(text));
+    return Parsed<std::string>::error(quoted(text) + " can't be ignored: write no-store, private or no-cache");
+  });
+  const auto has = [&](std::string_view name) { return std::find(names.begin(), names.end(), name) != names.end(); };
+  draft.route.ignore_no_store = has("no-store");
+  draft.route.ignore_private = has("private");
+  draft.route.ignore_no_cache = has("no-cache");
+  if (!names.empty()) {
+    context.warn(node.at,
+                 "this route stores what the application forbids to store: "
+                 "make sure that nothing of it is meant for one user alone");
+  }
+}
+
+constexpr Key<Route> personal_keys[] = {
+    {"cookies",
+     [](Context& c, const Node& n, Route& r) {
+       if (n.kind == Node::Kind::list) {
+         r.personal_cookies = Personal::key;
+         read_list(c, n, "cookies", max_list, r.personal_cookie_names, parse_field_name);
+         if (n.items.empty()) c.error(n.at, "no cookie is named: write ignore, or the names to key on");
+         return;
+       }
+       if (n.kind == Node::Kind::scalar && n.text == "ignore") {
+         r.personal_cookies = Personal::ignore;
+       } else if (!n.broken) {
+         c.error(n.at, "cookies must be ignore, or a list of the names to key on");
+       }
+     }},
+    {"authorization",
+     [](Context& c, const Node& n, Route& r) { read_word(c, n, authorization_words, r.personal_authorization); }},
+};
+
+void read_personal(Context& context, const Node& node, RouteDraft& draft) {
+  Route& route = draft.route;
+  route.personal_cookies = Personal::careful;
+  route.personal_cookie_names.clear();
+  route.personal_authorization = Personal::careful;
+  read_map(context, node, "personal", personal_keys, route);
+}
+
+void read_tiers(Context& context, const Node& node, RouteDraft& draft) {
+  std::vector<std::string> names;
+  read_list(context, node, "store of a route", 2, names, [](std::string_view text) {
+    if (text == "memory" || text == "redis") return Parsed<std::string>(std::string(text));
+    return Parsed<std::string>::error(quoted(text) + " is no store: write memory or redis");
+  });
+  if (node.kind == Node::Kind::list && node.items.empty()) {
+    context.error(node.at, "no store is named: write [memory], [redis] or [memory, redis], or cache: off");
+  }
+  draft.route.store_memory = std::find(names.begin(), names.end(), "memory") != names.end();
+  draft.route.store_redis = std::find(names.begin(), names.end(), "redis") != names.end();
+}
+
+void read_cache(Context& context, const Node& node, RouteDraft& draft) {
+  CacheMode mode = CacheMode::off;
+  if (node.kind == Node::Kind::scalar && node.text == "shadow") {
+    context.error(node.at, not_known_yet("cache: shadow"));
+  } else {
+    read_word(context, node, cache_words, mode);
+  }
+  draft.cache = mode;
+}
+
+void read_collapse(Context& context, const Node& node, RouteDraft& draft) {
+  if (node.kind == Node::Kind::scalar && node.text == "fleet") {
+    context.error(node.at, not_known_yet("collapse: fleet"));
+  } else {
+    read_switch(context, node, draft.route.collapse);
+  }
+}
+
+void read_heuristic(Context& context, const Node& node, RouteDraft& draft) {
+  if (node.kind == Node::Kind::scalar && (node.text == "off" || node.text == "false")) {
+    draft.route.heuristic.reset();
+  } else {
+    read_value(context, node, draft.route.heuristic, parse_percentage);
+  }
+}
+
+Parsed<std::string> parse_template(std::string_view text) {
+  std::vector<std::string_view> names;
+  std::string wrong;
+  if (text.empty() || text.size() > max_template) return Parsed<std::string>::error("this must be 1 to 256 bytes long");
+  if (!is_visible_ascii(text)) {
+    return Parsed<std::string>::error(quoted(text) +
+                                      " holds white space or characters outside ASCII: percent-encode them");
+  }
+  if (!template_names(text, names, wrong)) return Parsed<std::string>::error(wrong);
+  return std::string(text);
+}
+
+Parsed<std::string> parse_tag(std::string_view text) {
+  if (text.find(',') != text.npos)
+    return Parsed<std::string>::error(quoted(text) + " holds a comma: list several tags");
+  return parse_template(text);
+}
+
+Parsed<std::string> parse_url_template(std::string_view text) {
+  std::vector<std::string_view> names;
+  std::string wrong;
+  const bool shape = text.starts_with('/') || text.starts_with("http://") || text.starts_with("https://");
+  if (!shape || text.size() > max_url || !is_visible_ascii(text)) {
+    return Parsed<std::string>::error(quoted(text) +
+                                      " is not a URL: write /path?query for every host, or http://host/path");
+  }
+  if (!template_names(text, names, wrong)) return Parsed<std::string>::error(wrong);
+  return std::string(text);
+}
+
+Parsed<std::string> parse_method(std::string_view text) {
+  if (text == "GET" || text == "HEAD" || text == "OPTIONS" || text == "TRACE" || text == "CONNECT") {
+    return Parsed<std::string>::error(quoted(text) +
+                                      " changes nothing and so invalidates nothing: name POST, PUT, PATCH, DELETE...");
+  }
+  const bool upper = std::none_of(text.begin(), text.end(), [](char c) { return c >= 'a' && c <= 'z'; });
+  if (is_token(text) && upper && text.size() <= 32) return std::string(text);
+  return Parsed<std::string>::error(quoted(text) + " is not a method: write it in capitals, such as PUT");
+}
+
+constexpr Key<InvalidateRule> invalidate_keys[] = {
+    {"methods", [](Context& c, const Node& n,
+                   InvalidateRule& r) { read_list(c, n, "methods", max_list, r.methods, parse_method); }},
+    {"tags",
+     [](Context& c, const Node& n, InvalidateRule& r) { read_list(c, n, "tags", max_list, r.tags, parse_tag); }},
+    {"patterns", [](Context& c, const Node& n,
+                    InvalidateRule& r) { read_list(c, n, "patterns", max_list, r.patterns, parse_template); }},
+    {"urls", [](Context& c, const Node& n,
+                InvalidateRule& r) { read_list(c, n, "urls", max_list, r.urls, parse_url_template); }},
+};
+
+void read_invalidate(Context& context, const Node& node, RouteDraft& draft) {
+  if (!expect(context, node, Node::Kind::list, "invalidate")) return;
+  if (node.items.size() > max_list) {
+    context.error(node.at, "these are too many rules: " + std::to_string(max_list) + " at most");
+    return;
+  }
+  for (const Node& item : node.items) {
+    InvalidateRule rule;
+    read_map(context, item, "a rule of invalidate", invalidate_keys, rule);
+    if (item.kind == Node::Kind::map && !item.find("tags") && !item.find("patterns") && !item.find("urls")) {
+      context.error(item.at, "this rule invalidates nothing: give it tags, patterns or urls");
+    }
+    draft.route.invalidate.push_back(std::move(rule));
+  }
+}
+
+Parsed<std::string> parse_path(std::string_view text) {
+  std::string wrong = check_pattern(text);
+  if (!wrong.empty()) return Parsed<std::string>::error(std::move(wrong));
+  return std::string(text);
+}
+
+Parsed<std::string> parse_rewrite(std::string_view text) {
+  std::vector<std::string_view> names;
+  std::string wrong;
+  if (!text.starts_with('/') || text.size() > 1024 || !is_visible_ascii(text) ||
+      text.find_first_of("?#*") != text.npos) {
+    return Parsed<std::string>::error(quoted(text) +
+                                      " is not a path to send: write /path/{name}, without a query or *");
+  }
+  if (!template_names(text, names, wrong)) return Parsed<std::string>::error(wrong);
+  return std::string(text);
+}
+
+Parsed<std::string> parse_host_condition(std::string_view text) {
+  if (is_host(text)) return std::string(text);
+  return Parsed<std::string>::error(quoted(text) + " is not a host: write its name alone, such as api.example.com");
+}
+
+constexpr Key<RouteDraft> route_keys[] = {
+    {"name", [](Context& c, const Node& n, RouteDraft& d) { read_value(c, n, d.route.name, parse_name); }},
+    {"path", [](Context& c, const Node& n, RouteDraft& d) { read_value(c, n, d.route.path, parse_path); }},
+    {"key", [](Context& c, const Node& n, RouteDraft& d) { read_value(c, n, d.route.key, parse_template); }},
+    {"invalidate", read_invalidate},
+    // From here on the settings that defaults: has too (see defaults_begin).
+    {"host", [](Context& c, const Node& n, RouteDraft& d) { read_value(c, n, d.route.host, parse_host_condition); }},
+    {"listener", [](Context& c, const Node& n, RouteDraft& d) { read_value(c, n, d.route.listener, parse_name); }},
+    {"upstream", [](Context& c, const Node& n, RouteDraft& d) { read_value(c, n, d.route.upstream, parse_name); }},
+    {"rewrite", [](Context& c, const Node& n, RouteDraft& d) { read_value(c, n, d.route.rewrite, parse_rewrite); }},
+    {"cache", read_cache},
+    {"ttl", read_route_ttl},
+    {"ttl_by_status", read_ttl_by_status},
+    {"freshness",
+     [](Context& c, const Node& n, RouteDraft& d) {
+       d.freshness_given = true;
+       read_word(c, n, freshness_words, d.route.freshness);
+     }},
+    {"heuristic", read_heuristic},
+    {"query", read_query},
+    {"key_headers", [](Context& c, const Node& n,
+                       RouteDraft& d) { read_list(c, n, "key_headers", 16, d.route.key_headers, parse_field_name); }},
+    {"ignore_host", [](Context& c, const Node& n, RouteDraft& d) { read_switch(c, n, d.route.ignore_host); }},
+    {"tags",
+     [](Context& c, const Node& n, RouteDraft& d) { read_list(c, n, "tags", max_list, d.route.tags, parse_tag); }},
+    {"ignore", read_ignore},
+    {"personal", read_personal},
+    {"set_cookie",
+     [](Context& c, const Node& n, RouteDraft& d) { read_word(c, n, set_cookie_words, d.route.set_cookie); }},
+    {"cache_status",
+     [](Context& c, const Node& n, RouteDraft& d) { read_word(c, n, cache_status_words, d.route.cache_status); }},
+    {"collapse", read_collapse},
+    {"collapse_wait", [](Context& c, const Node& n, RouteDraft& d) { read_duration(c, n, d.route.collapse_wait); }},
+    {"keep", [](Context& c, const Node& n, RouteDraft& d) { read_duration(c, n, d.route.keep); }},
+    {"store", read_tiers},
+    {"upgrade", [](Context& c, const Node& n, RouteDraft& d) { read_switch(c, n, d.route.upgrade); }},
+    {"forwarded", [](Context& c, const Node& n, RouteDraft& d) { read_switch(c, n, d.route.forwarded); }},
+    {"when_unsure"},
+    {"compress_answers"},
+    {"stale"},
+    {"refresh"},
+    {"adaptive"},
+};
+constexpr std::size_t defaults_begin = 4;
+constexpr std::size_t default_key_count = std::size(route_keys) - defaults_begin;
+
+/// The tail of the table, as a table of its own.
+struct DefaultKeys {
+  Key<RouteDraft> keys[default_key_count];
+  constexpr DefaultKeys() : keys{} {
+    for (std::size_t i = 0; i < default_key_count; ++i) keys[i] = route_keys[defaults_begin + i];
+  }
+};
+constexpr DefaultKeys default_table;
+
+void read_defaults(Context& context, const Node& node, RouteDraft& defaults) {
+  if (node.kind == Node::Kind::null) return;
+  if (!expect(context, node, Node::Kind::map, "defaults")) return;
+  Node allowed = node;
+  std::erase_if(allowed.entries, [&](const Node::Entry& entry) {
+    const bool own = std::any_of(route_keys, route_keys + defaults_begin,
+                                 [&](const Key<RouteDraft>& key) { return key.name == entry.key; });
+    if (own) context.error(entry.key_at, quoted(entry.key) + " belongs to one route: it can't stand in defaults");
+    return own;
+  });
+  read_map(context, allowed, "defaults", default_table.keys, defaults);
+}
+
+void read_route(Context& context, const Node& node, RouteDraft route, Draft& draft) {
+  read_map(context, node, "a route", route_keys, route);
+  if (!expect(context, node, Node::Kind::map, "a route")) return;
+  if (node.find("name") == nullptr) context.error(node.at, "a route needs a name: it stands in metrics, logs and keys");
+  if (node.find("path") == nullptr) context.error(node.at, "a route needs a path: /api/things/{id}, or /** for all");
+  Route& made = route.route;
+  const bool on = made.ttl.has_value() || route.freshness_given;
+  made.cache = route.cache.value_or(on ? CacheMode::on : CacheMode::off);
+  if (made.key.empty() && !made.name.empty()) made.key = "api:" + made.name;
+  if (made.upstream.empty()) {
+    const auto& upstreams = draft.config.upstreams;
+    const bool app = std::any_of(upstreams.begin(), upstreams.end(), [](const auto& u) { return u.name == "app"; });
+    if (upstreams.size() == 1) made.upstream = upstreams.front().name;
+    if (upstreams.size() > 1 && app) made.upstream = "app";
+  }
+  draft.config.routes.push_back(std::move(made));
+  draft.route_nodes.push_back(&node);
+}
+
+}  // namespace
+
+void read_routes(Context& context, Draft& draft) {
+  RouteDraft defaults;
+  defaults.lifetimes = &draft.config.ttl;
+  if (draft.defaults != nullptr) read_defaults(context, *draft.defaults, defaults);
+  if (draft.routes == nullptr || draft.routes->kind == Node::Kind::null) return;
+  const Node& node = *draft.routes;
+  if (!expect(context, node, Node::Kind::list, "routes")) return;
+  if (node.items.size() > max_routes) {
+    context.error(node.at, "these are too many routes: " + std::to_string(max_routes) + " at most");
+    return;
+  }
+  for (const Node& item : node.items) read_route(context, item, defaults, draft);
+}
+
+void append_route_keys(std::vector<KeyList>& lists) {
+  lists.push_back(list_keys("defaults", default_table.keys));
+  lists.push_back(list_keys("defaults.query", query_keys));
+  lists.push_back(list_keys("defaults.personal", personal_keys));
+  lists.push_back(list_keys("routes.*", route_keys));
+  lists.push_back(list_keys("routes.*.query", query_keys));
+  lists.push_back(list_keys("routes.*.personal", personal_keys));
+  lists.push_back(list_keys("routes.*.invalidate.*", invalidate_keys));
+}
+
+}  // namespace pillion::config

@@ -1,0 +1,227 @@
+// listeners, admin, metrics and upstreams.
+#include <algorithm>
+#include <iterator>
+
+#include "config/draft.hpp"
+
+namespace pillion::config {
+
+namespace {
+
+constexpr std::size_t max_listeners = 64;
+constexpr std::size_t max_upstreams = 256;
+constexpr std::size_t max_request_headers = 32;
+
+void read_address(Context& context, const Node& node, Address& into) { read_value(context, node, into, parse_address); }
+
+constexpr Key<Listener> listener_keys[] = {
+    {"address", [](Context& c, const Node& n, Listener& l) { read_address(c, n, l.address); }},
+    {"name", [](Context& c, const Node& n, Listener& l) { read_value(c, n, l.name, parse_name); }},
+    {"mode", [](Context& c, const Node& n, Listener& l) { read_value(c, n, l.mode, parse_mode); }},
+    {"tls"},
+    {"h2c"},
+};
+
+constexpr Key<Admin> admin_keys[] = {
+    {"address", [](Context& c, const Node& n, Admin& a) { read_address(c, n, a.address); }},
+    {"token_file",
+     [](Context& c, const Node& n, Admin& a) {
+       read_path(c, n, a.token_file);
+       if (a.token_file.empty()) return;
+       read_secret(c, n.at, a.token_file, a.token);
+       if (!is_visible_ascii(a.token)) {
+         c.error(n.at, quoted(a.token_file) + " must hold one word of visible ASCII characters");
+       }
+     }},
+};
+
+constexpr Key<Address> metrics_keys[] = {
+    {"address", [](Context& c, const Node& n, Address& a) { read_address(c, n, a); }},
+};
+
+constexpr Key<Upstream> connection_keys[] = {
+    {"max", [](Context& c, const Node& n, Upstream& u) { read_count(c, n, u.max_connections, 1, 65536); }},
+    {"idle", [](Context& c, const Node& n, Upstream& u) { read_duration(c, n, u.idle); }},
+    {"waiting", [](Context& c, const Node& n, Upstream& u) { read_count(c, n, u.max_waiting, 0, 1'000'000); }},
+    {"wait", [](Context& c, const Node& n, Upstream& u) { read_duration(c, n, u.max_wait); }},
+};
+
+constexpr Key<Upstream> upstream_timeout_keys[] = {
+    {"connect", [](Context& c, const Node& n, Upstream& u) { read_deadline(c, n, u.connect_timeout); }},
+    {"response", [](Context& c, const Node& n, Upstream& u) { read_deadline(c, n, u.response_timeout); }},
+    {"silence", [](Context& c, const Node& n, Upstream& u) { read_deadline(c, n, u.silence_timeout); }},
+};
+
+constexpr Key<Upstream> upstream_tls_keys[] = {
+    {"ca",
+     [](Context& c, const Node& n, Upstream& u) {
+       read_path(c, n, u.tls_ca);
+       if (u.tls_ca.empty()) return;
+       const FileContent content = c.read_file ? c.read_file(u.tls_ca) : FileContent{{}, "no files can be read here"};
+       if (!content.text) {
+         c.error(n.at, "can't read " + quoted(u.tls_ca) + ": " + content.error);
+       } else if (content.text->find("-----BEGIN ") == std::string::npos) {
+         c.error(n.at, quoted(u.tls_ca) + " holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)");
+       }
+     }},
+    {"verify", [](Context& c, const Node& n, Upstream& u) { read_switch(c, n, u.tls_verify); }},
+};
+
+constexpr Key<Upstream::RequestHeader> header_file_keys[] = {
+    {"file",
+     [](Context& c, const Node& n, Upstream::RequestHeader& h) {
+       read_path(c, n, h.file);
+       if (!h.file.empty()) read_secret(c, n.at, h.file, h.value);
+     }},
+};
+
+constexpr Word<bool> host_words[] = {{"upstream", true}};
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+/// Fields that frame a message or belong to one connection: Pillion writes them itself.
+bool is_pillions_own(std::string_view name) {
+  constexpr std::string_view own[] = {"host",    "connection", "content-length", "transfer-encoding", "te",
+                                      "trailer", "upgrade",    "keep-alive",     "proxy-connection",  "expect"};
+  return std::find(std::begin(own), std::end(own), lower(name)) != std::end(own);
+}
+
+void read_request_headers(Context& context, const Node& node, Upstream& upstream) {
+  upstream.request_headers.clear();
+  if (!expect(context, node, Node::Kind::map, "request_headers")) return;
+  if (node.entries.size() > max_request_headers) {
+    context.error(node.at, "these are too many headers: " + std::to_string(max_request_headers) + " at most");
+    return;
+  }
+  for (const Node::Entry& entry : node.entries) {
+    const auto name = parse_field_name(entry.key);
+    if (!name.value) {
+      context.error(entry.key_at, name.wrong);
+      continue;
+    }
+    const bool twice = std::any_of(upstream.request_headers.begin(), upstream.request_headers.end(),
+                                   [&](const auto& before) { return lower(before.name) == lower(entry.key); });
+    if (twice) context.error(entry.key_at, quoted(entry.key) + " stands here twice");
+    if (is_pillions_own(entry.key)) {
+      context.error(entry.key_at, quoted(entry.key) + " can't be set: Pillion writes it for each connection");
+    }
+    Upstream::RequestHeader header{*name.value, {}, {}};
+    if (entry.value.kind == Node::Kind::map) {
+      read_map(context, entry.value, "a header's value", header_file_keys, header);
+      if (entry.value.find("file") == nullptr)
+        context.error(entry.value.at, "'file' is missing: write { file: /path }");
+    } else if (const std::string* text = scalar(context, entry.value, "a header's value")) {
+      header.value = *text;
+      if (text->find_first_not_of(" \t") != 0 || text->find_last_not_of(" \t") + 1 != text->size()) {
+        context.error(entry.value.at, "a header's value must not be empty, nor begin or end with white space");
+      }
+    }
+    upstream.request_headers.push_back(std::move(header));
+  }
+}
+
+void read_url(Context& context, const Node& node, Upstream& upstream) {
+  Upstream parsed;
+  if (!read_value(context, node, parsed, parse_upstream_url)) return;
+  upstream.url = parsed.url;
+  upstream.tls = parsed.tls;
+  upstream.address = parsed.address;
+  upstream.authority = parsed.authority;
+}
+
+constexpr Key<Upstream> upstream_keys[] = {
+    {"url", read_url},
+    {"connections", [](Context& c, const Node& n, Upstream& u) { read_map(c, n, "connections", connection_keys, u); }},
+    {"request_headers", read_request_headers},
+    {"timeouts", [](Context& c, const Node& n,
+                    Upstream& u) { read_map(c, n, "timeouts of an upstream", upstream_timeout_keys, u); }},
+    {"tls", [](Context& c, const Node& n, Upstream& u) { read_map(c, n, "tls", upstream_tls_keys, u); }},
+    {"host", [](Context& c, const Node& n, Upstream& u) { read_word(c, n, host_words, u.send_own_host); }},
+    {"max_in_flight"},
+};
+
+}  // namespace
+
+void read_listeners(Context& context, const Node& node, Draft& draft) {
+  draft.listeners = &node;
+  if (node.kind == Node::Kind::null || !expect(context, node, Node::Kind::list, "listeners")) return;
+  if (node.items.empty()) context.error(node.at, "at least one listener is needed: - address: 127.0.0.1:8080");
+  if (node.items.size() > max_listeners) {
+    context.error(node.at, "these are too many listeners: " + std::to_string(max_listeners) + " at most");
+    return;
+  }
+  for (const Node& item : node.items) {
+    Listener listener;
+    read_map(context, item, "a listener", listener_keys, listener);
+    if (item.kind == Node::Kind::map && item.find("address") == nullptr) {
+      context.error(item.at, "a listener needs an address: 127.0.0.1:8080, [::]:8080 or unix:/path");
+    }
+    if (const Node* mode = item.find("mode"); mode != nullptr && !listener.address.is_unix()) {
+      context.error(mode->at, "mode is for Unix sockets: leave it out");
+    }
+    draft.config.listeners.push_back(std::move(listener));
+    draft.listener_nodes.push_back(&item);
+  }
+}
+
+void read_admin(Context& context, const Node& node, Draft& draft) {
+  draft.admin = &node;
+  if (node.kind != Node::Kind::null) read_map(context, node, "admin", admin_keys, draft.config.admin);
+}
+
+void read_metrics(Context& context, const Node& node, Draft& draft) {
+  draft.metrics = &node;
+  if (node.kind == Node::Kind::null) return;
+  Address address;
+  read_map(context, node, "metrics", metrics_keys, address);
+  if (node.kind == Node::Kind::map && node.find("address") == nullptr) {
+    context.error(node.at, "metrics needs an address: 0.0.0.0:9903");
+  }
+  draft.config.metrics = std::move(address);
+}
+
+void read_upstreams(Context& context, const Node& node, Draft& draft) {
+  draft.upstreams = &node;
+  if (node.kind == Node::Kind::null || !expect(context, node, Node::Kind::map, "upstreams")) return;
+  if (node.entries.size() > max_upstreams) {
+    context.error(node.at, "these are too many upstreams: " + std::to_string(max_upstreams) + " at most");
+    return;
+  }
+  for (const Node::Entry& entry : node.entries) {
+    const auto name = parse_name(entry.key);
+    if (!name.value) context.error(entry.key_at, name.wrong);
+    Upstream upstream;
+    upstream.name = entry.key;
+    if (entry.value.kind == Node::Kind::scalar) {
+      read_url(context, entry.value, upstream);
+    } else {
+      read_map(context, entry.value, "an upstream", upstream_keys, upstream);
+      if (entry.value.kind == Node::Kind::map && entry.value.find("url") == nullptr) {
+        context.error(entry.key_at, "an upstream needs a url: http://127.0.0.1:8000");
+      }
+    }
+    if (const Node* tls = entry.value.find("tls"); tls != nullptr && !upstream.tls && !upstream.url.empty()) {
+      context.warn(tls->at, "tls has no effect: the url is not https://");
+    }
+    draft.config.upstreams.push_back(std::move(upstream));
+  }
+}
+
+void append_section_keys(std::vector<KeyList>& lists) {
+  lists.push_back(list_keys("listeners.*", listener_keys));
+  lists.push_back(list_keys("admin", admin_keys));
+  lists.push_back(list_keys("metrics", metrics_keys));
+  lists.push_back(list_keys("upstreams.*", upstream_keys));
+  lists.push_back(list_keys("upstreams.*.connections", connection_keys));
+  lists.push_back(list_keys("upstreams.*.request_headers.*", header_file_keys));
+  lists.push_back(list_keys("upstreams.*.timeouts", upstream_timeout_keys));
+  lists.push_back(list_keys("upstreams.*.tls", upstream_tls_keys));
+}
+
+}  // namespace pillion::config
