@@ -1,0 +1,290 @@
+#include "core/stored_response.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <limits>
+#include <vector>
+
+using namespace pillion;
+
+namespace {
+
+constexpr Now now{1'700'000'100'000, 500'000};
+
+ResponseMeta sample_meta() {
+  ResponseMeta meta;
+  meta.status = 203;
+  meta.directives.present = true;
+  meta.directives.public_ = true;
+  meta.directives.immutable = true;
+  meta.directives.max_age = 60;
+  meta.directives.s_maxage = 0;
+  meta.directives.stale_if_error = std::numeric_limits<std::int32_t>::max();
+  meta.date_s = 1'700'000'000;
+  meta.expires_s = 30;
+  meta.last_modified_s = -5;
+  meta.initial_age_ms = 1234;
+  meta.received_wall_ms = 1'700'000'000'000;
+  meta.received_mono_ms = 400'000;
+  meta.request_had_cookie = true;
+  meta.has_strong_etag = true;
+  meta.has_validator = true;
+  return meta;
+}
+
+const std::vector<std::uint32_t> sample_selectors{1, 0xffffffff, 77};
+
+StoredParts sample_parts() {
+  StoredParts parts;
+  parts.meta = sample_meta();
+  parts.primary_key = std::string_view(
+      "u\x03"
+      "app\0key",
+      9);
+  parts.readable_key = "character:1:00";
+  parts.head = "HTTP/1.1 203 Fine\r\nETag: \"x\"\r\n";
+  parts.etag = "\"x\"";
+  parts.body = std::string_view("bo\0dy", 5);
+  parts.selectors = sample_selectors;
+  parts.position = 5;
+  parts.shared_position = 0x1122334455667788;
+  parts.epoch = 0xfedcba9876543210;
+  return parts;
+}
+
+bool equal(const ResponseDirectives& a, const ResponseDirectives& b) {
+  return a.present == b.present && a.no_store == b.no_store && a.no_cache == b.no_cache && a.private_ == b.private_ &&
+         a.public_ == b.public_ && a.must_revalidate == b.must_revalidate && a.proxy_revalidate == b.proxy_revalidate &&
+         a.must_understand == b.must_understand && a.no_transform == b.no_transform && a.immutable == b.immutable &&
+         a.max_age == b.max_age && a.s_maxage == b.s_maxage && a.stale_while_revalidate == b.stale_while_revalidate &&
+         a.stale_if_error == b.stale_if_error;
+}
+
+void check_same(const StoredResponse& a, const StoredResponse& b) {
+  CHECK(a.primary_key() == b.primary_key());
+  CHECK(a.readable_key() == b.readable_key());
+  CHECK(a.head() == b.head());
+  CHECK(a.etag() == b.etag());
+  CHECK(a.body() == b.body());
+  CHECK(std::vector(a.selectors().begin(), a.selectors().end()) ==
+        std::vector(b.selectors().begin(), b.selectors().end()));
+  CHECK(a.is_vary_marker() == b.is_vary_marker());
+  CHECK(a.shared_position() == b.shared_position());
+  CHECK(a.epoch() == b.epoch());
+  const ResponseMeta &m = a.meta(), &n = b.meta();
+  CHECK(m.status == n.status);
+  CHECK(equal(m.directives, n.directives));
+  CHECK(m.date_s == n.date_s);
+  CHECK(m.expires_s == n.expires_s);
+  CHECK(m.last_modified_s == n.last_modified_s);
+  CHECK(m.initial_age_ms == n.initial_age_ms);
+  CHECK(m.received_wall_ms == n.received_wall_ms);
+  CHECK(m.request_had_cookie == n.request_had_cookie);
+  CHECK(m.request_had_authorization == n.request_had_authorization);
+  CHECK(m.had_set_cookie == n.had_set_cookie);
+  CHECK(m.has_strong_etag == n.has_strong_etag);
+  CHECK(m.has_validator == n.has_validator);
+}
+
+/// The sum over all but the last 8 bytes put there anew: what a writer of another version would do.
+std::string resealed(std::string bytes) {
+  const std::uint64_t sum = hash64(std::string_view(bytes).substr(0, bytes.size() - 8));
+  for (std::size_t i = 0; i < 8; ++i) bytes[bytes.size() - 8 + i] = static_cast<char>(sum >> (8 * i));
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("a stored response gives back the parts it was made of") {
+  const StoredParts parts = sample_parts();
+  const StoredResponsePtr stored = StoredResponse::make(parts);
+  REQUIRE(stored != nullptr);
+  CHECK(stored->primary_key() == parts.primary_key);
+  CHECK(stored->readable_key() == parts.readable_key);
+  CHECK(stored->head() == parts.head);
+  CHECK(stored->etag() == parts.etag);
+  CHECK(stored->body() == parts.body);
+  CHECK(std::vector(stored->selectors().begin(), stored->selectors().end()) == sample_selectors);
+  CHECK(stored->position() == 5);
+  CHECK(stored->checked_position() == 5);
+  stored->mark_checked(9);
+  CHECK(stored->checked_position() == 9);
+  CHECK(stored->meta().received_mono_ms == 400'000);
+  CHECK_FALSE(stored->is_vary_marker());
+}
+
+TEST_CASE("a stored response may be empty") {
+  const StoredResponsePtr stored = StoredResponse::make({});
+  REQUIRE(stored != nullptr);
+  CHECK(stored->body().empty());
+  CHECK(stored->selectors().empty());
+  const StoredResponsePtr back = decode(encode(*stored), "", now, 0);
+  REQUIRE(back != nullptr);
+  check_same(*stored, *back);
+}
+
+TEST_CASE("the footprint covers the parts and little more") {
+  StoredParts parts = sample_parts();
+  const std::string body(1024, 'b');
+  parts.body = body;
+  const std::size_t payload = parts.head.size() + parts.body.size();
+  const std::size_t footprint = StoredResponse::make(parts)->footprint();
+  CHECK(footprint > payload + sizeof(StoredResponse));
+  CHECK(footprint < payload + 300);
+}
+
+TEST_CASE("what is encoded is decoded to the same") {
+  StoredParts parts = sample_parts();
+  const StoredResponsePtr first = StoredResponse::make(parts);
+  const StoredResponsePtr back = decode(encode(*first), parts.primary_key, now, 42);
+  REQUIRE(back != nullptr);
+  check_same(*first, *back);
+  CHECK(back->position() == 42);
+  CHECK(back->checked_position() == 42);
+
+  parts.vary_marker = true;
+  parts.meta = {};
+  parts.head = "accept,accept-language";
+  const StoredResponsePtr marker = StoredResponse::make(parts);
+  const StoredResponsePtr marker_back = decode(encode(*marker), parts.primary_key, now, 0);
+  REQUIRE(marker_back != nullptr);
+  check_same(*marker, *marker_back);
+}
+
+TEST_CASE("every directive and every fact survives by itself") {
+  const auto round_trip = [](const ResponseMeta& meta) {
+    StoredParts parts = sample_parts();
+    parts.meta = meta;
+    const StoredResponsePtr a = StoredResponse::make(parts);
+    const StoredResponsePtr b = decode(encode(*a), parts.primary_key, now, 0);
+    REQUIRE(b != nullptr);
+    check_same(*a, *b);
+  };
+  using D = ResponseDirectives;
+  for (bool D::* flag : {&D::present, &D::no_store, &D::no_cache, &D::private_, &D::public_, &D::must_revalidate,
+                         &D::proxy_revalidate, &D::must_understand, &D::no_transform, &D::immutable}) {
+    ResponseMeta meta;
+    meta.directives.*flag = true;
+    round_trip(meta);
+  }
+  for (std::int32_t D::* number : {&D::max_age, &D::s_maxage, &D::stale_while_revalidate, &D::stale_if_error}) {
+    ResponseMeta meta;
+    meta.directives.*number = 0x01020304;
+    round_trip(meta);
+  }
+  using M = ResponseMeta;
+  for (bool M::* flag : {&M::request_had_cookie, &M::request_had_authorization, &M::had_set_cookie, &M::has_strong_etag,
+                         &M::has_validator}) {
+    ResponseMeta meta;
+    meta.*flag = true;
+    round_trip(meta);
+  }
+}
+
+TEST_CASE("the layout of version one does not move") {
+  // Replicas of two versions share one Redis: these bytes may only change together with the version byte.
+  const std::string bytes = encode(*StoredResponse::make(sample_parts()));
+  std::string hex;
+  for (const char c : std::string_view(bytes).substr(0, bytes.size() - 8)) {
+    hex += "0123456789abcdef"[static_cast<unsigned char>(c) >> 4];
+    hex += "0123456789abcdef"[c & 0xf];
+  }
+  CHECK(hex ==
+        "504c4e0132000000cb0011023c00000000000000ffffffffffffff7f1e000000d204000000f1536500000000fbffffff"
+        "ffffffff0068e5cf8b01000088776655443322111032547698badcfe03000000090000000e000000030000001e000000"
+        "0500000001000000ffffffff4d0000007503617070006b65796368617261637465723a313a3030227822485454502f31"
+        "2e31203230332046696e650d0a455461673a202278220d0a626f006479");
+  CHECK(bytes.substr(bytes.size() - 8) == std::string_view("\x3b\x6b\x64\x50\x1a\x8c\x85\x05", 8));
+}
+
+TEST_CASE("an entry with any one bit flipped is a miss") {
+  const std::string bytes = encode(*StoredResponse::make(sample_parts()));
+  const std::string_view key = sample_parts().primary_key;
+  REQUIRE(decode(bytes, key, now, 0) != nullptr);
+  for (std::size_t i = 0; i < bytes.size() * 8; ++i) {
+    std::string flipped = bytes;
+    flipped[i / 8] = static_cast<char>(flipped[i / 8] ^ (1 << (i % 8)));
+    CAPTURE(i);
+    REQUIRE(decode(flipped, key, now, 0) == nullptr);
+  }
+}
+
+TEST_CASE("an entry that is cut or has more bytes is a miss") {
+  const std::string bytes = encode(*StoredResponse::make(sample_parts()));
+  const std::string_view key = sample_parts().primary_key;
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    CAPTURE(size);
+    REQUIRE(decode(std::string_view(bytes).substr(0, size), key, now, 0) == nullptr);
+    if (size >= 8) REQUIRE(decode(resealed(bytes.substr(0, size)), key, now, 0) == nullptr);
+  }
+  CHECK(decode(bytes + '\0', key, now, 0) == nullptr);
+  CHECK(decode(resealed(bytes + "12345678"), key, now, 0) == nullptr);
+  CHECK(decode("a value of another's making", key, now, 0) == nullptr);
+}
+
+TEST_CASE("an entry of another key or another version is a miss") {
+  std::string bytes = encode(*StoredResponse::make(sample_parts()));
+  const std::string key(sample_parts().primary_key);
+  CHECK(decode(bytes, key + "x", now, 0) == nullptr);
+  CHECK(decode(bytes, key.substr(1), now, 0) == nullptr);
+  CHECK(decode(bytes, "", now, 0) == nullptr);
+  bytes[3] = 2;
+  CHECK(decode(resealed(bytes), key, now, 0) == nullptr);
+}
+
+TEST_CASE("sizes and numbers that lie are a miss though the checksum holds") {
+  const std::string good = encode(*StoredResponse::make(sample_parts()));
+  const std::string key(sample_parts().primary_key);
+  REQUIRE(decode(resealed(good), key, now, 0) != nullptr);
+  const auto with_bytes = [&](std::size_t at, std::string_view bytes) {
+    std::string out = good;
+    out.replace(at, bytes.size(), bytes);
+    return decode(resealed(out), key, now, 0);
+  };
+  const std::string_view ones("\xff\xff\xff\xff", 4), least("\0\0\0\x80", 4);
+  for (std::size_t size = 76; size < 100; size += 4) {
+    CAPTURE(size);
+    CHECK(with_bytes(size, ones) == nullptr);
+    CHECK(with_bytes(size, std::string_view("\0\0\0\0", 4)) == nullptr);
+  }
+  CHECK(with_bytes(4, ones) == nullptr);                             // flags of a later version
+  CHECK(with_bytes(10, std::string_view("\0\x04", 2)) == nullptr);   // a directive of a later version
+  CHECK(with_bytes(8, std::string_view("\xe8\x03", 2)) == nullptr);  // status 1000
+  for (std::size_t number = 12; number < 36; number += 4) {
+    CAPTURE(number);
+    CHECK(with_bytes(number, least) == nullptr);
+  }
+  for (std::size_t date = 36; date < 60; date += 8) {
+    CAPTURE(date);
+    CHECK(with_bytes(date + 4, least) == nullptr);
+  }
+  CHECK(with_bytes(36 + 4, std::string_view("\0\0\0\x7f", 4)) == nullptr);
+  CHECK(with_bytes(44 + 4, std::string_view("\0\0\0\x7f", 4)) == nullptr);
+}
+
+TEST_CASE("the time of receipt is carried over to this process's clock") {
+  const std::string bytes = encode(*StoredResponse::make(sample_parts()));  // received at 1,700,000,000,000
+  const std::string_view key = sample_parts().primary_key;
+  struct {
+    Now now;
+    std::int64_t mono, wall;
+  } const cases[] = {
+      {{1'700'000'100'000, 500'000}, 400'000, 1'700'000'000'000},
+      {{1'700'000'000'000, 7}, 7, 1'700'000'000'000},
+      {{1'699'999'999'999, 7}, 7, 1'699'999'999'999},  // from the future: it came just now
+      {{0, 7}, 7, 0},
+      {{-1, 7}, 7, 0},
+      {{1'700'000'100'000, 1}, -99'999, 1'700'000'000'000},
+      {{std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::min()},
+       std::numeric_limits<std::int64_t>::min(),
+       1'700'000'000'000},
+  };
+  for (const auto& c : cases) {
+    CAPTURE(c.now.wall_ms);
+    const StoredResponsePtr stored = decode(bytes, key, c.now, 0);
+    REQUIRE(stored != nullptr);
+    CHECK(stored->meta().received_mono_ms == c.mono);
+    CHECK(stored->meta().received_wall_ms == c.wall);
+  }
+}
