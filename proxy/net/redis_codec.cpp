@@ -87,11 +87,12 @@ struct RedisReplyReader::Builder {
   /// hiredis looks for the end of a line anew at every call; only strings with a length may be long.
   bool is_endless_line() const {
     constexpr std::size_t longest_line = 64u << 10, longest_length = 32;
-    const char* begin = reader->buf + reader->pos;
-    const std::size_t size = reader->len - reader->pos;
-    if (size <= longest_length) return false;
-    if (*begin == '+' || *begin == '-') return size > longest_line;
-    return std::memchr(begin, '\n', longest_length) == nullptr;
+    const std::size_t size = reader->len - reader->pos;  // after the type's byte
+    if (reader->ridx < 0 || size <= longest_length) return false;
+    const int type = reader->rstack[reader->ridx].type;
+    if (type < 0) return false;
+    if (type == REDIS_REPLY_STATUS || type == REDIS_REPLY_ERROR) return size > longest_line;
+    return std::memchr(reader->buf + reader->pos, '\n', longest_length) == nullptr;
   }
 };
 

@@ -1,4 +1,5 @@
-// The queue of those who wait for replies.
+// The queue of those who wait for replies. Handlers are only ever constructed by moving: assignment of Asio's
+// any_completion_handler in Boost 1.81 wraps the handler in itself.
 #include "net/redis_waiters.hpp"
 
 #include <algorithm>
@@ -26,7 +27,7 @@ std::vector<RedisWaiters::Handler> RedisWaiters::expire(Time now, bool first_has
     Waiter& w = waiters_[i];
     if (w.over || w.deadline > now) continue;
     w.over = true;
-    if (!w.probe) late.push_back(std::exchange(w.handler, {}));
+    if (!w.probe) late.push_back(std::move(w.handler));
   }
   return late;
 }
@@ -43,7 +44,7 @@ RedisWaiters::Handler RedisWaiters::cancel(std::uint64_t ticket) {
   if (ticket < popped_ || ticket - popped_ >= waiters_.size()) return {};
   Waiter& w = waiters_[static_cast<std::size_t>(ticket - popped_)];
   w.over = true;
-  return std::exchange(w.handler, {});
+  return std::move(w.handler);
 }
 
 std::vector<RedisWaiters::Handler> RedisWaiters::take_all() {
