@@ -180,22 +180,16 @@ executables() { # EXPRESSION of their paths: what the build makes, not what an e
   ninja -C "$dir" -t targets all 2>/dev/null | sed -n 's#^\(.*\): CXX_EXECUTABLE_LINKER.*#\1#p' | grep -E "^$1\$"
 }
 
-# run_fuzz DIR SECONDS: seeds from tests/fuzz/corpus/NAME; what is found new goes to a scratch folder.
-run_fuzz() {
-  local targets=() target name log seeds running=0 status
+# Seeds come from tests/fuzz/corpus; what is found new goes to a scratch folder, what fails to the logs.
+run_fuzz() { # SECONDS
+  local targets=() target name log seeds running=0
   mapfile -t targets < <(executables 'tests/fuzz/.*')
   for target in "${targets[@]}"; do
     if ((running >= jobs - 1)); then wait -n && :; else running=$((running + 1)); fi
     name=$(basename "$target")
     mkdir -p "$work/$name" "$logs/$name.found"
     seeds=()
-    for folder in "$root/tests/fuzz/corpus/$name" "$root/tests/fuzz/corpus/${name#pillion_}" \
-      "$root/tests/fuzz/corpus/${name#fuzz_}"; do
-      if [ -d "$folder" ]; then
-        seeds=("$folder")
-        break
-      fi
-    done
+    [ ! -d "$root/tests/fuzz/corpus/${name%_fuzz}" ] || seeds=("$root/tests/fuzz/corpus/${name%_fuzz}")
     run_one "$name" "$logs/$name.log" $(($1 + 120)) "$dir/$target" -max_total_time="$1" -timeout=10 \
       -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$logs/$name.found/" "$work/$name" "${seeds[@]}" &
   done
@@ -203,10 +197,9 @@ run_fuzz() {
   for target in "${targets[@]}"; do
     name=$(basename "$target")
     log=$logs/$name.log
-    status=$(cat "$log.status" 2>/dev/null)
-    if [ "$status" = 0 ]; then
+    if [ "$(cat "$log.status" 2>/dev/null)" = 0 ]; then
       passed=$((passed + 1))
-      echo "$name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") runs"
+      echo "$name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs"
       rmdir "$logs/$name.found"
     else
       failed=$((failed + 1))
