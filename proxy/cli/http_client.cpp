@@ -11,8 +11,7 @@
 #include <boost/beast/http.hpp>
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
-#include <limits>
-#include <optional>
+#include <charconv>
 
 #include "core/headers.hpp"
 #include "net/async.hpp"
@@ -109,8 +108,11 @@ ParsedUrl parse_server_url(std::string_view url) {
       (!parsed->encoded_path().empty() && parsed->encoded_path() != "/"))
     return wrong;
   out.address.host = parsed->host_address();  // without the brackets of an IPv6 address
-  if (parsed->has_port() && !parsed->port().empty() && parsed->port_number() == 0) return wrong;
-  out.address.port = parsed->port_number() == 0 ? 80 : parsed->port_number();
+  out.address.port = 80;
+  if (const auto port = parsed->port(); !port.empty()) {  // Boost.URL's port_number() wraps around
+    const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), out.address.port);
+    if (error != std::errc() || out.address.port == 0) return wrong;
+  }
   return out;
 }
 

@@ -1,0 +1,208 @@
+#include "ops/admin_api.hpp"
+
+#include <doctest/doctest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
+
+#include "fake_control.hpp"
+#include "support/json.hpp"
+
+using namespace pillion;
+using support::Json;
+
+namespace {
+
+AdminResponse ask(Control& control, AdminRequest request, AdminFlavour flavour = AdminFlavour::full) {
+  boost::asio::io_context context;
+  auto answer = boost::asio::co_spawn(context, answer_admin(control, flavour, request), boost::asio::use_future);
+  context.run();
+  return answer.get();
+}
+
+AdminResponse get(Control& control, std::string_view target) { return ask(control, {"GET", target, {}, {}, {}}); }
+
+AdminResponse invalidate(Control& control, std::string_view body, std::string_view type = "application/json") {
+  return ask(control, {"POST", "/invalidate", {}, type, body});
+}
+
+config::Config with_token() {
+  config::Config c = sample_config();
+  c.admin.token = "s3cret";
+  return c;
+}
+
+std::string error_of(const AdminResponse& response) { return Json::parse(response.body)["error"].string; }
+
+}  // namespace
+
+TEST_CASE("health and readiness answer, readiness by what the proxy says") {
+  FakeControl control;
+  CHECK(get(control, "/healthz").status == 200);
+  CHECK(get(control, "/readyz").status == 200);
+  CHECK(Json::parse(get(control, "/readyz").body)["ready"].boolean);
+  control.is_ready = false;
+  CHECK(get(control, "/healthz").status == 200);
+  const AdminResponse response = get(control, "/readyz");
+  CHECK(response.status == 503);
+  CHECK_FALSE(Json::parse(response.body)["ready"].boolean);
+}
+
+TEST_CASE("metrics are Prometheus text and take their figures from the proxy") {
+  FakeControl control;
+  const AdminResponse response = get(control, "/metrics");
+  CHECK(response.status == 200);
+  CHECK(response.content_type == "text/plain; version=0.0.4; charset=utf-8");
+  CHECK(response.body.find("pillion_store_entries{tier=\"memory\"} 3\n") != std::string::npos);
+  CHECK(response.body.find("pillion_access_log_dropped_total 5\n") != std::string::npos);
+}
+
+TEST_CASE("stats and configuration are JSON, and the configuration tells no secret") {
+  FakeControl control(with_token());
+  const AdminRequest stats{"GET", "/stats", "Bearer s3cret", {}, {}};
+  CHECK(Json::parse(ask(control, stats).body).has("totals"));
+  const AdminResponse response = ask(control, {"GET", "/config", "Bearer s3cret", {}, {}});
+  CHECK(response.status == 200);
+  CHECK(Json::parse(response.body).has("routes"));
+  CHECK(response.body.find("hunter2") == std::string::npos);
+  CHECK(response.body.find("s3cret") == std::string::npos);
+}
+
+TEST_CASE("unknown paths get 404 and wrong methods 405 with Allow") {
+  FakeControl control;
+  struct Row {
+    const char* method;
+    const char* target;
+    unsigned status;
+    const char* allow;
+  };
+  const Row rows[] = {
+      {"GET", "/", 404, ""},
+      {"GET", "/Metrics", 404, ""},
+      {"GET", "/metrics/", 404, ""},
+      {"POST", "/reload", 404, ""},
+      {"GET", "http://h/metrics", 404, ""},
+      {"POST", "/metrics", 405, "GET, HEAD"},
+      {"PUT", "/stats", 405, "GET, HEAD"},
+      {"OPTIONS", "/config", 405, "GET, HEAD"},
+      {"DELETE", "/healthz", 405, "GET, HEAD"},
+      {"GET", "/invalidate", 405, "POST"},
+      {"HEAD", "/invalidate", 405, "POST"},
+      {"PUT", "/invalidate", 405, "POST"},
+      {"HEAD", "/stats", 200, ""},
+      {"HEAD", "/healthz?probe=1", 200, ""},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(std::string(row.method));
+    CAPTURE(std::string(row.target));
+    const AdminResponse response = ask(control, {row.method, row.target, {}, {}, {}});
+    CHECK(response.status == row.status);
+    CHECK(response.allow == row.allow);
+    if (row.status != 200) CHECK_FALSE(error_of(response).empty());
+  }
+}
+
+TEST_CASE("with a token everything but the two health endpoints needs it") {
+  FakeControl control(with_token());
+  for (const char* target : {"/metrics", "/stats", "/config", "/explain?url=/", "/invalidate", "/nowhere"}) {
+    CAPTURE(std::string(target));
+    for (const char* given :
+         {"", "Bearer", "Bearer ", "Bearer s3cre", "Bearer s3cret2", "Bearer S3CRET", "Basic s3cret", "s3cret"}) {
+      CAPTURE(std::string(given));
+      const AdminResponse response = ask(control, {"GET", target, given, {}, {}});
+      CHECK(response.status == 401);
+      CHECK(response.authenticate);
+      CHECK(error_of(response).find("s3cret") == std::string::npos);
+    }
+  }
+  CHECK(get(control, "/healthz").status == 200);
+  CHECK(get(control, "/readyz").status == 200);
+  CHECK(ask(control, {"GET", "/stats", "bearer  s3cret", {}, {}}).status == 200);
+  CHECK(invalidate(control, R"({"all":true})").status == 401);
+  CHECK_FALSE(control.asked.has_value());
+}
+
+TEST_CASE("the metrics address has three endpoints and asks for no token") {
+  FakeControl control(with_token());
+  for (const char* target : {"/metrics", "/healthz", "/readyz"}) {
+    CAPTURE(std::string(target));
+    CHECK(ask(control, {"GET", target, {}, {}, {}}, AdminFlavour::metrics).status == 200);
+  }
+  for (const char* target : {"/stats", "/config", "/invalidate", "/explain?url=/", "/"}) {
+    CAPTURE(std::string(target));
+    CHECK(ask(control, {"GET", target, "Bearer s3cret", {}, {}}, AdminFlavour::metrics).status == 404);
+  }
+}
+
+TEST_CASE("an invalidation reaches the proxy and its receipt comes back") {
+  FakeControl control;
+  const AdminResponse response =
+      invalidate(control, R"({"tags":["a"],"count":true})", "Application/JSON; charset=utf-8");
+  CHECK(response.status == 200);
+  CHECK(Json::parse(response.body)["position"].string == "17-3");
+  REQUIRE(control.asked.has_value());
+  CHECK(control.asked->selectors == std::vector<Selector>{{Selector::Kind::tag, "a"}});
+  CHECK(control.asked->count);
+}
+
+TEST_CASE("an invalidation that the others have not heard is no success") {
+  FakeControl control;
+  control.receipt.pending = true;
+  const AdminResponse response = invalidate(control, R"({"all":true})");
+  CHECK(response.status == 503);
+  const Json json = Json::parse(response.body);
+  CHECK(json["pending"].boolean);
+  CHECK(json["scope"].string == "local");
+  CHECK(json["position"].string == "17-3");
+}
+
+TEST_CASE("an invalidation that is wrong does nothing") {
+  FakeControl control;
+  for (const char* type : {"", "text/plain", "application/jsonx", "application/x-www-form-urlencoded"}) {
+    CAPTURE(std::string(type));
+    CHECK(invalidate(control, R"({"all":true})", type).status == 415);
+  }
+  CHECK(invalidate(control, "{}").status == 400);
+  CHECK(error_of(invalidate(control, R"({"all":true,"soft":true})")).find("soft") != std::string::npos);
+  CHECK_FALSE(control.asked.has_value());
+}
+
+TEST_CASE("a running proxy explains with what is stored") {
+  FakeControl control;
+  const Json nothing = Json::parse(get(control, "/explain?method=GET&url=/api/characters/1?page=2").body);
+  CHECK(nothing["route"].string == "character");
+  CHECK(nothing["stored"].type == Json::Type::null);
+  CHECK(control.looked_up == "GET app.example.com/api/characters/1?page=2");
+
+  StoredParts parts;
+  parts.meta.status = 200;
+  parts.body = "12345";
+  control.stored = {StoredResponse::make(parts), Detail::redis};
+  const Json json = Json::parse(get(control, "/explain?url=%2Fapi%2Fcharacters%2F1%3Fa%3D1%26b%3D2").body);
+  CHECK(json["url"].string == "/api/characters/1?a=1&b=2");
+  CHECK(json["stored"]["tier"].string == "redis");
+  CHECK(json["stored"]["size"].number == 5);
+  CHECK(json["stored"].has("age"));
+  CHECK(json["stored"].has("ttl"));
+}
+
+TEST_CASE("what is not looked up is not looked for") {
+  FakeControl control;
+  const Json json = Json::parse(get(control, "/explain?method=PUT&url=/api/characters/1").body);
+  CHECK_FALSE(json["cacheable"].boolean);
+  CHECK(json["stored"].type == Json::Type::null);
+  CHECK(control.looked_up.empty());
+}
+
+TEST_CASE("a wrong question to explain gets 400") {
+  FakeControl control;
+  for (const char* target : {"/explain", "/explain?", "/explain?url=", "/explain?url=x", "/explain?url=/a&url=/b",
+                             "/explain?url=/a&x=1", "/explain?url=%", "/explain?url=%4", "/explain?url=%zz",
+                             "/explain?url=/%00", "/explain?method=G%20T&url=/", "/explain?%ff=1&url=/"}) {
+    CAPTURE(std::string(target));
+    const AdminResponse response = get(control, target);
+    CHECK(response.status == 400);
+    CHECK_FALSE(error_of(response).empty());
+  }
+}
