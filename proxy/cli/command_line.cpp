@@ -102,8 +102,12 @@ int run_checked(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return app.exit(e);  // --help, --version
     const auto named = app.get_subcommands();
-    say_error(std::string(e.what()) + " (see `pillion " + (named.empty() ? "" : named.front()->get_name() + " ") +
-              "--help`)");
+    if (named.empty() && argc > 1 && argv[1][0] != '-') {
+      say_error("there is no command '" + std::string(argv[1]) + "' (see `pillion --help`)");
+    } else {
+      say_error(std::string(e.what()) + " (see `pillion " + (named.empty() ? "" : named.front()->get_name() + " ") +
+                "--help`)");
+    }
     return 2;
   }
   const int code = chosen.command();

@@ -140,7 +140,7 @@ awaitable<AdminResponse> explain_running(Control& control, const AdminRequest& r
   const RequestHead head = explained->head();
   Explanation explanation = explain(*config, *routes, head);
   explanation.asked_store = true;
-  if (explanation.cacheable) {
+  if (!explanation.key.empty()) {
     const StoredLookup found = co_await control.find_stored(head);
     const RouteMatch match = match_for_explain(*config, *routes, head);
     if (found.response && match.route)

@@ -6,43 +6,41 @@
 #include "core/freshness.hpp"
 #include "core/invalidation.hpp"
 #include "core/reuse.hpp"
+#include "core/validation.hpp"
 
 namespace pillion {
 namespace {
 
-/// Why a request is not looked up, or none. In the order in which the request handler asks.
-Detail not_looked_up(const RequestHead& request, const config::Route& route) {
-  if (route.cache == config::CacheMode::off) return Detail::cache_off;
-  if (request.method != Method::get && request.method != Method::head) return Detail::method;
-  if (find(request.fields, Name::upgrade)) return Detail::upgrade;
-  const Field* length = find(request.fields, Name::content_length);
-  if (find(request.fields, Name::transfer_encoding) || (length && length->value != "0")) return Detail::request_body;
-  if (!is_keyable_path(request.path)) return Detail::path;
-  const RequestFacts facts = facts_of(request);
-  if (facts.has_range) return Detail::range;
-  if (facts.directives.no_store) return Detail::request_no_store;
-  return Detail::none;
+/// Why a request is not cacheable: the word of its Cache-Status, and a sentence. Empty where it is.
+struct Refused {
+  std::string_view word;
+  std::string_view because;
+};
+
+bool has_body(Fields fields) {
+  const Field* length = find(fields, Name::content_length);
+  return find(fields, Name::transfer_encoding) || (length && length->value != "0");
 }
 
-std::string sentence_of(Detail detail) {
-  switch (detail) {
-    case Detail::cache_off:
-      return "the route has neither ttl nor freshness, or says cache: off";
-    case Detail::method:
-      return "only GET and HEAD are looked up; a success of an unsafe method invalidates";
-    case Detail::upgrade:
-      return "the request asks for another protocol";
-    case Detail::request_body:
-      return "a GET with a body passes through";
-    case Detail::path:
-      return "dot segments, encoded slashes, `//` and encoded control characters are never stored";
-    case Detail::range:
-      return "a request for a range passes through";
-    case Detail::request_no_store:
-      return "the request itself says Cache-Control: no-store";
-    default:
-      return std::string(to_string(detail));
-  }
+bool asks_upgrade(Fields fields) {
+  return find(fields, Name::upgrade) && list_has(fields, Name::connection, "upgrade") &&
+         !list_has(fields, Name::upgrade, "h2c");
+}
+
+/// Why a request is not even looked up: the questions of flow/exchange.cpp, in its order.
+Refused not_looked_up(const RequestHead& request, const config::Route& route) {
+  if (request.method != Method::get && request.method != Method::head)
+    return {to_string(Forward::method), "only GET and HEAD are looked up; a success of an unsafe method invalidates"};
+  if (route.cache == config::CacheMode::off)
+    return {to_string(Detail::cache_off), "the route has neither ttl nor freshness, or says cache: off"};
+  if (route.upgrade && asks_upgrade(request.fields))
+    return {to_string(Detail::upgrade), "the request asks for another protocol"};
+  if (has_body(request.fields)) return {to_string(Detail::request_body), "a GET with a body passes through"};
+  if (!is_keyable_path(request.path))
+    return {to_string(Detail::path), "dot segments, encoded slashes, `//` and encoded control characters pass through"};
+  if (has_write_precondition(request.fields))
+    return {to_string(Forward::request), "If-Match and If-Unmodified-Since are the application's to judge"};
+  return {};
 }
 
 std::string printable(std::string_view bytes) {
@@ -65,29 +63,41 @@ std::string printable(std::string_view bytes) {
 void explain_lifetime(const config::Route& route, const RequestFacts& facts, Explanation& out) {
   ResponseMeta silent;
   silent.status = 200;
-  const Lifetime lifetime = lifetime_of(silent, route);
-  out.ttl_by_status =
-      route.freshness == config::FreshnessFrom::origin ? decltype(out.ttl_by_status){} : route.ttl_by_status;
   const PersonalParts personal = personal_parts(facts, route);
+  const Lifetime lifetime = permitted_lifetime(silent, personal, route);
+  if (lifetime.from != LifetimeFrom::none && refused_by(silent, personal, route) == Detail::none) {
+    out.ttl = config::Milliseconds(lifetime.ms);
+    out.ttl_from = to_string(lifetime.from);
+    out.ttl_by_status = route.ttl_by_status;
+    out.reason = "ttl";
+    out.because = route.freshness == config::FreshnessFrom::route
+                      ? "the route's lifetime wins over the response's, though never over no-store or private"
+                      : "the route's lifetime serves where the response says none; an explicit one wins";
+    return;
+  }
+  out.ttl_from = "response";
+  out.reason = "origin";
   if (personal.authorization || personal.cookie) {
-    out.ttl_from = "response";
-    out.reason = "origin";
     out.because = std::string("the request has ") + (personal.authorization ? "Authorization" : "Cookie") +
                   ": only what the response allows explicitly is stored; see `personal:`";
-    return;
-  }
-  if (lifetime.from == LifetimeFrom::none) {
-    out.ttl_from = "response";
-    out.reason = "origin";
+  } else {
     out.because = "the response decides: it is stored for as long as its Cache-Control or Expires says";
-    return;
+    if (route.freshness != config::FreshnessFrom::origin) out.ttl_by_status = route.ttl_by_status;
   }
-  out.ttl = config::Milliseconds(lifetime.ms);
-  out.ttl_from = to_string(lifetime.from);
-  out.reason = "ttl";
-  out.because = route.freshness == config::FreshnessFrom::route
-                    ? "the route's lifetime wins over the response's, though never over no-store or private"
-                    : "the route's lifetime serves where the response says none; an explicit one wins";
+}
+
+/// Keys, stores and tags of a request that is looked up.
+void explain_place(const config::Config& config, const RequestHead& request, const RouteMatch& match,
+                   Explanation& out) {
+  const config::Route& route = match.route->settings;
+  std::string primary;
+  append_primary_key(request, match, route.upstream, primary);
+  out.key = printable(primary);
+  out.readable_key = readable_key(match, hash128(primary));
+  out.redis_key = config.redis.key_namespace + out.readable_key;
+  if (route.store_memory && config.memory.enabled) out.stores.push_back("memory");
+  if (route.store_redis && config.redis.enabled) out.stores.push_back("redis");
+  for (const Template& tag : match.route->tags) out.tags.push_back(tag.fill(match.parameters, Template::Encode::raw));
 }
 
 void explain_invalidations(const RequestHead& request, const RouteMatch& match, Explanation& out) {
@@ -150,21 +160,21 @@ Explanation explain(const config::Config& config, const RouteTable& routes, cons
   out.route = route.name;
   out.upstream = route.upstream;
   out.forwarded_target = forwarded_target(request, match);
-  if (const Detail detail = not_looked_up(request, route); detail != Detail::none) {
-    out.reason = to_string(detail);
-    out.because = sentence_of(detail);
+  if (const Refused refused = not_looked_up(request, route); !refused.word.empty()) {
+    out.reason = refused.word;
+    out.because = refused.because;
+    return out;
+  }
+  explain_place(config, request, match, out);
+  const RequestFacts facts = facts_of(request);
+  if (facts.directives.no_store) {
+    out.reason = to_string(Detail::request_no_store);
+    out.because =
+        "the request says Cache-Control: no-store: its answer is not stored, though a stored one may serve it";
     return out;
   }
   out.cacheable = true;
-  explain_lifetime(route, facts_of(request), out);
-  std::string primary;
-  append_primary_key(request, match, route.upstream, primary);
-  out.key = printable(primary);
-  out.readable_key = readable_key(match, hash128(primary));
-  out.redis_key = config.redis.key_namespace + out.readable_key;
-  if (route.store_memory && config.memory.enabled) out.stores.push_back("memory");
-  if (route.store_redis && config.redis.enabled) out.stores.push_back("redis");
-  for (const Template& tag : match.route->tags) out.tags.push_back(tag.fill(match.parameters, Template::Encode::raw));
+  explain_lifetime(route, facts, out);
   return out;
 }
 
@@ -173,7 +183,8 @@ ExplainedStored explain_stored(const StoredResponse& response, Detail tier, cons
   const ReuseDecision decision = may_reuse(facts_of(request), response.meta(), route, now);
   ExplainedStored out;
   out.age_ms = current_age_ms(response.meta(), now);
-  out.ttl_ms = lifetime_of(response.meta(), route).ms - out.age_ms;
+  const PersonalParts personal = personal_parts(response.meta(), route);
+  out.ttl_ms = permitted_lifetime(response.meta(), personal, route).ms - out.age_ms;
   out.tier = tier;
   out.size = response.body().size();
   out.status = response.meta().status;

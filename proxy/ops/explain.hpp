@@ -63,7 +63,7 @@ struct Explanation {
   bool cacheable = false;
   std::string reason;   ///< `ttl` or `origin` (who gives the lifetime) where cacheable, else the word of Cache-Status
   std::string because;  ///< the same as a sentence
-  std::string key;      ///< primary key, bytes outside 0x20-0x7e percent-encoded; empty where there is none
+  std::string key;      ///< primary key, bytes outside 0x20-0x7e percent-encoded; empty where it is not looked up
   std::string readable_key;                 ///< without namespace
   std::string redis_key;                    ///< with namespace
   std::vector<std::string> stores;          ///< `memory`, `redis`

@@ -15,7 +15,11 @@ json::array array_of(const std::vector<std::string>& texts) {
   return out;
 }
 
-double seconds(std::int64_t ms) { return static_cast<double>(ms) / 1000.0; }
+/// Whole seconds as an integer: Boost.JSON writes a double of 300 as 3E2.
+json::value seconds(std::int64_t ms) {
+  if (ms % 1000 == 0) return ms / 1000;
+  return static_cast<double>(ms) / 1000.0;
+}
 
 json::value text_or_null(const std::string& text) { return text.empty() ? json::value() : json::value(text); }
 
@@ -93,7 +97,7 @@ json::object to_json(const Explanation& e) {
   out["key"] = text_or_null(e.key);
   out["redis_key"] = text_or_null(e.redis_key);
   out["stores"] = array_of(e.stores);
-  out["ttl"] = e.ttl ? json::value(seconds(e.ttl->count())) : json::value();
+  out["ttl"] = e.ttl ? seconds(e.ttl->count()) : json::value();
   out["ttl_from"] = text_or_null(e.ttl_from);
   if (!e.ttl_by_status.empty()) {
     json::object by_status;
@@ -113,8 +117,8 @@ std::string to_text(const Explanation& e) {
   line(out, "route", e.route.empty() ? "none" : e.route);
   line(out, "upstream", (e.upstream.empty() ? "none" : e.upstream) + ", asked for " + e.forwarded_target);
   line(out, "cacheable", (e.cacheable ? "yes" : "no (" + e.reason + ")") + ": " + e.because);
-  if (e.cacheable) {
-    line(out, "lifetime", lifetime_text(e));
+  if (e.cacheable) line(out, "lifetime", lifetime_text(e));
+  if (!e.key.empty()) {
     line(out, "stores", e.stores.empty() ? "none" : joined(e.stores, ", "));
     line(out, "key", e.key);
     line(out, "redis key", e.redis_key);
@@ -124,8 +128,11 @@ std::string to_text(const Explanation& e) {
     line(out, "", "--url '" + e.target + "'");
     line(out, "", "--pattern '" + e.readable_key.substr(0, e.readable_key.rfind(':')) + ":*'");
   }
-  line(out, "a success of", "");
-  for (const ExplainedInvalidation& item : e.invalidates) line(out, "", text_of(item));
+  std::string_view label = "invalidates";
+  for (const ExplainedInvalidation& item : e.invalidates) {
+    line(out, label, text_of(item));
+    label = "";
+  }
   if (e.asked_store) line(out, "stored", e.stored ? stored_text(*e.stored) : "nothing");
   return out;
 }

@@ -18,7 +18,7 @@ std::string add_selectors(std::string_view field, Selector::Kind kind, const jso
   for (const json::value& item : *list) {
     const json::string* text = item.if_string();
     if (!text) return quoted(field) + " must be a list of strings";
-    if (text->empty()) return quoted(field) + " has an empty string: name what to invalidate, or say \"all\": true";
+    if (text->empty()) return quoted(field) + " has an empty string: name what to invalidate, or ask for all";
     if (text->size() > max_selector_size) return quoted(field) + " has a string over 4096 bytes";
     if (kind == Selector::Kind::url)
       if (std::string wrong = check_invalidation_url(*text); !wrong.empty()) return wrong;
