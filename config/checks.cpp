@@ -66,7 +66,7 @@ void check_addresses(Context& context, const Draft& draft) {
   // Without a section the defaults listen; a clash with them is told where the other one stands.
   if (draft.admin != nullptr) claim(config.admin.address, address_place(*draft.admin));
   if (config.metrics) claim(*config.metrics, address_place(*draft.metrics));
-  if (!is_local(config.admin.address) && config.admin.token_file.empty()) {
+  if (config.admin.address.is_set() && !is_local(config.admin.address) && config.admin.token_file.empty()) {
     context.error(draft.admin != nullptr ? address_place(*draft.admin) : Position{},
                   "the admin address is reached from other machines: give it a token_file, or listen on 127.0.0.1");
   }

@@ -4,44 +4,12 @@
 #include <utility>
 #include <vector>
 
+#include "config/printed.hpp"
 #include "config/scalars.hpp"
 
 namespace pillion::config {
 
 namespace {
-
-/// What is printed: a value, a list or a map in order. Both printers below walk it.
-struct Tree {
-  enum class Kind { text, bare, list, map };
-  Kind kind = Kind::text;
-  std::string text;  ///< a string, or bare: a number or true/false
-  std::string key;   ///< in the map above it; empty in a list
-  std::vector<Tree> children;
-
-  static Tree map() { return make(Kind::map, {}); }
-  static Tree list() { return make(Kind::list, {}); }
-  static Tree string(std::string value) { return make(Kind::text, std::move(value)); }
-  static Tree number(std::uint64_t value) { return make(Kind::bare, std::to_string(value)); }
-  static Tree boolean(bool value) { return make(Kind::bare, value ? "true" : "false"); }
-  static Tree strings(const std::vector<std::string>& values) {
-    Tree tree = list();
-    for (const std::string& value : values) tree.children.push_back(string(value));
-    return tree;
-  }
-  Tree& add(std::string child_key, Tree child) {
-    child.key = std::move(child_key);
-    children.push_back(std::move(child));
-    return children.back();
-  }
-
- private:
-  static Tree make(Kind kind, std::string text) {
-    Tree tree;
-    tree.kind = kind;
-    tree.text = std::move(text);
-    return tree;
-  }
-};
 
 template <std::size_t N>
 std::string unit_text(std::uint64_t value, const std::array<std::pair<std::uint64_t, const char*>, N>& units) {
@@ -255,100 +223,6 @@ Tree describe(const Config& config, bool hide) {
   return tree;
 }
 
-/// A string in double quotes, as JSON has it; JSON's are YAML's too.
-void append_quoted(std::string_view text, std::string& out) {
-  static constexpr char hex[] = "0123456789abcdef";
-  out += '"';
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (byte < 0x20 || byte == 0x7f) {
-      out += "\\u00";
-      out += hex[byte >> 4];
-      out += hex[byte & 15];
-    } else {
-      out += c;
-    }
-  }
-  out += '"';
-}
-
-void append_json(const Tree& tree, std::string& out) {
-  if (tree.kind == Tree::Kind::text) return append_quoted(tree.text, out);
-  if (tree.kind == Tree::Kind::bare) {
-    out += tree.text;
-    return;
-  }
-  const bool map = tree.kind == Tree::Kind::map;
-  out += map ? '{' : '[';
-  bool first = true;
-  for (const Tree& child : tree.children) {
-    if (!first) out += ',';
-    first = false;
-    if (map) {
-      append_quoted(child.key, out);
-      out += ':';
-    }
-    append_json(child, out);
-  }
-  out += map ? '}' : ']';
-}
-
-/// `${` would be a variable when the text is loaded again.
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text.substr(i).starts_with("${")) out += '$';
-    out += text[i];
-  }
-  return out;
-}
-
-/// The contract's own words need no quotes; names that users choose might be anything (null, on, 5).
-void append_key(const std::string& key, std::string& out) {
-  const bool plain = key != "null" && key.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string::npos;
-  plain ? void(out += key) : append_quoted(key, out);
-}
-
-void append_yaml(const Tree& tree, std::size_t indent, std::string& out);
-
-/// What follows `key:` or `-`.
-void append_yaml_value(const Tree& tree, std::size_t indent, std::string& out) {
-  const auto simple = [](const Tree& item) { return item.kind == Tree::Kind::text || item.kind == Tree::Kind::bare; };
-  if (simple(tree)) {
-    out += ' ';
-    tree.kind == Tree::Kind::text ? append_quoted(escaped(tree.text), out) : void(out += tree.text);
-    out += '\n';
-  } else if (tree.children.empty()) {
-    out += tree.kind == Tree::Kind::map ? " {}\n" : " []\n";
-  } else {
-    out += '\n';
-    append_yaml(tree, indent, out);
-  }
-}
-
-// As deep as a configuration's sections, whatever the file: five levels.
-void append_yaml(const Tree& tree, std::size_t indent, std::string& out) {
-  for (const Tree& child : tree.children) {
-    out.append(indent, ' ');
-    if (tree.kind == Tree::Kind::map) {
-      append_key(child.key, out);
-      out += ':';
-      append_yaml_value(child, indent + 2, out);
-    } else if (child.kind == Tree::Kind::map && !child.children.empty()) {
-      // The first key stands on the dash's line.
-      std::string item;
-      append_yaml(child, indent + 2, item);
-      out += "- " + item.substr(indent + 2);
-    } else {
-      out += '-';
-      append_yaml_value(child, indent + 2, out);
-    }
-  }
-}
-
 }  // namespace
 
 std::string duration_text(Milliseconds value) {
@@ -364,16 +238,8 @@ std::string size_text(std::uint64_t bytes) {
   return unit_text(bytes, units);
 }
 
-std::string dump(const Config& config, bool hide_secrets) {
-  std::string out;
-  append_yaml(describe(config, hide_secrets), 0, out);
-  return out;
-}
+std::string dump(const Config& config, bool hide_secrets) { return to_yaml(describe(config, hide_secrets)); }
 
-std::string to_json(const Config& config) {
-  std::string out;
-  append_json(describe(config, true), out);
-  return out;
-}
+std::string to_json(const Config& config) { return to_json(describe(config, true)); }
 
 }  // namespace pillion::config

@@ -78,7 +78,7 @@ Loaded load_text(std::string_view yaml, const Environment& env, const FileReader
     context.error({}, "the file is empty: begin with upstreams: { app: http://127.0.0.1:8000 }");
     return finish(context, draft);
   }
-  read_map(context, root, "proxy.yaml", top_keys, draft);
+  read_map(context, root, "the file", top_keys, draft);
   if (root.kind == Node::Kind::map) {
     if (draft.listener_nodes.empty()) draft.config.listeners = {Listener{}};
     read_routes(context, draft);

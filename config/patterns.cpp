@@ -106,8 +106,8 @@ std::string check_pattern(std::string_view pattern) {
 bool covers(const std::vector<Segment>& earlier, const std::vector<Segment>& later) {
   for (std::size_t i = 0; i < earlier.size(); ++i) {
     const Segment& mine = earlier[i];
-    // `/**` is the rest, at least one segment of it (which may be empty).
-    if (mine.kind == Segment::Kind::rest) return i < later.size();
+    // The rest may be nothing: `/a/**` matches `/a` too.
+    if (mine.kind == Segment::Kind::rest) return true;
     if (i >= later.size()) return false;
     const Segment& other = later[i];
     if (other.kind == Segment::Kind::rest) return false;

@@ -27,6 +27,10 @@ std::string_view kind_name(Node::Kind kind) {
 bool expect(Context& context, const Node& node, Node::Kind kind, std::string_view what) {
   if (node.broken) return false;
   if (node.kind == kind) return true;
+  if (kind == Node::Kind::scalar) {
+    context.error(node.at, std::string(what) + " belongs here, and this is " + std::string(kind_name(node.kind)));
+    return false;
+  }
   context.error(node.at, std::string(what) + " must be " + std::string(kind_name(kind)) + ", and here is " +
                              std::string(kind_name(node.kind)));
   return false;

@@ -28,7 +28,7 @@ inline std::string not_known_yet(std::string_view name) {
 /// Whether a node is there and of this kind; if not, says so.
 bool expect(Context& context, const Node& node, Node::Kind kind, std::string_view what);
 /// The text of a scalar, or nullptr with the problem reported.
-const std::string* scalar(Context& context, const Node& node, std::string_view what = "a value");
+const std::string* scalar(Context& context, const Node& node, std::string_view what = "a single value");
 
 /// Reads a map by its table. `what` names the section in messages.
 template <class T, std::size_t N>
@@ -102,7 +102,8 @@ void read_word(Context& context, const Node& node, const Word<T> (&words)[N], T&
       into = word.value;
       return;
     }
-    names.push_back(word.name);
+    // on and off say it well enough.
+    if (word.name != "true" && word.name != "false") names.push_back(word.name);
   }
   context.error(node.at, quoted(*text) + " is unknown here: write " + choices(names));
 }

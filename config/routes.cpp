@@ -2,8 +2,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "config/draft.hpp"
-#include "config/patterns.hpp"
+#include "config/route_draft.hpp"
 
 namespace pillion::config {
 
@@ -11,16 +10,6 @@ namespace {
 
 constexpr std::size_t max_routes = 5000;
 constexpr std::size_t max_list = 64;
-constexpr std::size_t max_template = 256;
-constexpr std::size_t max_url = 2048;
-
-/// A route being read, and what its settings may speak of.
-struct RouteDraft {
-  Route route;
-  const std::map<std::string, Milliseconds>* lifetimes = nullptr;
-  std::optional<CacheMode> cache;  ///< as given
-  bool freshness_given = false;
-};
 
 constexpr Word<CacheMode> cache_words[] = {
     {"on", CacheMode::on}, {"off", CacheMode::off}, {"true", CacheMode::on}, {"false", CacheMode::off}};
@@ -34,67 +23,6 @@ constexpr Word<CacheStatusMode> cache_status_words[] = {{"on", CacheStatusMode::
 constexpr Word<SetCookie> set_cookie_words[] = {
     {"refuse", SetCookie::refuse}, {"strip", SetCookie::strip}, {"store", SetCookie::store}};
 constexpr Word<Personal> authorization_words[] = {{"ignore", Personal::ignore}, {"key", Personal::key}};
-
-/// A duration, or a name from ttl:. False where it is neither; `into` is set then, too: a lifetime was given, though a
-/// wrong one, and nothing further is to be said about its absence.
-bool read_lifetime(Context& context, const Node& node, const std::map<std::string, Milliseconds>& known,
-                   std::optional<Milliseconds>& into) {
-  const std::string* text = scalar(context, node, "a lifetime");
-  into = Milliseconds{0};
-  if (text == nullptr) return false;
-  if (const auto named = known.find(*text); named != known.end()) {
-    into = named->second;
-    return true;
-  }
-  auto parsed = parse_duration(*text);
-  if (parsed.value) {
-    into = *parsed.value;
-    return true;
-  }
-  const bool a_name = parse_name(*text).value && (text->front() < '0' || text->front() > '9') && text->front() != '-';
-  if (!a_name) {
-    context.error(node.at, parsed.wrong + ", or a name from ttl:");
-    return false;
-  }
-  std::vector<std::string_view> names;
-  for (const auto& [name, value] : known) names.push_back(name);
-  const std::string hint = names.empty() ? "add it there, or write a duration such as 5m"
-                                         : "did you mean " + quoted(nearest(*text, names)) + "?";
-  context.error(node.at, "there is no " + quoted(*text) + " in ttl: " + hint);
-  return false;
-}
-
-void read_route_ttl(Context& context, const Node& node, RouteDraft& draft) {
-  if (read_lifetime(context, node, *draft.lifetimes, draft.route.ttl) && draft.route.ttl->count() == 0) {
-    context.warn(node.at, "with a ttl of 0s a response is stale at once and asked for anew each time");
-  }
-}
-
-void read_ttl_by_status(Context& context, const Node& node, RouteDraft& draft) {
-  draft.route.ttl_by_status.clear();
-  if (!expect(context, node, Node::Kind::map, "ttl_by_status")) return;
-  for (const Node::Entry& entry : node.entries) {
-    const auto status = parse_number(entry.key, 200, 599);
-    std::optional<Milliseconds> value;
-    read_lifetime(context, entry.value, *draft.lifetimes, value);
-    if (!status.value) {
-      context.error(entry.key_at, quoted(entry.key) + " is not a status from 200 to 599");
-    } else if (*status.value == 206 || *status.value == 304 || *status.value == 429 || *status.value == 431) {
-      context.error(entry.key_at, "responses of status " + entry.key + " are never stored: leave it out");
-    } else if (value) {
-      draft.route.ttl_by_status[static_cast<int>(*status.value)] = *value;
-    }
-  }
-}
-
-Parsed<std::string> parse_parameter(std::string_view text) {
-  const std::size_t star = std::min(text.find('*'), text.size());
-  const bool bad =
-      text.empty() || text.size() > 128 || !is_visible_ascii(text) || text.find_first_of("&=#") != text.npos;
-  if (!bad && (star == text.size() || star + 1 == text.size())) return std::string(text);
-  return Parsed<std::string>::error(quoted(text) +
-                                    " is not a query parameter: write its name as it is sent, or utm_* ");
-}
 
 constexpr Key<QueryRule> query_keys[] = {
     {"ignore",
@@ -195,46 +123,6 @@ void read_heuristic(Context& context, const Node& node, RouteDraft& draft) {
   }
 }
 
-Parsed<std::string> parse_template(std::string_view text) {
-  std::vector<std::string_view> names;
-  std::string wrong;
-  if (text.empty() || text.size() > max_template) return Parsed<std::string>::error("this must be 1 to 256 bytes long");
-  if (!is_visible_ascii(text)) {
-    return Parsed<std::string>::error(quoted(text) +
-                                      " holds white space or characters outside ASCII: percent-encode them");
-  }
-  if (!template_names(text, names, wrong)) return Parsed<std::string>::error(wrong);
-  return std::string(text);
-}
-
-Parsed<std::string> parse_tag(std::string_view text) {
-  if (text.find(',') != text.npos)
-    return Parsed<std::string>::error(quoted(text) + " holds a comma: list several tags");
-  return parse_template(text);
-}
-
-Parsed<std::string> parse_url_template(std::string_view text) {
-  std::vector<std::string_view> names;
-  std::string wrong;
-  const bool shape = text.starts_with('/') || text.starts_with("http://") || text.starts_with("https://");
-  if (!shape || text.size() > max_url || !is_visible_ascii(text)) {
-    return Parsed<std::string>::error(quoted(text) +
-                                      " is not a URL: write /path?query for every host, or http://host/path");
-  }
-  if (!template_names(text, names, wrong)) return Parsed<std::string>::error(wrong);
-  return std::string(text);
-}
-
-Parsed<std::string> parse_method(std::string_view text) {
-  if (text == "GET" || text == "HEAD" || text == "OPTIONS" || text == "TRACE" || text == "CONNECT") {
-    return Parsed<std::string>::error(quoted(text) +
-                                      " changes nothing and so invalidates nothing: name POST, PUT, PATCH, DELETE...");
-  }
-  const bool upper = std::none_of(text.begin(), text.end(), [](char c) { return c >= 'a' && c <= 'z'; });
-  if (is_token(text) && upper && text.size() <= 32) return std::string(text);
-  return Parsed<std::string>::error(quoted(text) + " is not a method: write it in capitals, such as PUT");
-}
-
 constexpr Key<InvalidateRule> invalidate_keys[] = {
     {"methods", [](Context& c, const Node& n,
                    InvalidateRule& r) { read_list(c, n, "methods", max_list, r.methods, parse_method); }},
@@ -260,29 +148,6 @@ void read_invalidate(Context& context, const Node& node, RouteDraft& draft) {
     }
     draft.route.invalidate.push_back(std::move(rule));
   }
-}
-
-Parsed<std::string> parse_path(std::string_view text) {
-  std::string wrong = check_pattern(text);
-  if (!wrong.empty()) return Parsed<std::string>::error(std::move(wrong));
-  return std::string(text);
-}
-
-Parsed<std::string> parse_rewrite(std::string_view text) {
-  std::vector<std::string_view> names;
-  std::string wrong;
-  if (!text.starts_with('/') || text.size() > 1024 || !is_visible_ascii(text) ||
-      text.find_first_of("?#*") != text.npos) {
-    return Parsed<std::string>::error(quoted(text) +
-                                      " is not a path to send: write /path/{name}, without a query or *");
-  }
-  if (!template_names(text, names, wrong)) return Parsed<std::string>::error(wrong);
-  return std::string(text);
-}
-
-Parsed<std::string> parse_host_condition(std::string_view text) {
-  if (is_host(text)) return std::string(text);
-  return Parsed<std::string>::error(quoted(text) + " is not a host: write its name alone, such as api.example.com");
 }
 
 constexpr Key<RouteDraft> route_keys[] = {
@@ -355,7 +220,7 @@ void read_defaults(Context& context, const Node& node, RouteDraft& defaults) {
 
 void read_route(Context& context, const Node& node, RouteDraft route, Draft& draft) {
   read_map(context, node, "a route", route_keys, route);
-  if (!expect(context, node, Node::Kind::map, "a route")) return;
+  if (node.kind != Node::Kind::map) return;
   if (node.find("name") == nullptr) context.error(node.at, "a route needs a name: it stands in metrics, logs and keys");
   if (node.find("path") == nullptr) context.error(node.at, "a route needs a path: /api/things/{id}, or /** for all");
   Route& made = route.route;

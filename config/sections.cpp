@@ -12,7 +12,11 @@ constexpr std::size_t max_listeners = 64;
 constexpr std::size_t max_upstreams = 256;
 constexpr std::size_t max_request_headers = 32;
 
-void read_address(Context& context, const Node& node, Address& into) { read_value(context, node, into, parse_address); }
+/// Unset where what is written is no address, so that it clashes with no other.
+void read_address(Context& context, const Node& node, Address& into) {
+  into = {};
+  read_value(context, node, into, parse_address);
+}
 
 constexpr Key<Listener> listener_keys[] = {
     {"address", [](Context& c, const Node& n, Listener& l) { read_address(c, n, l.address); }},

@@ -66,7 +66,7 @@ void read_memory(Context& context, const Node& node, Draft& draft) {
     read_switch(context, node, memory.enabled);
     return;
   }
-  read_map(context, node, "memory (a map, or off)", memory_keys, memory);
+  read_map(context, node, "memory", memory_keys, memory);
   if (memory.max_object <= memory.size) return;
   const Node* given = node.find("max_object");
   if (given != nullptr) {

@@ -34,6 +34,12 @@ std::string printable(std::string text) {
   return text;
 }
 
+bool is_indented_by_tab(std::string_view yaml, int line) {
+  while (--line > 0) yaml.remove_prefix(std::min(yaml.find('\n'), yaml.size() - 1) + 1);
+  const std::size_t text = yaml.find_first_not_of(" \t");
+  return yaml.substr(0, text).find('\t') != std::string_view::npos;
+}
+
 struct TooDeep {
   Position at;
 };
@@ -225,6 +231,8 @@ std::vector<Problem> Context::take_problems() {
   std::sort(problems_.begin(), problems_.end(), [](const Problem& a, const Problem& b) {
     return std::tie(a.line, a.column, a.message) < std::tie(b.line, b.column, b.message);
   });
+  // A setting of defaults may be as wrong for each route.
+  problems_.erase(std::unique(problems_.begin(), problems_.end()), problems_.end());
   return std::move(problems_);
 }
 
@@ -252,7 +260,9 @@ Node parse_tree(std::string_view yaml, Context& context) {
     context.error(deep.at,
                   "this is nested too deep: nothing here needs more than " + std::to_string(max_depth) + " levels");
   } catch (const YAML::Exception& e) {
-    context.error(position_of(e.mark), "this is not valid YAML: " + printable(e.msg));
+    const Position at = position_of(e.mark);
+    const char* hint = is_indented_by_tab(yaml, at.line) ? " (indent with spaces, not with tabs)" : "";
+    context.error(at, "this is not valid YAML: " + printable(e.msg) + hint);
   } catch (const std::exception& e) {
     context.error({}, "this is not valid YAML: " + printable(e.what()));
   }
