@@ -89,7 +89,7 @@ bool etag_matches_weakly(Fields request_fields, std::string_view etag) noexcept 
   for (const Field& field : request_fields) {
     if (field.id != Name::if_none_match) continue;
     if (alone && field.value == "*") return true;  // RFC 9110 13.1.2: there is a current representation
-    if (is_entity_tag(etag) && line_names(field.value, etag)) return true;
+    if (line_names(field.value, etag)) return true;
   }
   return false;
 }
@@ -146,7 +146,7 @@ std::string freshened_head(const StoredResponse& stored, Fields not_modified) {
   out.append(head.substr(0, head.find(crlf))).append(crlf);
   for (const Field& field : fields_of_head(head)) {
     const bool replaced = field.id == Name::other ? find(updates, field.name) : find(updates, field.id);
-    if (!replaced) append_field(field.name, field.value, out);
+    if (!replaced && field.id != Name::date) append_field(field.name, field.value, out);
   }
   for (const Field& field : updates) append_field(field.name, field.value, out);
   return out;

@@ -38,7 +38,9 @@ std::string validation_fields(const StoredResponse& stored);
 /// Head of `stored` freshened by a 304's fields (RFC 9111 3.2, 4.3.4): every field of the 304 replaces those of that
 /// name, but for those that describe the stored body (Content-Length, Content-Encoding, Content-Type, Content-Range,
 /// ETag), those that are never stored (hop-by-hop, Connection-named, Age, Cache-Status), and Set-Cookie, which is for
-/// the client that asked; the route says what becomes of it. Wire bytes as StoredParts::head.
+/// the client that asked; the route says what becomes of it. The stored Date goes in any case: where the 304 brings
+/// none, the time of its receipt is the new one (RFC 9110 6.6.1), and whoever stores the head adds it. Wire bytes as
+/// StoredParts::head.
 std::string freshened_head(const StoredResponse& stored, Fields not_modified);
 /// Whether a 304 to validation_fields(stored) speaks of this stored response (RFC 9111 4.3.4): a strong entity tag must
 /// be the very same, a weak one equal by weak comparison; without an entity tag a Last-Modified must be the stored one;
