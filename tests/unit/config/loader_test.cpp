@@ -1,0 +1,323 @@
+// Files that are right: what each key becomes, what stands where nothing is said, and --upstream without a file.
+#include <doctest/doctest.h>
+
+#include "unit/config/loading.hpp"
+
+using namespace pillion::config;
+using namespace std::chrono_literals;
+
+namespace {
+
+Config good(std::string_view yaml) {
+  const Loaded loaded = load(yaml);
+  const std::string lines = joined(lines_of(loaded));
+  CAPTURE(lines);
+  REQUIRE(loaded.config.has_value());
+  return *loaded.config;
+}
+
+const Route& route_of(const Config& config, std::string_view name) {
+  for (const Route& route : config.routes) {
+    if (route.name == name) return route;
+  }
+  FAIL("no such route");
+  return config.routes.front();
+}
+
+}  // namespace
+
+TEST_CASE("one upstream is a whole configuration, with the defaults of the contract") {
+  const Config config = good("upstreams: { app: http://127.0.0.1:8000 }\n");
+  CHECK(config.listeners == std::vector<Listener>{Listener{}});
+  CHECK(config.listeners[0].address.to_string() == "127.0.0.1:8080");
+  CHECK(config.admin.address.to_string() == "127.0.0.1:9901");
+  CHECK_FALSE(config.metrics.has_value());
+  CHECK(config.memory.enabled);
+  CHECK_FALSE(config.redis.enabled);
+  CHECK(config.routes.empty());
+  CHECK(config.limits == Limits{});
+  CHECK(config.workers == 0);
+  CHECK(config.trusted_proxies == std::vector<std::string>{"127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12",
+                                                           "192.168.0.0/16", "fc00::/7"});
+}
+
+TEST_CASE("every section's values arrive") {
+  const Config config = good(R"(
+listeners:
+  - { address: "[::]:8080" }
+  - { address: unix:/run/p.sock, mode: "0600", name: egress }
+canonical_host: app.example.com:8443
+admin: { address: 0.0.0.0:9901, token_file: /secrets/token }
+metrics: { address: 0.0.0.0:9903 }
+upstreams:
+  app: http://127.0.0.1:8000/
+  images:
+    url: https://images.internal
+    connections: { max: 64, idle: 3s, waiting: 7, wait: 2s }
+    request_headers: { X-A: b c, Authorization: { file: /secrets/token } }
+    timeouts: { connect: 2s, response: 3s, silence: 4s }
+    tls: { ca: /ca.pem, verify: off }
+    host: upstream
+store:
+  memory: { size: 64MiB, max_object: 512KiB }
+  redis:
+    url: redis://r.internal:6380/3
+    password_file: /secrets/token
+    connect_timeout: 1s
+    timeout: 20ms
+    namespace: "ns:"
+    max_object: 100B
+routes: [{ name: r, path: /r, listener: egress, upstream: images }]
+trusted_proxies: [10.1.2.3/8, fd00::1]
+limits:
+  { target: 1KiB, head: 2KiB, fields: 3, response_head: 4KiB, response_fields: 5, trailers: 6B, chunk_extensions: 7B,
+    interim_responses: 9, body: 1GiB, connections: 11 }
+timeouts: { head: 1s, body: 2s, idle: 3s }
+drain: { delay: 0s, timeout: 1m }
+workers: 4
+log: { level: warn, access: 2.5% }
+)");
+  CHECK(config.listeners[0].address.host == "::");
+  CHECK(config.listeners[1] == Listener{"egress", Address{{}, 0, "/run/p.sock"}, 0600});
+  CHECK(config.canonical_host == "app.example.com:8443");
+  CHECK(config.admin.token == "s3cret");
+  REQUIRE(config.metrics.has_value());
+  CHECK(config.metrics->port == 9903);
+  CHECK(config.upstreams[0].authority == "127.0.0.1:8000");
+  const Upstream& images = config.upstreams[1];
+  CHECK(images.tls);
+  CHECK(images.address.to_string() == "images.internal:443");
+  CHECK(images.authority == "images.internal");
+  CHECK(images.max_connections == 64);
+  CHECK(images.idle == 3s);
+  CHECK(images.max_waiting == 7);
+  CHECK(images.max_wait == 2s);
+  CHECK(images.connect_timeout == 2s);
+  CHECK(images.response_timeout == 3s);
+  CHECK(images.silence_timeout == 4s);
+  CHECK(images.send_own_host);
+  CHECK(images.tls_ca == "/ca.pem");
+  CHECK_FALSE(images.tls_verify);
+  REQUIRE(images.request_headers.size() == 2);
+  CHECK(images.request_headers[0] == Upstream::RequestHeader{"X-A", "b c", ""});
+  CHECK(images.request_headers[1] == Upstream::RequestHeader{"Authorization", "s3cret", "/secrets/token"});
+  CHECK(config.memory.size == 64u << 20);
+  CHECK(config.memory.max_object == 512u << 10);
+  CHECK(config.redis.enabled);
+  CHECK(config.redis.address.to_string() == "r.internal:6380");
+  CHECK(config.redis.database == 3);
+  CHECK(config.redis.password == "s3cret");
+  CHECK(config.redis.connect_timeout == 1s);
+  CHECK(config.redis.timeout == 20ms);
+  CHECK(config.redis.key_namespace == "ns:");
+  CHECK(config.redis.max_object == 100);
+  CHECK(config.trusted_proxies == std::vector<std::string>{"10.0.0.0/8", "fd00::1/128"});
+  CHECK(config.limits == Limits{1024, 2048, 3, 4096, 5, 6, 7, 9, std::uint64_t{1} << 30, 11});
+  CHECK(config.timeouts == ClientTimeouts{1s, 2s, 3s});
+  CHECK(config.drain == Drain{0s, 60s});
+  CHECK(config.workers == 4);
+  CHECK(config.log == Log{LogLevel::warn, 0.025, false});
+}
+
+TEST_CASE("every setting of a route arrives") {
+  const Config config = good(R"(
+canonical_host: a.example
+upstreams: { app: http://127.0.0.1:8000, other: http://127.0.0.1:8001 }
+store: { redis: { url: redis://127.0.0.1 } }
+ttl: { short: 1s }
+routes:
+  - name: r
+    path: /r/{id}/*/**
+    host: r.example
+    upstream: other
+    rewrite: /s/{id}
+    cache: on
+    ttl: short
+    ttl_by_status: { 404: 10s, 503: short }
+    freshness: route
+    heuristic: 10%
+    key: "r:{id}"
+    query: { only: [page, "x_*"], sort: true }
+    key_headers: [X-Lang]
+    ignore_host: true
+    tags: ["r:{id}", all]
+    ignore: [no-store, no-cache]
+    personal: { cookies: [lang], authorization: key }
+    set_cookie: strip
+    cache_status: key
+    collapse: off
+    collapse_wait: 1s
+    keep: 1h
+    store: [redis]
+    upgrade: off
+    forwarded: off
+    invalidate:
+      - { methods: [PUT], tags: ["r:{id}"], patterns: ["r:{id}:*"], urls: ["/r/{id}?a=b"] }
+      - { tags: [all] }
+)");
+  const Route& r = config.routes.at(0);
+  CHECK(r.path == "/r/{id}/*/**");
+  CHECK(r.host == "r.example");
+  CHECK(r.upstream == "other");
+  CHECK(r.rewrite == "/s/{id}");
+  CHECK(r.cache == CacheMode::on);
+  CHECK(r.ttl == 1s);
+  CHECK(r.ttl_by_status == std::map<int, Milliseconds>{{404, 10s}, {503, 1s}});
+  CHECK(r.freshness == FreshnessFrom::route);
+  CHECK(r.heuristic == 0.1);
+  CHECK(r.key == "r:{id}");
+  CHECK(r.query == QueryRule{{}, std::vector<std::string>{"page", "x_*"}, true});
+  CHECK(r.key_headers == std::vector<std::string>{"X-Lang"});
+  CHECK(r.ignore_host);
+  CHECK(r.tags == std::vector<std::string>{"r:{id}", "all"});
+  CHECK(r.ignore_no_store);
+  CHECK_FALSE(r.ignore_private);
+  CHECK(r.ignore_no_cache);
+  CHECK(r.personal_cookies == Personal::key);
+  CHECK(r.personal_cookie_names == std::vector<std::string>{"lang"});
+  CHECK(r.personal_authorization == Personal::key);
+  CHECK(r.set_cookie == SetCookie::strip);
+  CHECK(r.cache_status == CacheStatusMode::key);
+  CHECK_FALSE(r.collapse);
+  CHECK(r.collapse_wait == 1s);
+  CHECK(r.keep == 1h);
+  CHECK_FALSE(r.store_memory);
+  CHECK(r.store_redis);
+  CHECK_FALSE(r.upgrade);
+  CHECK_FALSE(r.forwarded);
+  REQUIRE(r.invalidate.size() == 2);
+  CHECK(r.invalidate[0] == InvalidateRule{{"PUT"}, {"r:{id}"}, {"r:{id}:*"}, {"/r/{id}?a=b"}});
+  CHECK(r.invalidate[1].methods.empty());
+}
+
+TEST_CASE("a cache is on where a ttl or freshness is given, else off, and what is said wins") {
+  const Config config = good(R"(
+upstreams: { app: http://a }
+routes:
+  - { name: plain, path: /1 }
+  - { name: ttl, path: /2, ttl: 1s }
+  - { name: freshness, path: /3, freshness: origin }
+  - { name: off, path: /4, ttl: 1s, cache: off }
+  - { name: on, path: /5, cache: on }
+)");
+  CHECK(route_of(config, "plain").cache == CacheMode::off);
+  CHECK(route_of(config, "ttl").cache == CacheMode::on);
+  CHECK(route_of(config, "freshness").cache == CacheMode::on);
+  CHECK(route_of(config, "off").cache == CacheMode::off);
+  CHECK(route_of(config, "on").cache == CacheMode::on);
+  CHECK(route_of(config, "plain").key == "api:plain");
+}
+
+TEST_CASE("a route's own setting replaces the one of defaults, whole") {
+  const Config config = good(R"(
+upstreams: { app: http://a, b: http://b }
+defaults: { ttl: 1m, query: { ignore: [a], sort: true }, tags: [x], collapse: off, upstream: b,
+            personal: { cookies: ignore, authorization: ignore }, ttl_by_status: { 404: 1s } }
+routes:
+  - { name: none, path: /1 }
+  - { name: own, path: /2, ttl: 2m, query: { only: [c] }, tags: [y], collapse: on, upstream: app,
+      personal: { cookies: [k] }, ttl_by_status: { 410: 2s } }
+)");
+  const Route& none = route_of(config, "none");
+  CHECK(none.cache == CacheMode::on);
+  CHECK(none.ttl == 60s);
+  CHECK(none.query == QueryRule{{"a"}, std::nullopt, true});
+  CHECK(none.upstream == "b");
+  CHECK_FALSE(none.collapse);
+  const Route& own = route_of(config, "own");
+  CHECK(own.ttl == 120s);
+  CHECK(own.query == QueryRule{{}, std::vector<std::string>{"c"}, false});
+  CHECK(own.tags == std::vector<std::string>{"y"});
+  CHECK(own.collapse);
+  CHECK(own.upstream == "app");
+  CHECK(own.personal_cookies == Personal::key);
+  CHECK(own.personal_authorization == Personal::careful);
+  CHECK(own.ttl_by_status == std::map<int, Milliseconds>{{410, 2s}});
+}
+
+TEST_CASE("a route's upstream is the only one, or the one called app") {
+  CHECK(good("upstreams: { x: http://a }\nroutes: [{ name: r, path: / }]\n").routes[0].upstream == "x");
+  CHECK(good("upstreams: { x: http://a, app: http://b }\nroutes: [{ name: r, path: / }]\n").routes[0].upstream ==
+        "app");
+}
+
+TEST_CASE("variables are filled in, in values only") {
+  const Config config = good(R"(
+canonical_host: ${HOST}
+upstreams:
+  app:
+    url: "http://${HOST}:${PORT:-81}"
+    request_headers: { X-A: "${EMPTY:-default}, $${HOST}, $5, ${EMPTY}." }
+)");
+  CHECK(config.canonical_host == "h.example");
+  CHECK(config.upstreams[0].address.to_string() == "h.example:81");
+  CHECK(config.upstreams[0].request_headers[0].value == "default, ${HOST}, $5, .");
+  // What a variable holds is never YAML, nor filled in again.
+  const Loaded hostile = load_text(
+      "upstreams: { app: { url: http://a, request_headers: { A: \"${X}\" } } }\n",
+      [](const std::string&) { return "b\", C: \"${Y}"; }, test_files);
+  REQUIRE(hostile.config.has_value());
+  CHECK(hostile.config->upstreams[0].request_headers[0].value == "b\", C: \"${Y}");
+}
+
+TEST_CASE("what switches the stores and the access log") {
+  const std::string app = "upstreams: { app: http://a }\n";
+  CHECK_FALSE(good(app + "store: { memory: off, redis: { url: redis://h } }\n").memory.enabled);
+  CHECK(good(app + "store: { memory: { size: 512KiB } }\n").memory.max_object == 512u << 10);
+  CHECK(good(app + "log: { access: off }\n").log.access_share == 0);
+  CHECK(good(app + "log: { access: errors }\n").log.access_errors_only);
+  CHECK(good(app + "log: { access: 100% }\n").log == Log{});
+  CHECK(good(app + "trusted_proxies: []\n").trusted_proxies.empty());
+  // Sections whose settings are all commented out.
+  CHECK(good(app + "listeners:\nlimits:\nstore:\nlog:\nroutes:\ndefaults:\nttl:\n").limits == Limits{});
+}
+
+TEST_CASE("serve --upstream needs no file") {
+  const Loaded bare = default_config("http://127.0.0.1:8000");
+  REQUIRE(bare.config.has_value());
+  CHECK(bare.problems.empty());
+  REQUIRE(bare.config->routes.size() == 1);
+  const Route& all = bare.config->routes[0];
+  CHECK(all.name == "all");
+  CHECK(all.path == "/**");
+  CHECK(all.cache == CacheMode::on);
+  CHECK_FALSE(all.ttl.has_value());
+  CHECK(all.freshness == FreshnessFrom::origin_first);
+  CHECK(bare.config->memory.enabled);
+  CHECK_FALSE(bare.config->redis.enabled);
+
+  const Loaded full = default_config("https://h", "0.0.0.0:1", "[::1]:2", "redis://:p%40ss@r:3/4", "60s");
+  REQUIRE(full.config.has_value());
+  CHECK(full.config->listeners[0].address.to_string() == "0.0.0.0:1");
+  CHECK(full.config->admin.address.to_string() == "[::1]:2");
+  CHECK(full.config->redis.password == "p@ss");
+  CHECK(full.config->routes[0].ttl == 60s);
+}
+
+TEST_CASE("a wrong option is named") {
+  const auto first = [](const Loaded& loaded) {
+    CHECK_FALSE(loaded.config.has_value());
+    return loaded.problems.empty() ? std::string() : loaded.problems[0].message;
+  };
+  CHECK(first(default_config("nonsense")).starts_with("--upstream: 'nonsense' is not an http:// or https:// URL"));
+  CHECK(first(default_config("http://a\"\n}: ${X}")).starts_with("--upstream: "));
+  CHECK(first(default_config("http://a", "80")).starts_with("--listen: '80' is not an address"));
+  CHECK(first(default_config("http://a", "", "0.0.0.0:1")).starts_with("--admin: the admin address is reached"));
+  CHECK(first(default_config("http://a", "", "", "http://r")).starts_with("--redis: "));
+  CHECK(first(default_config("http://a", "", "", "", "soon")).starts_with("--ttl: there is no 'soon'"));
+}
+
+TEST_CASE("a file that can't be read is one problem") {
+  for (const char* path : {"/nowhere/proxy.yaml", "/"}) {
+    const Loaded loaded = load_file(path);
+    CHECK_FALSE(loaded.config.has_value());
+    REQUIRE(loaded.problems.size() == 1);
+    CHECK(format("proxy.yaml", loaded.problems[0]).starts_with("proxy.yaml:1:1: can't read the file: "));
+  }
+}
+
+TEST_CASE("a file over 1 MiB is refused before it is read as YAML") {
+  const std::string large = "upstreams: { app: http://a }\n#" + std::string(max_file_size, 'x');
+  CHECK(errors_of(load(large)) == std::vector<std::string>{"1:1: the file is too large: 1 MiB at most"});
+  CHECK(load(large.substr(0, max_file_size)).config.has_value());
+}

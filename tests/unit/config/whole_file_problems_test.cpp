@@ -1,0 +1,261 @@
+// Wrong configurations and what is said about them, word for word: what only shows when the whole file is read, rules
+// of routes, warnings.
+#include <doctest/doctest.h>
+
+#include "unit/config/loading.hpp"
+
+using namespace pillion::config;
+
+namespace {
+
+const WrongFile wrong_files[] = {
+    {"upstreams and listeners that are not there",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+listeners: [{ address: 127.0.0.1:1, name: egress }]
+routes:
+  - { name: a, path: /a, upstream: ap }
+  - { name: b, path: /b, listener: egres }
+  - { name: c, path: /c, listener: egress }
+)",
+     {"4:36: there is no upstream 'ap': did you mean 'app'?",
+      "5:36: there is no listener 'egres': did you mean 'egress'?"}},
+    {"a listener where none has a name",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+routes:
+  - { name: b, path: /b, listener: egress }
+)",
+     {"3:36: there is no listener 'egress': give one of the listeners this name"}},
+    {"several upstreams, none of them called app",
+     R"(
+upstreams: { a: http://h, b: http://i }
+routes:
+  - { name: r, path: /r }
+  - { name: s, path: /s, upstream: a }
+)",
+     {"3:5: this route needs an upstream: there are several, and none is called app"}},
+    {"what belongs to one route alone",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+defaults: { name: a, path: /, key: k, invalidate: [], ttl: 1m }
+)",
+     {"2:13: 'name' belongs to one route: it can't stand in defaults",
+      "2:22: 'path' belongs to one route: it can't stand in defaults",
+      "2:31: 'key' belongs to one route: it can't stand in defaults",
+      "2:39: 'invalidate' belongs to one route: it can't stand in defaults"}},
+    {"a parameter in the tags of defaults",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+defaults: { tags: ["a:{id}"] }
+routes:
+  - { name: a, path: '/a/{id}' }
+  - { name: b, path: /b }
+)",
+     {"2:20: the path /b has no parameter '{id}': it has none"}},
+    {"rules of invalidation that are none",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+routes:
+  - name: a
+    path: /a
+    invalidate:
+      - methods: [GET, put, PURGE]
+      - { tags: ["a,b"] }
+      - { urls: [a] }
+)",
+     {"6:9: this rule invalidates nothing: give it tags, patterns or urls",
+      "6:19: 'GET' changes nothing and so invalidates nothing: name POST, PUT, PATCH, DELETE...",
+      "6:24: 'put' is not a method: write it in capitals, such as PUT", "7:18: 'a,b' holds a comma: list several tags",
+      "8:18: 'a' is not a URL: write /path?query for every host, or http://host/path"}},
+    {"words that are none",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+routes:
+  - { name: a, path: /a, cache: maybe, freshness: mine, set_cookie: keep, cache_status: all, collapse: yes, upgrade: 1 }
+log: { level: loud, access: some }
+)",
+     {"3:33: 'maybe' is unknown here: write on or off",
+      "3:51: 'mine' is unknown here: write origin-first, route or origin",
+      "3:69: 'keep' is unknown here: write refuse, strip or store", "3:89: 'all' is unknown here: write on, off or key",
+      "3:104: 'yes' is neither on nor off", "3:118: '1' is neither on nor off",
+      "4:15: 'loud' is unknown here: write debug, info, warn or error",
+      "4:29: 'some' is unknown here: write all, off, errors or a share such as 1%"}},
+    {"percentages that are none",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+log: { access: 0% }
+routes:
+  - { name: a, path: /a, heuristic: 101% }
+  - { name: b, path: /b, heuristic: 0.1 }
+  - { name: c, path: /c, heuristic: 0.00001% }
+)",
+     {"2:16: '0%' is unknown here: write all, off, errors or a share such as 1%",
+      "4:37: '101%' is not a percentage: write 10% or 0.5%, over 0% and up to 100%",
+      "5:37: '0.1' is not a percentage: write 10% or 0.5%, over 0% and up to 100%",
+      "6:37: '0.00001%' is not a percentage: write 10% or 0.5%, over 0% and up to 100%"}},
+    {"query rules that can't be",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+routes:
+  - { name: a, path: /a, query: { ignore: [a], only: [b] } }
+  - { name: b, path: /b, query: { ignore: ["a*b", "", a, a], sort: maybe } }
+)",
+     {"3:33: a query rule has ignore or only, not both",
+      "4:44: 'a*b' is not a query parameter: write its name as it is sent, or utm_*",
+      "4:51: '' is not a query parameter: write its name as it is sent, or utm_*", "4:58: 'a' stands here twice",
+      "4:68: 'maybe' is neither on nor off"}},
+    {"headers to key on that are none",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+routes:
+  - { name: a, path: /a, key_headers: ["a b", "X:"] }
+)",
+     {"3:40: 'a b' is not a header's name: letters, digits and !#$%&'*+-.^_`|~, 128 at most",
+      "3:47: 'X:' is not a header's name: letters, digits and !#$%&'*+-.^_`|~, 128 at most"}},
+    {"personal rules that can't be",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+routes:
+  - { name: a, path: /a, ttl: 1m, personal: { cookies: key, authorization: [a] } }
+  - { name: b, path: /b, ttl: 1m, personal: { cookies: [] } }
+)",
+     {"3:56: cookies must be ignore, or a list of the names to key on",
+      "3:76: a single value belongs here, and this is a list",
+      "4:56: no cookie is named: write ignore, or the names to key on"}},
+    {"a rewrite with a query",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+routes:
+  - { name: a, path: /a, rewrite: '/b?c' }
+  - { name: b, path: /b, rewrite: c }
+)",
+     {"3:35: '/b?c' is not a path to send: write /path/{name}, without a query or *",
+      "4:35: 'c' is not a path to send: write /path/{name}, without a query or *"}},
+    {"ignore_host without a host to send",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+routes:
+  - { name: a, path: /a, ttl: 1m, ignore_host: true }
+)",
+     {"3:48: ignore_host needs canonical_host: it is the Host that the upstream is sent then"}},
+    {"a route that decides a lifetime that it does not have",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+routes:
+  - { name: a, path: /a, freshness: route }
+)",
+     {"3:37: 'freshness: route' needs a ttl: it would decide, and there is none"}},
+    {"all at once, in the order of the file",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+routes:
+  - { name: a, path: /a, ttl: b }
+ttl: { c: d }
+limits: { e: f }
+)",
+     {"3:31: there is no 'b' in ttl: did you mean 'c'?", "4:11: 'd' is not a duration: write 250ms, 30s, 5m, 1h or 7d",
+      "5:11: 'e' is unknown in limits: did you mean 'head'?"}},
+    {"one mistake in defaults is told once",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+defaults: { store: [redis] }
+routes:
+  - { name: a, path: /a }
+  - { name: b, path: /b }
+)",
+     {"2:20: this route stores in redis alone, and there is no store.redis: add it, or write [memory]"}},
+    {"nested too deep",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+ttl: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]
+)",
+     {"2:21: this is nested too deep: nothing here needs more than 16 levels"}},
+    {"a list of lists",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+listeners: [[]]
+)",
+     {"2:13: a listener must be a map of keys, and here is a list"}},
+    {"a bare scalar",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+x: y: z
+)",
+     {"2:5: this is not valid YAML: illegal map value"}},
+};
+
+const WrongFile doubtful_files[] = {
+    {"no routes",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+)",
+     {"1:1: warning: there are no routes: every request is passed through uncached"}},
+    {"routes that are an empty list",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+routes: []
+)",
+     {"2:9: warning: there are no routes: every request is passed through uncached"}},
+    {"a listener that no route chooses",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+listeners: [{ address: 127.0.0.1:1, name: egress }]
+routes: [{ name: a, path: /a }]
+)",
+     {"2:43: warning: no route chooses the listener 'egress': it serves as an unnamed one"}},
+    {"what is ignored in responses",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+routes:
+  - { name: a, path: /a, ttl: 1m, ignore: [private] }
+)",
+     {"3:43: warning: this route stores what the application forbids to store: make sure that nothing of it is meant "
+      "for one user alone"}},
+    {"a lifetime of no length",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+routes:
+  - { name: a, path: /a, ttl: 0s }
+)",
+     {"3:31: warning: with a ttl of 0s a response is stale at once and asked for anew each time"}},
+    {"settings without effect",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+routes:
+  - { name: a, path: /a, ttl_by_status: { 404: 1s } }
+  - { name: b, path: /b, freshness: origin, ttl: 1m }
+  - { name: c, path: /c, cache: off, ttl: 1m }
+)",
+     {"3:41: warning: this has no effect: the route's cache is off (it is on where a ttl or freshness is given, or "
+      "with cache: on)",
+      "4:50: warning: this ttl has no effect: with 'freshness: origin' the response alone decides",
+      "5:43: warning: this has no effect: the route's cache is off (it is on where a ttl or freshness is given, or "
+      "with cache: on)"}},
+    {"tls before a plain upstream",
+     R"(
+upstreams: { app: { url: http://h, tls: { verify: true } } }
+routes: [{ name: a, path: /a }]
+)",
+     {"1:41: warning: tls has no effect: the url is not https://"}},
+};
+
+}  // namespace
+
+TEST_CASE("each mistake is told with its place and what would be right: the whole file") {
+  for (const WrongFile& file : wrong_files) {
+    CAPTURE(file.name);
+    const Loaded loaded = load(file.yaml);
+    CHECK_FALSE(loaded.config.has_value());
+    CHECK(joined(errors_of(loaded)) == joined(file.expected));
+  }
+}
+
+TEST_CASE("what is doubtful is a warning, and the configuration is loaded") {
+  for (const WrongFile& file : doubtful_files) {
+    CAPTURE(file.name);
+    const Loaded loaded = load(file.yaml);
+    CHECK(loaded.config.has_value());
+    CHECK(joined(lines_of(loaded)) == joined(file.expected));
+  }
+}
