@@ -31,9 +31,12 @@ void check_date(std::string_view text, std::int64_t now_s) {
   require(*seconds >= year_0 && *seconds < year_10000, "a date out of bounds");
   char again[http_date_size];
   write_http_date(*seconds, again);
-  // Of the one form of today all but the name of the day, which adds nothing.
-  require(text.size() != http_date_size || std::string_view(again, sizeof again).substr(3) == text.substr(3),
-          "a date in another spelling");
+  // All of today's form but the name of the day, which adds nothing, the case (RFC 9111 4.2 lets caches ignore it) and
+  // a leap second, which is the next one.
+  const bool leap = text.size() == http_date_size && text.substr(22, 3) == ":60";
+  require(
+      text.size() != http_date_size || leap || iequals(std::string_view(again, sizeof again).substr(3), text.substr(3)),
+      "a date in another spelling");
 }
 
 void check_age(std::string_view text) {
@@ -46,8 +49,14 @@ void check_age(std::string_view text) {
 /// The part that weak comparison compares.
 std::string_view opaque(std::string_view etag) { return etag.starts_with("W/") ? etag.substr(2) : etag; }
 
+/// An entity-tag's opaque part by the grammar (RFC 9110 8.8.3), less the backslash, which some take for an escape.
 bool is_simple(std::string_view tag) {
-  return tag.size() >= 2 && tag.front() == '"' && tag.find_first_of("\"\\", 1) == tag.size() - 1;
+  if (tag.size() < 2 || tag.front() != '"' || tag.back() != '"') return false;
+  for (const char c : tag.substr(1, tag.size() - 2)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte <= 0x20 || byte == 0x7f || c == '"' || c == '\\') return false;
+  }
+  return true;
 }
 
 void check_etags(std::string_view list, std::string_view etag, std::int64_t now_s) {
