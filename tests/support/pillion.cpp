@@ -62,6 +62,7 @@ Pillion::Pillion(std::string_view config, PillionOptions options) : options_(std
   auto from = config.find("listeners:");
   auto to = config.find("\nadmin:");
   if (from != std::string_view::npos) listeners_ = occurrences(config.substr(from, to - from), "address:");
+  if (options_.listeners != 0) listeners_ = options_.listeners;
   has_metrics_ = config.find("\nmetrics:") != std::string_view::npos;
   start();
 }

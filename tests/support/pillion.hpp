@@ -28,6 +28,7 @@ struct PillionOptions {
   std::vector<std::string> arguments;  ///< instead of `serve --config FILE`
   std::map<std::string, std::string> environment;
   std::size_t file_limit = 0;  ///< RLIMIT_NOFILE; 0: as it is here
+  std::size_t listeners = 0;   ///< how many addresses to wait for; 0: as many as `config` has
   bool wait_until_ready = true;
 };
 
