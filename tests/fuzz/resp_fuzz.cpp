@@ -2,21 +2,17 @@
 // bytes received; a reply never larger than the bound.
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
+#include "input.hpp"
 #include "net/redis_codec.hpp"
+
+using pillion::fuzz::require;
 
 namespace {
 
 constexpr std::size_t max_reply = 2000;
-
-[[noreturn]] void fail(const char* what) {
-  std::fprintf(stderr, "resp_fuzz: %s\n", what);
-  std::abort();
-}
 
 struct Weight {
   std::size_t values = 0, bytes = 0;
@@ -38,17 +34,16 @@ std::string outcome(std::string_view bytes, std::size_t step) {
   for (std::size_t at = 0; at < bytes.size(); at += step) {
     reader.feed(bytes.substr(at, step));
     while (const auto reply = reader.next()) {
-      if (!reader.error().empty()) fail("a reply after an error");
+      require(reader.error().empty(), "no reply after an error");
       Weight weight;
       write(*reply, out, weight);
       // A value takes four bytes on the wire at least (`+\r\n` three); vectors may have grown to twice their size.
-      if (weight.values > max_reply / 3 + 1) fail("more values than bytes for them");
-      if (weight.bytes > bytes.size() * sizeof(pillion::RedisReply) + 64) fail("more memory than bytes for it");
+      require(weight.values <= max_reply / 3 + 1, "no more values than bytes for them");
+      require(weight.bytes <= bytes.size() * sizeof(pillion::RedisReply) + 64, "memory bounded by bytes");
       out += '\n';
     }
   }
-  if (bytes.size() > max_reply && reader.error().empty() && reader.in_reply() && out.empty())
-    fail("a reply over the bound is still awaited");
+  require(!(bytes.size() > max_reply && out.empty() && reader.error().empty()), "nothing over the bound is awaited");
   return out + (reader.error().empty() ? (reader.in_reply() ? "..." : ".") : "!");
 }
 
@@ -58,7 +53,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   const std::string whole = outcome(bytes, size + 1);
   for (const std::size_t step : {std::size_t{1}, std::size_t{3}, 1 + size / 2}) {
-    if (outcome(bytes, step) != whole) fail("the outcome depends on how the bytes are split");
+    require(outcome(bytes, step) == whole, "the same however the bytes are split");
   }
   return 0;
 }
