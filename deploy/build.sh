@@ -41,7 +41,10 @@ begun=$(date +%s)
 if [ ! -f "$dir/build.ninja" ]; then
   (cd "$root" && cmake --preset "$preset" -B "$dir") >"$log" 2>&1 </dev/null || fail "configuring failed"
 fi
-[ "$configure_only" = no ] || exit 0
+if [ "$configure_only" = yes ]; then
+  ninja -C "$dir" build.ninja >"$log" 2>&1 </dev/null || fail "configuring failed" # where a CMakeLists.txt is newer
+  exit 0
+fi
 NINJA_STATUS='%f of %t steps ' ninja -C "$dir" "${targets[@]}" >"$log" 2>&1 </dev/null &
 ninja=$!
 trap 'kill $ninja 2>/dev/null' INT TERM

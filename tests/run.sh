@@ -221,7 +221,7 @@ if [ -x /usr/bin/llvm-symbolizer-19 ]; then
     TSAN_SYMBOLIZER_PATH=/usr/bin/llvm-symbolizer-19
 fi
 unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY
-export LC_ALL=C
+export LC_ALL=C PATH=$PATH:/usr/sbin # where Debian puts nginx
 
 start_logs() {
   logs=$dir/test-logs
@@ -254,7 +254,7 @@ if [ "$long" = yes ]; then
 fi
 while read -r target; do
   case $target in
-    tests/integration/*) run_spread "$dir/$target" $limit ;;
+    *_integration_tests) run_spread "$dir/$target" $limit ;;
     *) run_unit "$dir/$target" ;;
   esac
 done < <(executables 'tests/(.*/)?pillion_[a-z_]*_tests')
