@@ -55,6 +55,8 @@ std::string_view to_string(Detail detail) noexcept {
       return "cache-off";
     case Detail::truncated:
       return "truncated";
+    case Detail::close_delimited:
+      return "close-delimited";
     case Detail::vary_star:
       return "vary-star";
     case Detail::status:

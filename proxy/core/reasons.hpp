@@ -28,6 +28,7 @@ enum class Detail : std::uint8_t {
   cache_off,
   truncated,
   vary_star,
+  close_delimited,  ///< only the end of the connection ends it: nothing proves it whole
   status,
   partial,
   invalidated,

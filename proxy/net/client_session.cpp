@@ -133,10 +133,7 @@ awaitable<bool> ClientSession::fill(std::chrono::milliseconds timeout) {
   read_deadline_.expires_after(timeout);
   auto [error, size] = co_await socket_.async_read_some(asio::buffer(buffer_.data() + end_, buffer_.size() - end_), no_throw);
   read_deadline_.clear();
-  if (error) {
-    left_ = left_ || !read_deadline_.expired();
-    co_return false;
-  }
+  if (error) co_return false;
   end_ += size;
   co_return true;
 }

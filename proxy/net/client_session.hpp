@@ -142,7 +142,7 @@ class ClientSession {
   BodyMode body_mode_ = BodyMode::none;
   std::string chunk_size_;
   bool keep_alive_ = true, head_ended_ = false, body_ended_ = true, cut_ = false, finishing_ = false, in_request_ = false,
-       body_read_ = false, left_ = false;
+       body_read_ = false;
   std::shared_ptr<struct ClientWatch> watch_;
 };
 

@@ -27,6 +27,8 @@ class Stream {
                                   std::chrono::milliseconds timeout);
   /// One read. A timeout of 0 waits without end.
   awaitable<IoResult> read_some(asio::mutable_buffer buffer, std::chrono::milliseconds timeout);
+  /// Bounds the read in progress, from now on.
+  void limit_read(std::chrono::milliseconds timeout) noexcept { read_deadline_.expires_after(timeout); }
   /// Writes all; tries without waiting first. `timeout` bounds the time without any progress.
   awaitable<error_code> write(std::span<const asio::const_buffer> buffers, std::chrono::milliseconds timeout);
   awaitable<error_code> write(std::string_view bytes, std::chrono::milliseconds timeout) {

@@ -67,7 +67,8 @@ awaitable<UpstreamError> UpstreamConnection::fill(std::chrono::milliseconds time
 }
 
 awaitable<UpstreamError> UpstreamConnection::read_head(std::chrono::milliseconds timeout) {
-  const auto until = std::chrono::steady_clock::now() + timeout;
+  head_until_ = {};
+  if (timeout.count() > 0) head_until_ = std::chrono::steady_clock::now() + timeout;
   scanned_ = 0;
   std::size_t size = 0;
   for (;;) {
@@ -77,9 +78,9 @@ awaitable<UpstreamError> UpstreamConnection::read_head(std::chrono::milliseconds
       co_return refuse(Limit::response_head);
     }
     if (size > 0) break;
-    auto left = timeout;
-    if (timeout.count() > 0) {
-      left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    auto left = std::chrono::milliseconds(0);
+    if (head_until_ != std::chrono::steady_clock::time_point{}) {
+      left = std::chrono::duration_cast<std::chrono::milliseconds>(head_until_ - std::chrono::steady_clock::now());
       left = std::max(left, std::chrono::milliseconds(1));
     }
     if (const UpstreamError error = co_await fill(left)) {
@@ -104,6 +105,11 @@ awaitable<UpstreamError> UpstreamConnection::read_head(std::chrono::milliseconds
   }
   if (head_.status >= 200) note_persistence();
   co_return UpstreamError{};
+}
+
+void UpstreamConnection::expect_head_within(std::chrono::milliseconds timeout) noexcept {
+  head_until_ = std::chrono::steady_clock::now() + timeout;
+  stream_.limit_read(timeout);
 }
 
 void UpstreamConnection::note_persistence() {

@@ -41,8 +41,12 @@ class UpstreamConnection {
   /// Begins a new exchange; `head_only` for HEAD.
   void begin(bool head_only) noexcept;
   /// Reads one head, which may be an interim (1xx) one: then call again. At most limits.interim_responses of them.
-  /// `timeout` 0: none. Views live until the next read.
+  /// `timeout` 0: none, until expect_head_within() is called. Views live until the next read.
   awaitable<UpstreamError> read_head(std::chrono::milliseconds timeout);
+  /// Bounds a read_head() in progress, from now on.
+  void expect_head_within(std::chrono::milliseconds timeout) noexcept;
+  /// Bytes of the answer are there already: the next read doesn't wait.
+  bool has_buffered() const noexcept { return end_ > begin_; }
   const ResponseHead& head() const noexcept { return head_; }
   Framing framing() const noexcept;
   std::uint64_t length() const noexcept;
@@ -87,6 +91,7 @@ class UpstreamConnection {
   std::vector<Field> fields_;
   std::unique_ptr<Parser> parser_;
   ResponseHead head_;
+  std::chrono::steady_clock::time_point head_until_{};  // of read_head(); epoch: no bound
   unsigned interim_ = 0;
   bool head_only_ = false, spoiled_ = false, reused_ = false, any_byte_ = false, closes_ = false, at_end_ = false;
   std::chrono::steady_clock::time_point idle_since_{};

@@ -1,0 +1,55 @@
+// Which fetch is under way for a key, so that many requests for it make one; and which keys lately proved not to be shareable,
+// so that nobody queues for them. Shared between workers, locks inside; both bounded.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "core/hash.hpp"
+#include "flow/flight.hpp"
+
+namespace pillion {
+
+class Collapser {
+ public:
+  struct Joined {
+    std::shared_ptr<Flight> flight;
+    bool leader = false;  ///< this caller has to fetch, and to call leave() when the outcome is known
+  };
+  /// The flight for that key, or a new one that begins at `fence`. `may_join` is asked with an older flight's fence: where an
+  /// invalidation lies between, the new one takes its place. At most max_flights keys: above it everyone leads a flight of their own.
+  Joined join(const Hash128& hash, std::string_view key, std::uint64_t fence, const std::function<bool(std::uint64_t)>& may_join,
+              std::size_t window);
+  /// The flight is no longer to be joined.
+  void leave(const Hash128& hash, const Flight* flight);
+
+  /// Remembers for a minute that answers of this key can't be shared.
+  void mark_uncacheable(const Hash128& hash, std::int64_t mono_ms) noexcept;
+  void mark_cacheable(const Hash128& hash) noexcept;
+  bool is_uncacheable(const Hash128& hash, std::int64_t mono_ms) const noexcept;
+
+ private:
+  static constexpr std::size_t shard_count = 16;
+  static constexpr std::size_t max_flights = 4096;  // a shard
+  static constexpr std::size_t memory = 1u << 14;   // remembered keys, by hash; a newer one takes an older one's place
+  struct Entry {
+    std::string key;
+    std::shared_ptr<Flight> flight;
+  };
+  struct Shard {
+    std::mutex mutex;
+    std::unordered_map<Hash128, Entry> flights;
+  };
+  std::array<Shard, shard_count> shards_;
+  // 32 bits of the hash above, seconds of the steady clock until when below.
+  std::array<std::atomic<std::uint64_t>, memory> uncacheable_{};
+};
+
+}  // namespace pillion

@@ -1,0 +1,28 @@
+#include "flow/context.hpp"
+
+#include <chrono>
+
+namespace pillion {
+
+Snapshot::Snapshot(std::shared_ptr<const config::Config> settings, Counters& counters)
+    : config(std::move(settings)), routes(std::make_shared<const RouteTable>(*config)) {
+  for (const CompiledRoute& route : routes->routes()) route_counters.push_back(&counters.route(route.settings.name));
+  unmatched.settings.name = "-";
+  unmatched.index = route_counters.size();
+  route_counters.push_back(&counters.route(unmatched.settings.name));
+  for (std::size_t i = 0; i < config->upstreams.size(); ++i) {
+    upstream_counters.push_back(&counters.upstream(config->upstreams[i].name));
+    if (config->upstreams.size() == 1 || config->upstreams[i].name == "app") {
+      unmatched.upstream = i;
+      has_default_upstream = true;
+    }
+  }
+}
+
+Now now() {
+  using namespace std::chrono;
+  return {duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count(),
+          duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count()};
+}
+
+}  // namespace pillion

@@ -1,0 +1,70 @@
+// What requests are served with: the configuration in force, what the whole process shares, what a worker owns.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/model.hpp"
+#include "core/route_table.hpp"
+#include "core/time.hpp"
+#include "flow/collapser.hpp"
+#include "flow/invalidation_log.hpp"
+#include "net/deadline.hpp"
+#include "net/upstream_pool.hpp"
+#include "store/memory_store.hpp"
+#include "store/redis_store.hpp"
+#include "telemetry/counters.hpp"
+#include "telemetry/log.hpp"
+
+namespace pillion {
+
+/// One configuration with everything that is worked out from it. Immutable; requests keep the one they began with.
+struct Snapshot {
+  Snapshot(std::shared_ptr<const config::Config> settings, Counters& counters);
+
+  std::shared_ptr<const config::Config> config;
+  std::shared_ptr<const RouteTable> routes;
+  CompiledRoute unmatched;  ///< for what no route matches: passed through; named `-`
+  bool has_default_upstream = false;  ///< unmatched.upstream means something
+  std::vector<const std::vector<RouteCounters*>*> route_counters;  ///< by route index, one block a worker; the last is unmatched's
+  std::vector<const std::vector<Histogram*>*> upstream_counters;   ///< by upstream index
+};
+using SnapshotPtr = std::shared_ptr<const Snapshot>;
+
+/// Of the whole process. Every member hides its locks.
+struct Shared {
+  Shared(Counters& c, Log& l, InvalidationLog& i, const config::MemorySettings& m)
+      : counters(c), log(l), invalidations(i), memory(m.enabled ? m.size : 0, m.enabled ? m.max_object : 0) {}
+  Counters& counters;
+  Log& log;
+  InvalidationLog& invalidations;
+  MemoryStore memory;
+  Collapser collapser;
+  ConnectionLimits connection_limits;
+};
+
+/// Of one worker; used on its thread alone.
+struct WorkerContext {
+  WorkerContext(std::size_t i, asio::any_io_executor e, Shared& s)
+      : index(i), executor(e), shared(s), counters(s.counters.worker(i)), deadlines(e),
+        upstreams(e, deadlines, s.connection_limits, counters) {}
+  std::size_t index;
+  asio::any_io_executor executor;
+  Shared& shared;
+  WorkerCounters& counters;
+  Deadlines deadlines;
+  UpstreamPool upstreams;
+  std::unique_ptr<RedisConnection> redis_connection;
+  std::unique_ptr<RedisStore> redis;
+  SnapshotPtr snapshot;
+
+  RouteCounters& route_counters(const Snapshot& s, const CompiledRoute& route) const {
+    return *(*s.route_counters[route.index])[index];
+  }
+};
+
+Now now();
+
+}  // namespace pillion

@@ -1,0 +1,213 @@
+#include "flow/flight.hpp"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+
+namespace pillion {
+
+// A coroutine that sleeps until it is woken. `waiting` is under the flight's mutex, the rest on the executor alone.
+struct Flight::Wake {
+  explicit Wake(asio::any_io_executor e) : executor(e), timer(e) {}
+  asio::any_io_executor executor;
+  asio::steady_timer timer;
+  bool waiting = false;
+  bool signalled = false;
+
+  static void send(const std::shared_ptr<Wake>& wake) {
+    wake->waiting = false;
+    asio::post(wake->executor, [wake] {
+      wake->signalled = true;
+      wake->timer.cancel();
+    });
+  }
+  // False when the time is over. A wake-up that came before is used up at once.
+  awaitable<bool> sleep(std::chrono::steady_clock::time_point until) {
+    if (!signalled) {
+      timer.expires_at(until);
+      co_await timer.async_wait(no_throw);
+    }
+    co_return std::exchange(signalled, false);
+  }
+};
+
+void Flight::notify_locked() {
+  for (Reader* reader : readers_) {
+    if (reader->wake_->waiting) Wake::send(reader->wake_);
+  }
+}
+
+void Flight::set_head(std::shared_ptr<const FlightHead> head) {
+  std::lock_guard lock(mutex_);
+  head_ = std::move(head);
+  phase_ = Phase::streaming;
+  notify_locked();
+}
+
+void Flight::release(std::shared_ptr<const FlightHead> head) {
+  std::lock_guard lock(mutex_);
+  head_ = std::move(head);
+  phase_ = Phase::streaming;
+  released_ = true;
+  keeping_ = false;
+  notify_locked();
+}
+
+void Flight::append(std::string_view data) {
+  auto chunk = std::make_shared<const std::string>(data);
+  std::lock_guard lock(mutex_);
+  chunks_.push_back(std::move(chunk));
+  size_ += data.size();
+  trim_locked();
+  notify_locked();
+}
+
+void Flight::stop_keeping() {
+  std::lock_guard lock(mutex_);
+  keeping_ = false;
+  trim_locked();
+}
+
+void Flight::finish(bool complete) {
+  std::lock_guard lock(mutex_);
+  phase_ = complete ? Phase::complete : Phase::cut;
+  notify_locked();
+}
+
+void Flight::fail(UpstreamError error) {
+  std::lock_guard lock(mutex_);
+  error_ = error;
+  phase_ = Phase::failed;
+  notify_locked();
+}
+
+void Flight::settle(StoredResponsePtr stored) {
+  std::lock_guard lock(mutex_);
+  stored_ = std::move(stored);
+  phase_ = Phase::settled;
+  notify_locked();
+}
+
+bool Flight::has_readers() const {
+  std::lock_guard lock(mutex_);
+  return !readers_.empty();
+}
+
+std::string Flight::body() const {
+  std::lock_guard lock(mutex_);
+  std::string whole;
+  whole.reserve(size_);
+  for (const auto& chunk : chunks_) whole += *chunk;
+  return whole;
+}
+
+void Flight::trim_locked() {
+  if (keeping_) return;
+  std::size_t slowest = first_chunk_ + chunks_.size();
+  for (const Reader* reader : readers_) slowest = std::min(slowest, reader->next_chunk_);
+  while (first_chunk_ < slowest) {
+    size_ -= chunks_.front()->size();
+    chunks_.pop_front();
+    ++first_chunk_;
+  }
+}
+
+awaitable<bool> Flight::wait_for_room() {
+  std::shared_ptr<Wake> wake;
+  for (;;) {
+    {
+      std::lock_guard lock(mutex_);
+      leader_.reset();
+      trim_locked();
+      if (readers_.empty()) co_return false;
+      if (size_ <= window_) co_return true;
+    }
+    if (!wake) wake = std::make_shared<Wake>(co_await asio::this_coro::executor);
+    {
+      std::lock_guard lock(mutex_);
+      trim_locked();
+      if (readers_.empty()) co_return false;
+      if (size_ <= window_) co_return true;
+      wake->waiting = true;
+      leader_ = wake;
+    }
+    co_await wake->sleep(std::chrono::steady_clock::time_point::max());
+  }
+}
+
+Flight::Reader::Reader(std::shared_ptr<Flight> flight, asio::any_io_executor executor, bool first)
+    : flight_(std::move(flight)), wake_(std::make_shared<Wake>(std::move(executor))), first_(first) {
+  std::lock_guard lock(flight_->mutex_);
+  next_chunk_ = flight_->first_chunk_;
+  flight_->readers_.push_back(this);
+}
+
+Flight::Reader::~Reader() {
+  std::lock_guard lock(flight_->mutex_);
+  std::erase(flight_->readers_, this);
+  if (flight_->leader_ && flight_->leader_->waiting) Wake::send(flight_->leader_);
+}
+
+awaitable<Flight::Phase> Flight::Reader::wait_head(std::chrono::milliseconds timeout) {
+  const auto until = timeout.count() > 0 ? std::chrono::steady_clock::now() + timeout : std::chrono::steady_clock::time_point::max();
+  for (;;) {
+    {
+      std::lock_guard lock(flight_->mutex_);
+      if (flight_->released_ && !first_) co_return Phase::released;
+      if (flight_->phase_ != Phase::waiting) co_return flight_->phase_;
+      wake_->waiting = true;
+    }
+    if (co_await wake_->sleep(until)) continue;
+    std::lock_guard lock(flight_->mutex_);
+    wake_->waiting = false;
+    co_return flight_->released_ && !first_ ? Phase::released : flight_->phase_;
+  }
+}
+
+std::shared_ptr<const FlightHead> Flight::Reader::head() const {
+  std::lock_guard lock(flight_->mutex_);
+  return flight_->head_;
+}
+
+StoredResponsePtr Flight::Reader::stored() const {
+  std::lock_guard lock(flight_->mutex_);
+  return flight_->stored_;
+}
+
+UpstreamError Flight::Reader::error() const {
+  std::lock_guard lock(flight_->mutex_);
+  return flight_->error_;
+}
+
+bool Flight::Reader::has_next() const {
+  std::lock_guard lock(flight_->mutex_);
+  return next_chunk_ < flight_->first_chunk_ + flight_->chunks_.size() || flight_->phase_ == Phase::complete ||
+         flight_->phase_ == Phase::cut;
+}
+
+awaitable<Flight::Reader::Part> Flight::Reader::next() {
+  for (;;) {
+    {
+      std::lock_guard lock(flight_->mutex_);
+      Part part;
+      part.phase = flight_->phase_;
+      const std::size_t end = flight_->first_chunk_ + flight_->chunks_.size();
+      const bool over = flight_->phase_ == Phase::complete || flight_->phase_ == Phase::cut;
+      if (next_chunk_ < end) {
+        part.data = flight_->chunks_[next_chunk_ - flight_->first_chunk_];
+        ++next_chunk_;
+        part.last = flight_->phase_ == Phase::complete && next_chunk_ == end;
+        if (flight_->leader_ && flight_->leader_->waiting) Wake::send(flight_->leader_);
+        co_return part;
+      }
+      if (over) {
+        part.last = flight_->phase_ == Phase::complete;
+        co_return part;
+      }
+      wake_->waiting = true;
+    }
+    co_await wake_->sleep(std::chrono::steady_clock::time_point::max());
+  }
+}
+
+}  // namespace pillion

@@ -1,0 +1,127 @@
+// One fetch from the upstream and all who read it: the leader's fetch appends, readers on any worker stream as it arrives.
+// Shared between workers, locks inside; everyone is woken by event. Its outcomes have names (Phase); the fetch's guard sees to it
+// that one of them always comes, so no reader waits in vain.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/reasons.hpp"
+#include "core/stored_response.hpp"
+#include "net/async.hpp"
+#include "net/upstream_connection.hpp"
+
+namespace pillion {
+
+/// What readers need of an answer's head.
+struct FlightHead {
+  unsigned status = 0;
+  std::string wire;         ///< status line and end-to-end fields, without Set-Cookie and Content-Length
+  std::string set_cookies;  ///< lines for the client that asked first, and for nobody else
+  std::string stored_only;  ///< lines that go to everyone: Set-Cookie where the route stores it
+  ResponseMeta meta;
+  std::string etag;
+  std::string vary;         ///< canonical (core/cache_key.hpp)
+  std::string variant;      ///< what the fetching request has of these fields (variant_key())
+  std::optional<std::uint64_t> length;
+  bool storing = false;     ///< decided so far; a body that grows too large changes it
+  Detail reason = Detail::none;  ///< why it is not
+};
+
+class Flight {
+ public:
+  enum class Phase : std::uint8_t {
+    waiting,    ///< no head yet
+    streaming,  ///< head is there, body arrives
+    complete,   ///< body is there to its proven end
+    cut,        ///< broke off in the body
+    failed,     ///< no usable head came: error() says why
+    settled,    ///< a stored response is the answer: stored() (freshened by a 304)
+    released,   ///< not to be shared: everyone but the first reader goes on alone
+  };
+
+  class Reader;
+  /// `window` bounds what is buffered ahead of the slowest reader once the answer is not to be stored.
+  Flight(std::uint64_t fence, std::size_t window) : fence_(fence), window_(window) {}
+
+  /// Local position at which the fetch began.
+  std::uint64_t fence() const noexcept { return fence_; }
+
+  // --- the fetch ---
+  void set_head(std::shared_ptr<const FlightHead> head);
+  /// As set_head, for an answer that may not be shared.
+  void release(std::shared_ptr<const FlightHead> head);
+  void append(std::string_view data);
+  /// From now on nothing is kept: what all readers have passed is freed.
+  void stop_keeping();
+  void finish(bool complete);
+  void fail(UpstreamError error);
+  void settle(StoredResponsePtr stored);
+  /// Waits until the slowest reader is within the window. False when nobody reads any more.
+  awaitable<bool> wait_for_room();
+  bool has_readers() const;
+  /// The whole body so far.
+  std::string body() const;
+
+ private:
+  friend class Reader;
+  void notify_locked();
+  void trim_locked();
+
+  mutable std::mutex mutex_;
+  Phase phase_ = Phase::waiting;
+  std::shared_ptr<const FlightHead> head_;
+  StoredResponsePtr stored_;
+  UpstreamError error_;
+  std::deque<std::shared_ptr<const std::string>> chunks_;
+  std::size_t first_chunk_ = 0;  // index of chunks_.front()
+  std::size_t size_ = 0;         // bytes in chunks_
+  bool keeping_ = true, released_ = false;
+  std::vector<Reader*> readers_;
+  struct Wake;
+  std::shared_ptr<Wake> leader_;  // set while the fetch waits for room
+  const std::uint64_t fence_;
+  const std::size_t window_;
+};
+
+/// One client's view of a flight. Belongs to its executor. Detaches when it goes.
+class Flight::Reader {
+ public:
+  /// `first`: the one for whom the fetch began.
+  Reader(std::shared_ptr<Flight> flight, asio::any_io_executor executor, bool first);
+  ~Reader();
+  Reader(const Reader&) = delete;
+
+  bool is_first() const noexcept { return first_; }
+  /// Waits until the phase is no longer `waiting`, or `timeout` is over (0: no end): then it still is.
+  awaitable<Phase> wait_head(std::chrono::milliseconds timeout);
+  std::shared_ptr<const FlightHead> head() const;
+  StoredResponsePtr stored() const;
+  UpstreamError error() const;
+
+  struct Part {
+    std::shared_ptr<const std::string> data;  ///< nullptr at the end
+    Phase phase = Phase::streaming;
+    bool last = false;  ///< nothing follows: complete with this part
+  };
+  /// Whether next() would return at once.
+  bool has_next() const;
+  /// The next part of the body, or how it ended.
+  awaitable<Part> next();
+
+ private:
+  friend class Flight;
+  std::shared_ptr<Flight> flight_;
+  std::shared_ptr<Flight::Wake> wake_;
+  std::size_t next_chunk_ = 0;
+  bool first_;
+};
+
+}  // namespace pillion

@@ -1,0 +1,266 @@
+#include "flow/forwarder.hpp"
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+
+#include "flow/compose.hpp"
+#include "flow/respond.hpp"
+#include "flow/unsafe_invalidation.hpp"
+#include "net/tunnel.hpp"
+
+namespace pillion {
+
+struct Forwarder::Exchange {
+  ClientSession& session;
+  const Plan& plan;
+  const SnapshotPtr& snapshot;
+  CacheStatus status;
+  Outcome& outcome;
+  Connection connection;
+  std::string wire;
+  Method method;
+  UnsafeRequest unsafe;       // what has to be known of it once its head is gone
+  bool is_unsafe = false;
+  bool sent = false;          // the upstream may have seen it
+  bool has_body = false;
+  // The pump, which sends the request body while the answer is awaited.
+  bool pumping = false;
+  unsigned client_fault = 0;  // 400, 408, 413 or 499: what the client did wrong in its body
+  asio::steady_timer pumped;
+};
+
+awaitable<void> Forwarder::forward(ClientSession& session, const Plan& plan, const SnapshotPtr& snapshot, std::string_view request_id,
+                                   CacheStatus status, Outcome& outcome) {
+  const RequestHead& request = session.request();
+  RequestToSend to_send;
+  to_send.head = &request;
+  to_send.route = plan.route;
+  to_send.upstream = plan.upstream;
+  const std::string target = plan.match.route ? forwarded_target(request, plan.match) : std::string(request.target);
+  to_send.target = target;
+  to_send.canonical_host = snapshot->config->canonical_host;
+  to_send.peer_address = session.origin().peer_address;
+  to_send.peer_trusted = session.origin().peer_trusted;
+  to_send.request_id = request_id;
+  to_send.upgrade = plan.upgrade;
+  to_send.framing = session.request_framing();
+  if (to_send.framing == Framing::length) to_send.length = session.request_length();
+  Exchange exchange{session,
+                    plan,
+                    snapshot,
+                    status,
+                    outcome,
+                    nullptr,
+                    compose_request(to_send),
+                    request.method,
+                    {},
+                    !is_safe(request.method),
+                    false,
+                    session.has_request_body(),
+                    false,
+                    0,
+                    asio::steady_timer(context_.executor, asio::steady_timer::time_point::max())};
+  if (exchange.is_unsafe) exchange.unsafe = remember_unsafe(request, plan.match);
+  UpstreamError error = co_await send(exchange);
+  if (!error) error = co_await read_final_head(exchange);
+  if (error) {
+    co_await fail(exchange, error);
+  } else {
+    co_await answer(exchange);
+  }
+  co_await stop_pump(exchange);
+  if (exchange.connection && session.request_body_done() && !session.is_cut()) {
+    context_.upstreams.release(std::move(exchange.connection));
+  }
+}
+
+// Takes a connection and sends the head. A safe request without a body is sent once more where a pooled connection turns out to have
+// been closed (RFC 9112 9.3.1); read_final_head() does the same.
+awaitable<UpstreamError> Forwarder::send(Exchange& e) {
+  const bool again = e.connection != nullptr;
+  auto acquired = co_await context_.upstreams.acquire(*e.plan.upstream, e.snapshot->config->limits, e.is_unsafe || e.has_body, again);
+  if (acquired.error) co_return acquired.error;
+  e.connection = std::move(acquired.connection);
+  e.connection->begin(e.method == Method::head);
+  if (co_await e.connection->send(e.wire)) {
+    if (!again && !e.is_unsafe && !e.has_body && e.connection->is_reused()) co_return co_await send(e);
+    e.sent = true;
+    co_return UpstreamError{Detail::connection_reset, true};
+  }
+  e.sent = true;
+  if (e.has_body) {
+    e.pumping = true;
+    asio::co_spawn(context_.executor, pump(e), [&e](std::exception_ptr) {
+      e.pumping = false;
+      e.pumped.cancel();
+    });
+  }
+  co_return UpstreamError{};
+}
+
+// Sends the request's body as it comes, framed anew.
+awaitable<void> Forwarder::pump(Exchange& e) {
+  const bool chunked = e.session.request_framing() == Framing::chunked;
+  for (;;) {
+    const ClientSession::Body body = co_await e.session.read_body();
+    if (body.status != 0) {
+      // Without its end the upstream can't take it for whole.
+      e.client_fault = body.status;
+      e.connection->spoil();
+      e.connection->stream().close();
+      co_return;
+    }
+    error_code error;
+    if (chunked) {
+      char size[24];
+      const int n = std::snprintf(size, sizeof size, "%zx\r\n", body.data.size());
+      const asio::const_buffer parts[] = {asio::buffer(size, static_cast<std::size_t>(body.data.empty() ? 0 : n)),
+                                          asio::buffer(body.data.data(), body.data.size()),
+                                          asio::buffer("\r\n", body.data.empty() ? 0 : 2),
+                                          asio::buffer("0\r\n\r\n", body.end ? 5 : 0)};
+      error = co_await e.connection->send(parts);
+    } else {
+      error = co_await e.connection->send(body.data);
+    }
+    // The upstream doesn't want more: its answer says why, if it sent one.
+    if (error) {
+      e.connection->spoil();
+      co_return;
+    }
+    if (body.end) break;
+  }
+  e.connection->expect_head_within(e.plan.upstream->response_timeout);
+}
+
+// The pump uses the exchange's frame: it has to be over before that goes. Cutting it short spoils both connections.
+awaitable<void> Forwarder::stop_pump(Exchange& e) {
+  if (!e.pumping) co_return;
+  e.session.cancel_read();
+  e.connection->spoil();
+  e.connection->stream().close();
+  while (e.pumping) co_await e.pumped.async_wait(no_throw);
+}
+
+awaitable<UpstreamError> Forwarder::read_final_head(Exchange& e) {
+  for (bool again = false;;) {
+    const auto timeout = e.pumping ? config::Milliseconds(0) : e.plan.upstream->response_timeout;
+    const UpstreamError error = co_await e.connection->read_head(timeout);
+    if (error) {
+      if (again || !error.untouched || !e.connection->is_reused() || e.is_unsafe || e.has_body) co_return error;
+      again = true;
+      if (const UpstreamError failed = co_await send(e)) co_return failed;
+      continue;
+    }
+    const ResponseHead& head = e.connection->head();
+    if (head.status == 101) {
+      if (e.plan.upgrade) co_return error;
+      co_return UpstreamError{Detail::bad_response, false};
+    }
+    if (head.status >= 200) co_return error;
+    std::string fields;
+    append_response_head(head, false, fields);
+    fields.erase(0, fields.find('\n') + 1);
+    if (co_await e.session.send_interim(head.status, head.reason, fields)) co_return UpstreamError{Detail::connection_reset, false};
+  }
+}
+
+awaitable<void> Forwarder::invalidate(Exchange& e, const ResponseHead* response) {
+  std::vector<Selector> selectors = selectors_of_unsafe(e.unsafe, e.plan.match, response);
+  co_await context_.shared.invalidations.invalidate(std::move(selectors));
+}
+
+awaitable<void> Forwarder::fail(Exchange& e, UpstreamError error) {
+  // It may have been carried out, whatever became of its answer: too much is safe.
+  if (e.is_unsafe && e.sent) co_await invalidate(e, nullptr);
+  const unsigned fault = e.client_fault;
+  co_await stop_pump(e);
+  e.connection.reset();
+  if (fault == 499 || e.session.is_cut()) {
+    e.outcome.status = 499;
+    e.outcome.result = Result::error;
+    e.session.cut();
+    co_return;
+  }
+  if (!e.session.request_body_done()) e.session.close_after();
+  if (fault != 0) {
+    e.outcome.status = fault;
+    e.outcome.result = Result::error;
+    const std::string_view why = fault == 408   ? "The request body took too long."
+                                 : fault == 413 ? "The request body is too large."
+                                                : "The request body is malformed.";
+    e.session.put_problem(fault, why, "pillion; detail=bad-request");
+    co_return;
+  }
+  put_upstream_error(e.session, error, *e.plan.route, e.status, e.outcome);
+}
+
+void Forwarder::put_head(Exchange& e) {
+  const ResponseHead& head = e.connection->head();
+  std::string& text = e.session.out().scratch();
+  append_response_head(head, false, text);
+  append_missing_date(head.fields, now().wall_ms / 1000, text);
+  std::optional<std::uint64_t> length;
+  const Framing framing = e.connection->framing();
+  const bool announces = find(head.fields, Name::content_length) != nullptr;
+  if (framing == Framing::length) length = e.connection->length();
+  if (framing == Framing::none && head.status != 204 && head.status != 101 && (announces || e.method != Method::head) &&
+      (announces || head.status != 304)) {
+    length = e.connection->length();
+  }
+  if (length) append_length(*length, text);
+  if (head.status == 101) {
+    text += "Connection: upgrade\r\n";
+    for (const Field& field : head.fields) {
+      if (field.id == Name::upgrade) text.append("Upgrade: ").append(field.value).append("\r\n");
+    }
+  }
+  e.status.forward_status = head.status;
+  append_cache_status_field(e.status, *e.plan.route, text);
+  e.outcome.status = head.status;
+  e.session.end_head(head.status, length);
+}
+
+awaitable<void> Forwarder::answer(Exchange& e) {
+  const unsigned status = e.connection->head().status;
+  const auto index = static_cast<std::size_t>(e.plan.upstream - e.snapshot->config->upstreams.data());
+  e.outcome.upstream_us = static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - e.session.started()).count());
+  (*e.snapshot->upstream_counters[index])[context_.index]->observe_us(e.outcome.upstream_us);
+  if (e.is_unsafe && status >= 200 && status < 400) {
+    const ResponseHead& head = e.connection->head();
+    co_await invalidate(e, &head);
+  }
+  put_head(e);
+  if (status == 101) {
+    if (!co_await e.session.flush()) co_await tunnel(e.session, *e.connection);
+    co_return;
+  }
+  co_await stream_body(e);
+}
+
+awaitable<void> Forwarder::stream_body(Exchange& e) {
+  UpstreamConnection& upstream = *e.connection;
+  const Field* type = find(upstream.head().fields, Name::content_type);
+  const bool events = type && iequals(type->value.substr(0, 17), "text/event-stream");
+  const auto silence = events ? config::Milliseconds(0) : e.plan.upstream->silence_timeout;
+  // A silent event stream would never notice that its client has left.
+  if (events && !e.pumping) e.session.watch([&upstream] { upstream.stream().close(); });
+  if (!upstream.has_buffered() && co_await e.session.flush()) co_return;
+  for (;;) {
+    const auto body = co_await upstream.read_body(silence);
+    if (body.error) {
+      if (body.error.detail == Detail::response_timeout) context_.counters.limits[static_cast<std::size_t>(Limit::silence_timeout)].add();
+      e.outcome.detail = Detail::truncated;
+      e.outcome.result = Result::error;
+      co_await e.session.stop_watch();
+      if (!co_await e.session.flush()) e.session.cut();
+      co_return;
+    }
+    e.session.put_body(body.data, body.end);
+    if (co_await e.session.flush()) break;
+    if (body.end) break;
+  }
+  co_await e.session.stop_watch();
+}
+
+}  // namespace pillion

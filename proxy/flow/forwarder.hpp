@@ -1,0 +1,35 @@
+// Passing a request through untouched: body streamed both ways with backpressure, interim answers and upgrades kept; an unsafe
+// request that succeeded, or whose outcome can't be known, invalidates before its answer goes to the client. Worker-local.
+#pragma once
+
+#include "flow/context.hpp"
+#include "flow/exchange.hpp"
+#include "net/client_session.hpp"
+
+namespace pillion {
+
+class Forwarder {
+ public:
+  explicit Forwarder(WorkerContext& context) : context_(context) {}
+
+  /// Forwards and answers. `forward` and `why` go into Cache-Status.
+  awaitable<void> forward(ClientSession& session, const Plan& plan, const SnapshotPtr& snapshot, std::string_view request_id,
+                          CacheStatus status, Outcome& outcome);
+
+ private:
+  struct Exchange;
+  using Connection = std::unique_ptr<UpstreamConnection>;
+  awaitable<UpstreamError> send(Exchange& exchange);
+  awaitable<UpstreamError> read_final_head(Exchange& exchange);
+  awaitable<void> pump(Exchange& exchange);
+  awaitable<void> stop_pump(Exchange& exchange);
+  awaitable<void> invalidate(Exchange& exchange, const ResponseHead* response);
+  awaitable<void> answer(Exchange& exchange);
+  awaitable<void> stream_body(Exchange& exchange);
+  void put_head(Exchange& exchange);
+  awaitable<void> fail(Exchange& exchange, UpstreamError error);
+
+  WorkerContext& context_;
+};
+
+}  // namespace pillion

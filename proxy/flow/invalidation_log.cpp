@@ -1,0 +1,304 @@
+#include "flow/invalidation_log.hpp"
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <charconv>
+#include <random>
+
+namespace pillion {
+
+namespace {
+
+// Undelivered invalidations that are kept one by one; beyond it they become a single 'all'.
+constexpr std::size_t max_pending = 1000;
+constexpr std::string_view max_length = "65536";
+constexpr std::size_t read_batch = 1000;
+
+// A stream id `milliseconds-sequence` as one number that keeps its order. 0 where it isn't one.
+std::uint64_t pack(std::string_view id) noexcept {
+  std::uint64_t ms = 0, sequence = 0;
+  const auto dash = id.find('-');
+  if (dash == std::string_view::npos) return 0;
+  std::from_chars(id.data(), id.data() + dash, ms);
+  std::from_chars(id.data() + dash + 1, id.data() + id.size(), sequence);
+  return std::min(ms, (std::uint64_t{1} << 44) - 1) << 20 | std::min(sequence, (std::uint64_t{1} << 20) - 1);
+}
+
+std::uint64_t epoch_number(std::string_view text) noexcept {
+  const std::uint64_t n = hash64(text);
+  return n == 0 ? 1 : n;
+}
+
+std::string random_name() {
+  std::random_device device;
+  std::string name(16, '0');
+  for (char& c : name) c = "0123456789abcdef"[device() % 16];
+  return name;
+}
+
+bool kind_of(std::string_view word, Selector::Kind& kind) noexcept {
+  for (const auto k : {Selector::Kind::tag, Selector::Kind::pattern, Selector::Kind::url, Selector::Kind::path, Selector::Kind::all}) {
+    if (word != to_string(k)) continue;
+    kind = k;
+    return true;
+  }
+  return false;
+}
+
+// A record is pairs of kind and text. One that this version doesn't understand invalidates everything: too much is safe.
+std::vector<Selector> selectors_of_record(const RedisReply& fields) {
+  std::vector<Selector> selectors;
+  for (std::size_t i = 0; i + 1 < fields.elements.size(); i += 2) {
+    Selector selector;
+    if (fields.elements[i].text == "begin") continue;
+    if (!kind_of(fields.elements[i].text, selector.kind)) return {{Selector::Kind::all, {}}};
+    selector.text = fields.elements[i + 1].text;
+    selectors.push_back(std::move(selector));
+  }
+  return selectors;
+}
+
+const RedisReply* named(const RedisReply& pairs, std::string_view name) noexcept {
+  for (std::size_t i = 0; i + 1 < pairs.elements.size(); i += 2) {
+    if (pairs.elements[i].text == name) return &pairs.elements[i + 1];
+  }
+  return nullptr;
+}
+
+const std::vector<Selector> everything{{Selector::Kind::all, {}}};
+
+}  // namespace
+
+InvalidationLog::InvalidationLog(asio::any_io_executor executor, Counters& counters, Log& log)
+    : executor_(executor), counters_(counters), log_(log), retry_(executor) {}
+
+InvalidationLog::~InvalidationLog() = default;
+
+void InvalidationLog::connect(const config::RedisSettings& settings, WorkerCounters& counters) {
+  log_key_ = settings.key_namespace + "pillion:log";
+  epoch_key_ = settings.key_namespace + "pillion:epoch";
+  redis_ = std::make_unique<RedisConnection>(executor_, settings, 8u << 20, counters, log_);
+  redis_->on_up([this] { asio::co_spawn(executor_, synchronise(), asio::detached); });
+}
+
+void InvalidationLog::stop() {
+  stopped_ = true;
+  retry_.cancel();
+  if (redis_) redis_->stop();
+}
+
+Fence InvalidationLog::fence() const {
+  const auto view = view_.load();
+  Fence fence;
+  if (view && redis_ready()) {
+    fence.shared = view->known.load(std::memory_order_acquire);
+    fence.epoch = view->epoch;
+  }
+  fence.local = local_.latest();
+  return fence;
+}
+
+bool InvalidationLog::compare(const StoredResponse& response, std::uint64_t latest) const {
+  const std::uint64_t since = std::max(response.position(), response.checked_position());
+  if (local_.invalidated_since(since, response.selectors(), response.readable_key())) return true;
+  response.mark_checked(latest);
+  return false;
+}
+
+bool InvalidationLog::is_invalidated_in_redis(const StoredResponse& response) const {
+  const auto view = view_.load();
+  return !view || view->epoch != response.epoch() ||
+         view->table.invalidated_since(response.shared_position(), response.selectors(), response.readable_key());
+}
+
+awaitable<InvalidationLog::Outcome> InvalidationLog::invalidate(std::vector<Selector> selectors) {
+  for (const Selector& selector : selectors) counters_.invalidations[static_cast<std::size_t>(selector.kind)].add();
+  const std::uint64_t position = local_.apply_next(selectors);
+  Outcome outcome;
+  if (!redis_) {
+    outcome.position = std::to_string(position);
+    co_return outcome;
+  }
+  // Until the log has given it an id, it stands behind everything that was ever fetched.
+  if (const auto view = view_.load()) view->table.apply(selectors, view->known.load() + 1);
+  outcome.position = co_await asio::co_spawn(executor_, publish(std::move(selectors)), asio::use_awaitable);
+  outcome.pending = outcome.position.empty();
+  if (outcome.pending) outcome.position = "local-" + std::to_string(position);
+  co_return outcome;
+}
+
+awaitable<RedisReply> InvalidationLog::command(std::vector<std::string> arguments) {
+  co_return co_await redis_->command(std::move(arguments), patience_);
+}
+
+awaitable<std::string> InvalidationLog::publish(std::vector<Selector> selectors) {
+  std::string id;
+  // Behind what waits already: the log keeps the order in which things happened here.
+  if (stopped_ || !redis_ready() || !pending_.empty() || !co_await send(selectors, id)) {
+    keep_pending(std::move(selectors));
+    co_return std::string{};
+  }
+  co_return id;
+}
+
+awaitable<bool> InvalidationLog::send(const std::vector<Selector>& selectors, std::string& id) {
+  std::vector<std::string> words{"XADD", log_key_, "MAXLEN", "~", std::string(max_length), "*"};
+  for (const Selector& selector : selectors) {
+    words.emplace_back(to_string(selector.kind));
+    words.push_back(selector.text);
+  }
+  const RedisReply reply = co_await redis_->command(std::move(words));
+  if (reply.type != RedisReply::Type::string) co_return false;
+  id = reply.text;
+  const std::uint64_t number = pack(id);
+  const auto view = view_.load();
+  if (!view) co_return false;
+  if (number <= view->known.load()) {
+    // Ids that went down belong to an older copy of the log: nothing fenced by the old ones can be trusted.
+    ready_ = false;
+    log_.warn("the invalidation log in Redis went back: what stands in Redis is fetched anew");
+    std::string epoch;
+    if (!co_await begin_epoch(false, epoch)) co_return false;
+    adopt(epoch);
+    asio::co_spawn(executor_, synchronise(), asio::detached);
+    co_return true;
+  }
+  view->table.apply(selectors, number);
+  view->known.store(number, std::memory_order_release);
+  co_return true;
+}
+
+void InvalidationLog::keep_pending(std::vector<Selector> selectors) {
+  if (pending_.size() >= max_pending) {
+    pending_.clear();
+    selectors = everything;
+  }
+  pending_.push_back(std::move(selectors));
+  pending_count_ = pending_.size();
+  retry_later();
+}
+
+void InvalidationLog::retry_later() {
+  if (stopped_) return;
+  retry_.expires_after(std::chrono::seconds(1));
+  retry_.async_wait([this](error_code error) {
+    if (!error && !stopped_ && !pending_.empty()) asio::co_spawn(executor_, synchronise(), asio::detached);
+  });
+}
+
+// Runs at every (re)connection, and again while something could not be delivered.
+awaitable<void> InvalidationLog::synchronise() {
+  if (synchronising_ || stopped_) {
+    again_ = true;
+    co_return;
+  }
+  synchronising_ = true;
+  do {
+    again_ = false;
+    std::string epoch;
+    bool lost = false, ok = co_await read_epoch(epoch, lost);
+    if (ok && (epoch.empty() || lost)) ok = co_await begin_epoch(!lost, epoch);
+    if (ok) {
+      adopt(epoch);
+      ok = co_await read_log(*view_.load());
+    }
+    if (ok) ok = co_await deliver_pending();
+    if (ok) {
+      ready_.store(true, std::memory_order_release);
+    } else {
+      ready_ = false;
+      retry_later();
+    }
+  } while (again_ && !stopped_);
+  synchronising_ = false;
+}
+
+// An epoch without its stream, or with one that neither begins where it was begun nor was trimmed, means a log that was lost.
+awaitable<bool> InvalidationLog::read_epoch(std::string& epoch, bool& lost) {
+  const RedisReply name = co_await command({"GET", epoch_key_});
+  if (!name.ok()) co_return false;
+  epoch = name.text;
+  if (epoch.empty()) co_return true;
+  const RedisReply first = co_await command({"XRANGE", log_key_, "-", "+", "COUNT", "1"});
+  if (!first.ok()) co_return false;
+  if (first.elements.empty() || first.elements[0].elements.size() != 2) {
+    lost = true;
+    co_return true;
+  }
+  const RedisReply& fields = first.elements[0].elements[1];
+  if (!fields.elements.empty() && fields.elements[0].text == "begin") co_return true;
+  const RedisReply info = co_await command({"XINFO", "STREAM", log_key_});
+  if (!info.ok()) co_return false;
+  const RedisReply* deleted = named(info, "max-deleted-entry-id");
+  lost = !deleted || pack(deleted->text) == 0;
+  co_return true;
+}
+
+// The stream is begun before its epoch has a name, so whoever sees the name sees the stream.
+awaitable<bool> InvalidationLog::begin_epoch(bool only_if_absent, std::string& epoch) {
+  epoch = random_name();
+  const RedisReply begun = co_await command({"XADD", log_key_, "*", "begin", epoch});
+  if (!begun.ok()) co_return false;
+  std::vector<std::string> words{"SET", epoch_key_, epoch};
+  if (only_if_absent) words.emplace_back("NX");
+  const RedisReply set = co_await command(std::move(words));
+  if (!set.ok()) co_return false;
+  const RedisReply name = co_await command({"GET", epoch_key_});
+  epoch = name.text;
+  co_return name.ok() && !epoch.empty();
+}
+
+void InvalidationLog::adopt(const std::string& epoch) {
+  const auto old = view_.load();
+  const std::uint64_t number = epoch_number(epoch);
+  if (old && old->epoch == number) return;
+  auto view = std::make_shared<View>();
+  view->epoch = number;
+  view_.store(view);
+  if (!old) return;
+  local_.apply_next(everything);
+  log_.warn("Redis lost the invalidation log: everything fetched before is fetched anew");
+}
+
+awaitable<bool> InvalidationLog::read_log(View& view) {
+  const std::string from = view.cursor;
+  for (;;) {
+    const RedisReply batch = co_await command({"XRANGE", log_key_, "(" + view.cursor, "+", "COUNT", std::to_string(read_batch)});
+    if (batch.type != RedisReply::Type::array) co_return false;
+    for (const RedisReply& record : batch.elements) {
+      if (record.elements.size() != 2) co_return false;
+      const std::vector<Selector> selectors = selectors_of_record(record.elements[1]);
+      view.cursor = record.elements[0].text;
+      const std::uint64_t number = pack(view.cursor);
+      if (!selectors.empty()) {
+        view.table.apply(selectors, number);
+        local_.apply_next(selectors);
+      }
+      if (number > view.known.load()) view.known.store(number, std::memory_order_release);
+    }
+    if (batch.elements.size() < read_batch) break;
+  }
+  const RedisReply info = co_await command({"XINFO", "STREAM", log_key_});
+  const RedisReply* deleted = named(info, "max-deleted-entry-id");
+  if (!deleted) co_return false;
+  // Trimmed past what was read: what it said is lost, so everything before it is distrusted.
+  if (pack(deleted->text) > pack(from)) {
+    view.table.raise_floor(pack(deleted->text));
+    if (from != "0-0") local_.apply_next(everything);
+  }
+  co_return true;
+}
+
+awaitable<bool> InvalidationLog::deliver_pending() {
+  while (!pending_.empty()) {
+    const std::vector<Selector> selectors = pending_.front();
+    std::string id;
+    if (!co_await send(selectors, id)) co_return false;
+    pending_.pop_front();
+    pending_count_ = pending_.size();
+  }
+  co_return true;
+}
+
+}  // namespace pillion

@@ -1,0 +1,279 @@
+#include "flow/request_handler.hpp"
+
+#include <random>
+
+#include "core/cache_status.hpp"
+#include "core/validation.hpp"
+#include "flow/compose.hpp"
+#include "flow/look_up.hpp"
+#include "flow/respond.hpp"
+
+namespace pillion {
+
+namespace {
+
+// How far a fetch that isn't kept may run ahead of its slowest reader.
+constexpr std::size_t stream_window = 256u << 10;
+
+std::string_view trace_id_of(Fields fields) {
+  // traceparent = version "-" trace-id "-" ... (W3C Trace Context)
+  const Field* field = find(fields, Name::traceparent);
+  return field && field->value.size() >= 55 ? field->value.substr(3, 32) : std::string_view{};
+}
+
+}  // namespace
+
+// What the access log says of a request, kept for when its head is gone.
+struct RequestHandler::Names {
+  std::string method, path, request_id, trace_id;
+};
+
+bool RequestHandler::answer_now(ClientSession& session) {
+  const Snapshot& snapshot = *context_.snapshot;
+  const RequestHead& request = session.request();
+  make_plan(request, session.origin().listener, session.has_request_body(), snapshot, scratch_);
+  if (!scratch_.look_up) return false;
+  const Now at = now();
+  const Found found = look_up_memory(context_, request, scratch_, at);
+  if (!found.is_fresh()) return false;
+  Outcome outcome;
+  put_hit(session, scratch_, found, at, outcome);
+  finish(session, snapshot, *scratch_.route, outcome, nullptr);
+  return true;
+}
+
+awaitable<void> RequestHandler::handle(ClientSession& session) {
+  const SnapshotPtr snapshot = context_.snapshot;
+  const RequestHead& request = session.request();
+  Plan plan;
+  make_plan(request, session.origin().listener, session.has_request_body(), *snapshot, plan);
+
+  Names names{std::string(request.method_name), std::string(request.path), {}, std::string(trace_id_of(request.fields))};
+  const Field* id = find(request.fields, Name::x_request_id);
+  names.request_id = id && is_sane_request_id(id->value) ? std::string(id->value) : make_request_id();
+
+  Outcome outcome;
+  Found found;
+  const Now at = now();
+  if (plan.look_up) found = co_await look_up(context_, request, plan, at);
+  const bool fetchable = plan.look_up && request.method == Method::get && !plan.facts.has_range;
+
+  if (!plan.upstream) {
+    put_upstream_error(session, {Detail::no_route_upstream, true}, *plan.route, {}, outcome);
+  } else if (found.is_fresh()) {
+    put_hit(session, plan, found, at, outcome);
+  } else if (plan.look_up && plan.facts.directives.only_if_cached) {
+    put_only_if_cached(session, plan, found, outcome);
+  } else if (fetchable) {
+    co_await fetch(session, plan, found, snapshot, names.request_id, outcome);
+  } else {
+    CacheStatus status;
+    status.forward = plan.look_up ? (plan.facts.has_range ? Forward::bypass : found.forward) : plan.forward;
+    status.detail = plan.look_up && plan.facts.has_range ? Detail::range : plan.why;
+    outcome.result = plan.look_up || plan.forward == Forward::bypass ? Result::bypass : Result::pass;
+    if (plan.why == Detail::cache_off) outcome.result = Result::pass;
+    outcome.detail = status.detail;
+    co_await forwarder_.forward(session, plan, snapshot, names.request_id, status, outcome);
+  }
+  finish(session, *snapshot, *plan.route, outcome, &names);
+}
+
+void RequestHandler::put_hit(ClientSession& session, const Plan& plan, const Found& found, Now at, Outcome& outcome) {
+  CacheStatus status;
+  status.hit = true;
+  status.has_ttl = true;
+  status.ttl_s = found.decision.ttl_ms / 1000;
+  status.detail = found.tier;
+  outcome.result = Result::hit;
+  outcome.tier = found.tier;
+  put_stored(session, found.response, *plan.route, at, status, outcome);
+}
+
+std::shared_ptr<FetchJob> RequestHandler::make_job(ClientSession& session, const Plan& plan, const Found& found,
+                                                   const SnapshotPtr& snapshot, std::string_view request_id) {
+  const RequestHead& request = session.request();
+  auto job = std::make_shared<FetchJob>();
+  job->snapshot = snapshot;
+  job->route = plan.route;
+  job->upstream = plan.upstream;
+  job->copy_fields(request.fields);
+  job->facts = plan.facts;
+  job->primary_key = plan.primary_key;
+  job->primary_hash = plan.hash;
+  job->key = found.varies ? found.key : plan.primary_key;
+  job->hash = found.hash;
+  job->readable_key = readable_key(plan.match, plan.hash);
+  for (const Template& tag : plan.route->tags) job->tags.push_back(tag.fill(plan.match.parameters, Template::Encode::raw));
+  job->scheme = request.scheme;
+  job->host = request.host;
+  job->path = request.path;
+  job->query = request.query;
+  job->has_query = request.has_query;
+  job->validating = found.response;
+  job->fence = context_.shared.invalidations.fence();
+
+  RequestToSend to_send;
+  to_send.head = &request;
+  to_send.route = plan.route;
+  to_send.upstream = plan.upstream;
+  const std::string target = forwarded_target(request, plan.match);
+  to_send.target = target;
+  to_send.canonical_host = snapshot->config->canonical_host;
+  to_send.peer_address = session.origin().peer_address;
+  to_send.peer_trusted = session.origin().peer_trusted;
+  to_send.request_id = request_id;
+  to_send.shared = true;
+  const std::string validators = found.response ? validation_fields(*found.response) : std::string{};
+  to_send.validators = validators;
+  job->wire = compose_request(to_send);
+  if (validators.empty()) job->validating.reset();
+  return job;
+}
+
+awaitable<void> RequestHandler::fetch(ClientSession& session, const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
+                                      std::string_view request_id, Outcome& outcome) {
+  outcome.result = Result::miss;
+  CacheStatus status;
+  status.forward = found.forward;
+  bool collapse = plan.route->settings.collapse && !context_.shared.collapser.is_uncacheable(plan.hash, now().mono_ms);
+  for (;;) {
+    auto job = make_job(session, plan, found, snapshot, request_id);
+    bool leader = true;
+    if (collapse) {
+      bool ignored = true;
+      const auto selectors = job->selectors({}, ignored);
+      auto joined = context_.shared.collapser.join(
+          job->hash, job->key, job->fence.local,
+          [&](std::uint64_t fence) { return !context_.shared.invalidations.invalidated_since(fence, selectors, job->readable_key); },
+          stream_window);
+      job->flight = std::move(joined.flight);
+      job->collapsing = leader = joined.leader;
+    } else {
+      job->flight = std::make_shared<Flight>(job->fence.local, stream_window);
+    }
+    Flight::Reader reader(job->flight, context_.executor, leader);
+    if (leader) fetcher_.start(std::move(job));
+    status.collapsed = !leader;
+    outcome.collapsed = !leader;
+    if (co_await read_flight(session, plan, reader, status, outcome)) co_return;
+    // What was joined isn't for this request, or takes too long: it goes by itself.
+    collapse = false;
+  }
+}
+
+// False where a follower has to fetch for itself.
+awaitable<bool> RequestHandler::read_flight(ClientSession& session, const Plan& plan, Flight::Reader& reader, CacheStatus status,
+                                            Outcome& outcome) {
+  const bool first = reader.is_first();
+  const auto patience = first ? config::Milliseconds(0) : plan.route->settings.collapse_wait;
+  const Flight::Phase phase = co_await reader.wait_head(patience);
+  if (first) {
+    outcome.upstream_us = static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - session.started()).count());
+  }
+  const Now at = now();
+  switch (phase) {
+    case Flight::Phase::waiting:
+      context_.counters.limits[static_cast<std::size_t>(Limit::collapse_wait)].add();
+      co_return false;
+    case Flight::Phase::released:
+      co_return false;
+    case Flight::Phase::failed:
+      put_upstream_error(session, reader.error(), *plan.route, status, outcome);
+      co_return true;
+    case Flight::Phase::settled: {
+      const StoredResponsePtr stored = reader.stored();
+      const ReuseDecision decision = may_reuse(plan.facts, stored->meta(), plan.route->settings, at);
+      if (!first && decision.reuse != Reuse::fresh) co_return false;
+      status.forward_status = 304;
+      status.has_ttl = true;
+      status.ttl_s = decision.ttl_ms / 1000;
+      status.detail = Detail::revalidated;
+      outcome.result = Result::revalidated;
+      put_stored(session, stored, *plan.route, at, status, outcome);
+      co_return true;
+    }
+    default:
+      break;
+  }
+  if (!first) {
+    // The leader's answer is another's unless it may be shared, selects the same variant, and is allowed to this request.
+    const auto head = reader.head();
+    if (!head->storing || may_reuse(plan.facts, head->meta, plan.route->settings, at).reuse != Reuse::fresh) co_return false;
+    if (!head->vary.empty() && variant_key(head->vary, session.request().fields) != head->variant) co_return false;
+  }
+  co_await stream_flight(session, reader, *plan.route, status, outcome);
+  co_return true;
+}
+
+// RFC 9111 5.2.1.7.
+void RequestHandler::put_only_if_cached(ClientSession& session, const Plan& plan, const Found& found, Outcome& outcome) {
+  CacheStatus status;
+  status.forward = found.forward;
+  std::string value;
+  if (plan.route->settings.cache_status != config::CacheStatusMode::off) append_cache_status(status, value);
+  outcome.status = 504;
+  outcome.result = Result::miss;
+  session.put_problem(504, "Nothing fresh is stored, and only-if-cached forbids asking the upstream.", value);
+}
+
+void RequestHandler::note_refusal(ClientSession& session, unsigned status) {
+  Outcome outcome;
+  outcome.status = status;
+  outcome.result = Result::error;
+  outcome.detail = Detail::bad_request;
+  finish(session, *context_.snapshot, context_.snapshot->unmatched, outcome, nullptr);
+}
+
+void RequestHandler::finish(ClientSession& session, const Snapshot& snapshot, const CompiledRoute& route, const Outcome& outcome,
+                            const Names* names) {
+  RouteCounters& counters = context_.route_counters(snapshot, route);
+  const auto spent = std::chrono::steady_clock::now() - session.started();
+  const auto us = static_cast<std::uint64_t>(std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::microseconds>(spent).count()));
+  const auto result = static_cast<std::size_t>(outcome.result);
+  counters.results[result].add();
+  counters.seconds[result].observe_us(us);
+  counters.bytes.add(session.body_bytes());
+  if (outcome.tier == Detail::memory) counters.hits_memory.add();
+  if (outcome.tier == Detail::redis) counters.hits_redis.add();
+  if (outcome.collapsed) counters.collapsed.add();
+  if (outcome.stored) counters.stored.add();
+  if (outcome.detail != Detail::none) counters.details[static_cast<std::size_t>(outcome.detail)].add();
+  if (!context_.shared.log.wants_access(outcome.status)) return;
+
+  const RequestHead& request = session.request();
+  AccessRecord record;
+  record.time_ms = now().wall_ms;
+  record.method = names ? std::string_view(names->method) : request.method_name;
+  record.path = names ? std::string_view(names->path) : request.path;
+  record.route = route.settings.name;
+  record.status = outcome.status;
+  record.result = to_string(outcome.result);
+  record.tier = to_string(outcome.tier);
+  record.bytes = session.body_bytes();
+  record.duration_us = us;
+  record.upstream_us = outcome.upstream_us;
+  std::string made;
+  if (names) {
+    record.request_id = names->request_id;
+    record.trace_id = names->trace_id;
+  } else {
+    const Field* id = find(request.fields, Name::x_request_id);
+    made = id && is_sane_request_id(id->value) ? std::string(id->value) : make_request_id();
+    record.request_id = made;
+    record.trace_id = trace_id_of(request.fields);
+  }
+  context_.shared.log.access(record);
+}
+
+std::string RequestHandler::make_request_id() {
+  if (id_seed_ == 0) {
+    std::random_device device;
+    id_seed_ = (std::uint64_t{device()} << 32 | device()) | 1;
+  }
+  // A counter through a mixing function: ids don't repeat, and one says nothing of the next to who doesn't know the seed.
+  const std::uint64_t words[] = {id_seed_, ++next_id_};
+  return to_hex(hash128({reinterpret_cast<const char*>(words), sizeof words}));
+}
+
+}  // namespace pillion

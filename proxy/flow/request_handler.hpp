@@ -1,0 +1,44 @@
+// START HERE. A request's whole life: each line of handle() calls one file. Worker-local.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "flow/context.hpp"
+#include "flow/exchange.hpp"
+#include "flow/fetcher.hpp"
+#include "flow/forwarder.hpp"
+#include "net/client_session.hpp"
+
+namespace pillion {
+
+class RequestHandler final : public ClientHandler {
+ public:
+  explicit RequestHandler(WorkerContext& context) : context_(context), fetcher_(context), forwarder_(context) {}
+
+  const config::Config& settings() const override { return *context_.snapshot->config; }
+  bool answer_now(ClientSession& session) override;
+  awaitable<void> handle(ClientSession& session) override;
+  void note_refusal(ClientSession& session, unsigned status) override;
+
+ private:
+  struct Names;
+  awaitable<void> fetch(ClientSession& session, const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
+                        std::string_view request_id, Outcome& outcome);
+  awaitable<bool> read_flight(ClientSession& session, const Plan& plan, Flight::Reader& reader, CacheStatus status,
+                              Outcome& outcome);
+  void put_only_if_cached(ClientSession& session, const Plan& plan, const Found& found, Outcome& outcome);
+  std::shared_ptr<FetchJob> make_job(ClientSession& session, const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
+                                     std::string_view request_id);
+  void put_hit(ClientSession& session, const Plan& plan, const Found& found, Now at, Outcome& outcome);
+  void finish(ClientSession& session, const Snapshot& snapshot, const CompiledRoute& route, const Outcome& outcome, const Names* names);
+  std::string make_request_id();
+
+  WorkerContext& context_;
+  Fetcher fetcher_;
+  Forwarder forwarder_;
+  Plan scratch_;  // of answer_now(), which never waits
+  std::uint64_t next_id_ = 0, id_seed_ = 0;
+};
+
+}  // namespace pillion

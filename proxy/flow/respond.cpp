@@ -1,0 +1,144 @@
+#include "flow/respond.hpp"
+
+#include <charconv>
+
+#include "core/cache_status.hpp"
+#include "core/freshness.hpp"
+#include "core/validation.hpp"
+#include "flow/compose.hpp"
+
+namespace pillion {
+
+namespace {
+
+void append_age(std::int64_t age_ms, std::string& out) {
+  char digits[24];
+  const auto [end, error] = std::to_chars(digits, digits + sizeof digits, std::max<std::int64_t>(0, age_ms) / 1000);
+  out += "Age: ";
+  out.append(digits, end);
+  out += "\r\n";
+}
+
+// A condition is answered for what would have been a 200 (RFC 9110 13.2.1).
+bool client_has(const RequestHead& request, unsigned status, std::string_view etag, std::int64_t last_modified_s, Now at) {
+  return status == 200 && client_has_it(request.fields, etag, last_modified_s, at.wall_ms / 1000);
+}
+
+}  // namespace
+
+void append_cache_status_field(const CacheStatus& status, const CompiledRoute& route, std::string& out) {
+  if (route.settings.cache_status == config::CacheStatusMode::off) return;
+  out += "Cache-Status: ";
+  append_cache_status(status, out);
+  out += "\r\n";
+}
+
+void put_stored(ClientSession& session, const StoredResponsePtr& stored, const CompiledRoute& route, Now at, CacheStatus status,
+                Outcome& outcome) {
+  OutputQueue& out = session.out();
+  out.pin(stored);
+  const RequestHead& request = session.request();
+  const ResponseMeta& meta = stored->meta();
+  const bool not_modified = client_has(request, meta.status, stored->etag(), meta.last_modified_s, at);
+  outcome.status = not_modified ? 304 : meta.status;
+  if (not_modified) {
+    append_not_modified_head(stored->head(), out.scratch());
+    out.end_scratch();
+  } else {
+    out.refer(stored->head());
+  }
+  append_age(current_age_ms(meta, at), out.scratch());
+  if (route.settings.cache_status == config::CacheStatusMode::key) status.key = stored->readable_key();
+  append_cache_status_field(status, route, out.scratch());
+  session.end_head(outcome.status, stored->body().size());
+  if (!not_modified) session.put_body(stored->body(), true);
+}
+
+awaitable<void> stream_flight(ClientSession& session, Flight::Reader& reader, const CompiledRoute& route, CacheStatus status,
+                              Outcome& outcome) {
+  const std::shared_ptr<const FlightHead> head = reader.head();
+  const Now at = now();
+  std::string& text = session.out().scratch();
+  const bool not_modified = client_has(session.request(), head->status, head->etag, head->meta.last_modified_s, at);
+  outcome.status = not_modified ? 304 : head->status;
+  outcome.stored = head->storing;
+  outcome.detail = head->reason;
+  if (not_modified) {
+    append_not_modified_head(head->wire, text);
+  } else {
+    text += head->wire;
+    text += head->stored_only;
+    if (reader.is_first()) text += head->set_cookies;
+    if (head->length && head->status != 204) append_length(*head->length, text);
+  }
+  if (head->meta.initial_age_ms >= 1000 || status.collapsed) append_age(current_age_ms(head->meta, at), text);
+  status.forward_status = head->status;
+  status.stored = head->storing;
+  status.detail = head->reason;
+  append_cache_status_field(status, route, text);
+  const auto mode = session.end_head(outcome.status, head->length);
+  if (mode == ClientSession::BodyMode::none) co_return;
+
+  std::vector<std::shared_ptr<const std::string>> held;  // until they are sent
+  for (;;) {
+    if (!reader.has_next() || session.out().is_full()) {
+      if (co_await session.flush()) co_return;
+      held.clear();
+    }
+    const Flight::Reader::Part part = co_await reader.next();
+    if (part.data) {
+      held.push_back(part.data);
+      session.put_body(*part.data, part.last);
+      if (part.last) break;
+    } else if (part.last) {
+      session.put_body({}, true);
+      break;
+    } else {
+      // What is missing has to show: no last chunk, no full length.
+      if (!co_await session.flush()) session.cut();
+      outcome.detail = Detail::truncated;
+      outcome.result = Result::error;
+      co_return;
+    }
+  }
+  co_await session.flush();
+}
+
+void put_upstream_error(ClientSession& session, UpstreamError error, const CompiledRoute& route, CacheStatus status, Outcome& outcome) {
+  std::string_view why;
+  outcome.status = 502;
+  switch (error.detail) {
+    case Detail::connect_timeout:
+      outcome.status = 504;
+      why = "The upstream did not accept a connection in time.";
+      break;
+    case Detail::response_timeout:
+      outcome.status = 504;
+      why = "The upstream did not answer in time.";
+      break;
+    case Detail::overloaded:
+      outcome.status = 503;
+      why = "All connections to the upstream are in use.";
+      break;
+    case Detail::connect_failed:
+      why = "The upstream can't be reached.";
+      break;
+    case Detail::bad_response:
+      why = "The upstream's answer is not valid HTTP.";
+      break;
+    case Detail::no_route_upstream:
+      why = "No route matches, and there is no upstream for the rest.";
+      break;
+    default:
+      why = "The upstream closed the connection before it had answered.";
+      break;
+  }
+  outcome.result = Result::error;
+  outcome.detail = error.detail;
+  status.detail = error.detail;
+  std::string value;
+  if (route.settings.cache_status != config::CacheStatusMode::off) append_cache_status(status, value);
+  session.put_problem(outcome.status, why, value, outcome.status == 503 ? "Retry-After: 1\r\n" : "");
+}
+
+}  // namespace pillion

@@ -1,0 +1,24 @@
+// Answers put together: a stored response, a stream from a flight, a problem. Worker-local.
+#pragma once
+
+#include "flow/exchange.hpp"
+#include "flow/flight.hpp"
+#include "net/client_session.hpp"
+
+namespace pillion {
+
+/// `Cache-Status: ...` as the route wants it, ended by CRLF, or nothing.
+void append_cache_status_field(const CacheStatus& status, const CompiledRoute& route, std::string& out);
+
+/// Queues a stored response (or 304 where the client has it). No waiting. `status` says how it was found.
+void put_stored(ClientSession& session, const StoredResponsePtr& stored, const CompiledRoute& route, Now at, CacheStatus status,
+                Outcome& outcome);
+
+/// Streams a flight to the client as it arrives. The flight's phase is streaming or complete.
+awaitable<void> stream_flight(ClientSession& session, Flight::Reader& reader, const CompiledRoute& route, CacheStatus status,
+                              Outcome& outcome);
+
+/// The answer where the upstream gave none.
+void put_upstream_error(ClientSession& session, UpstreamError error, const CompiledRoute& route, CacheStatus status, Outcome& outcome);
+
+}  // namespace pillion

@@ -1,0 +1,79 @@
+#include "flow/worker.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <vector>
+
+namespace pillion {
+
+Worker::Worker(std::size_t index, Shared& shared, SnapshotPtr snapshot)
+    : context_(index, io_.get_executor(), shared), handler_(context_) {
+  context_.snapshot = std::move(snapshot);
+  const config::RedisSettings& redis = context_.snapshot->config->redis;
+  if (!redis.enabled) return;
+  // A stored value's overhead, key and head stay well below this.
+  constexpr std::size_t margin = 64u << 10;
+  context_.redis_connection =
+      std::make_unique<RedisConnection>(io_.get_executor(), redis, redis.max_object + margin, context_.counters, shared.log);
+  context_.redis = std::make_unique<RedisStore>(*context_.redis_connection, redis);
+}
+
+Worker::~Worker() { join(); }
+
+void Worker::start() {
+  thread_ = std::thread([this] { io_.run(); });
+}
+
+void Worker::join() {
+  if (!thread_.joinable()) return;
+  asio::post(io_, [this] {
+    if (context_.redis_connection) context_.redis_connection->stop();
+    context_.upstreams.close_idle();
+    io_.stop();
+  });
+  thread_.join();
+}
+
+void Worker::serve(Socket socket, ClientOrigin origin) {
+  load_.fetch_add(1, std::memory_order_relaxed);
+  asio::co_spawn(io_, run_session(std::move(socket), std::move(origin)), asio::detached);
+}
+
+awaitable<void> Worker::run_session(Socket socket, ClientOrigin origin) {
+  {
+    ClientSession session(std::move(socket), std::move(origin), handler_, context_.deadlines, context_.counters);
+    sessions_.insert(&session);
+    if (on_empty_) session.finish_soon();
+    context_.counters.accepted.add();
+    co_await session.run();
+    sessions_.erase(&session);
+  }
+  load_.fetch_sub(1, std::memory_order_relaxed);
+  if (sessions_.empty() && on_empty_) on_empty_();
+}
+
+void Worker::drain(std::function<void()> on_empty) {
+  asio::post(io_, [this, on_empty = std::move(on_empty)]() mutable {
+    on_empty_ = std::move(on_empty);
+    const std::vector<ClientSession*> all(sessions_.begin(), sessions_.end());
+    for (ClientSession* session : all) session->finish_soon();
+    if (all.empty()) on_empty_();
+  });
+}
+
+void Worker::abort_all() {
+  asio::post(io_, [this] {
+    const std::vector<ClientSession*> all(sessions_.begin(), sessions_.end());
+    for (ClientSession* session : all) session->abort();
+  });
+}
+
+void Worker::use(SnapshotPtr snapshot) {
+  asio::post(io_, [this, snapshot = std::move(snapshot)]() mutable {
+    context_.snapshot = std::move(snapshot);
+    context_.upstreams.close_idle();  // made with the old settings
+  });
+}
+
+}  // namespace pillion

@@ -1,0 +1,53 @@
+// One thread with everything it owns: its event loop, connections, pool and Redis connection.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <thread>
+#include <unordered_set>
+
+#include "flow/context.hpp"
+#include "flow/request_handler.hpp"
+
+namespace pillion {
+
+class Worker {
+ public:
+  Worker(std::size_t index, Shared& shared, SnapshotPtr snapshot);
+  ~Worker();
+  Worker(const Worker&) = delete;
+
+  void start();
+  /// Stops the loop and waits for the thread.
+  void join();
+
+  // --- from any thread ---
+  asio::any_io_executor executor() { return io_.get_executor(); }
+  /// Connections that it has or is about to have.
+  std::size_t load() const noexcept { return load_.load(std::memory_order_relaxed); }
+  /// Serves a connection; its socket lives on executor().
+  void serve(Socket socket, ClientOrigin origin);
+  /// Closes idle connections now and the others after the answer in progress; `on_empty` is called on this worker's thread as soon
+  /// as none is left.
+  void drain(std::function<void()> on_empty);
+  /// Cuts what is left.
+  void abort_all();
+  void use(SnapshotPtr snapshot);
+  WorkerContext& context() { return context_; }
+
+ private:
+  awaitable<void> run_session(Socket socket, ClientOrigin origin);
+
+  asio::io_context io_{1};
+  asio::executor_work_guard<asio::io_context::executor_type> guard_{io_.get_executor()};
+  WorkerContext context_;
+  RequestHandler handler_;
+  std::unordered_set<ClientSession*> sessions_;
+  std::function<void()> on_empty_;
+  std::atomic<std::size_t> load_{0};
+  std::thread thread_;
+};
+
+}  // namespace pillion

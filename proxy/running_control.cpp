@@ -1,0 +1,92 @@
+#include "running_control.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <random>
+
+#include "flow/look_up.hpp"
+
+namespace pillion {
+
+namespace {
+
+constexpr std::size_t max_examples = 10;
+
+// Host and a number that lasts as long as the process: in a pod every process has the same id.
+std::string replica_name() {
+  char host[256] = "localhost";
+  ::gethostname(host, sizeof host - 1);
+  std::random_device device;
+  return std::string(host) + '-' + std::to_string(device() % 1000000);
+}
+
+// The views of a request, owned: it crosses to another thread.
+struct OwnedRequest {
+  explicit OwnedRequest(const RequestHead& from) : head(from) {
+    const auto own = [this](std::string_view view) { return std::string_view(*strings.emplace_back(std::make_unique<std::string>(view))); };
+    head.method_name = own(from.method_name);
+    head.target = own(from.target);
+    head.path = own(from.path);
+    head.query = own(from.query);
+    head.host = own(from.host);
+    for (const Field& field : from.fields) fields.push_back({own(field.name), own(field.value), field.id});
+    head.fields = Fields(fields);
+  }
+  OwnedRequest(const OwnedRequest&) = delete;
+  std::vector<std::unique_ptr<std::string>> strings;
+  std::vector<Field> fields;
+  RequestHead head;
+};
+
+}  // namespace
+
+RunningControl::RunningControl(Shared& shared, Worker& looker, SnapshotPtr snapshot)
+    : shared_(shared), looker_(looker), snapshot_(std::move(snapshot)), replica_(replica_name()) {}
+
+MemoryStore::Figures RunningControl::memory_figures() const { return shared_.memory.figures(); }
+
+void RunningControl::count(const InvalidationRequest& request, InvalidationReceipt& receipt) const {
+  receipt.counted = true;
+  shared_.memory.for_each([&](const StoredResponsePtr& stored) {
+    if (stored->is_vary_marker() || shared_.invalidations.is_invalidated(*stored)) return;
+    const bool matches = std::any_of(request.selectors.begin(), request.selectors.end(), [&](const Selector& selector) {
+      return selects(selector, stored->selectors(), stored->readable_key());
+    });
+    if (!matches) return;
+    ++receipt.matched;
+    if (request.dry_run && receipt.examples.size() < max_examples) receipt.examples.emplace_back(stored->readable_key());
+  });
+}
+
+awaitable<InvalidationReceipt> RunningControl::invalidate(InvalidationRequest request) {
+  InvalidationReceipt receipt;
+  if (request.dry_run || request.count) count(request, receipt);
+  if (request.dry_run) co_return receipt;
+  const auto outcome = co_await shared_.invalidations.invalidate(std::move(request.selectors));
+  receipt.position = outcome.position;
+  receipt.pending = outcome.pending;
+  receipt.acknowledged.push_back(replica_);
+  co_return receipt;
+}
+
+awaitable<StoredLookup> RunningControl::find_stored(const RequestHead& request) {
+  auto owned = std::make_shared<OwnedRequest>(request);
+  co_return co_await asio::co_spawn(
+      looker_.executor(),
+      [](Worker& worker, std::shared_ptr<OwnedRequest> r) -> awaitable<StoredLookup> {
+        Plan plan;
+        const SnapshotPtr snapshot = worker.context().snapshot;
+        make_plan(r->head, {}, false, *snapshot, plan);
+        StoredLookup result;
+        if (!plan.look_up) co_return result;
+        const Found found = co_await look_up(worker.context(), r->head, plan, now());
+        result.response = found.response;
+        result.tier = found.tier;
+        co_return result;
+      }(looker_, std::move(owned)),
+      asio::use_awaitable);
+}
+
+}  // namespace pillion

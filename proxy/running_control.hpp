@@ -1,0 +1,39 @@
+// What the admin server asks, answered by the running proxy. Every call is safe from any thread.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "flow/worker.hpp"
+#include "ops/control.hpp"
+
+namespace pillion {
+
+class RunningControl final : public Control {
+ public:
+  /// `looker` is the worker on which explain looks things up.
+  RunningControl(Shared& shared, Worker& looker, SnapshotPtr snapshot);
+
+  void set_ready(bool ready) { ready_ = ready; }
+  void use(SnapshotPtr snapshot) { snapshot_.store(std::move(snapshot)); }
+
+  bool ready() const override { return ready_; }
+  std::shared_ptr<const config::Config> config() const override { return snapshot_.load()->config; }
+  std::shared_ptr<const RouteTable> routes() const override { return snapshot_.load()->routes; }
+  awaitable<InvalidationReceipt> invalidate(InvalidationRequest request) override;
+  awaitable<StoredLookup> find_stored(const RequestHead& request) override;
+  Counters& counters() override { return shared_.counters; }
+  MemoryStore::Figures memory_figures() const override;
+  std::uint64_t access_log_dropped() const override { return shared_.log.dropped(); }
+
+ private:
+  void count(const InvalidationRequest& request, InvalidationReceipt& receipt) const;
+  Shared& shared_;
+  Worker& looker_;
+  std::atomic<SnapshotPtr> snapshot_;
+  std::atomic<bool> ready_{false};
+  std::string replica_;
+};
+
+}  // namespace pillion

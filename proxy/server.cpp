@@ -1,0 +1,371 @@
+#include "server.hpp"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <condition_variable>
+#include <csignal>
+#include <iostream>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
+
+#include "config/loader.hpp"
+#include "flow/worker.hpp"
+#include "net/cpu_quota.hpp"
+#include "net/listener.hpp"
+#include "net/trusted_peers.hpp"
+#include "ops/admin_server.hpp"
+#include "ops/file_watch.hpp"
+#include "running_control.hpp"
+
+namespace pillion {
+
+namespace {
+
+using ConfigPtr = std::shared_ptr<const config::Config>;
+
+// One line an error.
+std::string problems_of(const std::string& path, const std::vector<config::Problem>& problems, bool warnings) {
+  std::string lines;
+  for (const config::Problem& problem : problems) {
+    if (problem.warning != warnings) continue;
+    if (!lines.empty()) lines += '\n';
+    lines += config::format(path, problem);
+  }
+  return lines;
+}
+
+// Connections that leave room for the upstreams' and for everything else (product contract, "Limits").
+std::size_t connection_limit(const config::Limits& limits) {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return limits.connections;
+  return std::max<std::size_t>(1, std::min<std::size_t>(limits.connections, files.rlim_cur / 10 * 8));
+}
+
+// What a reload can't change, by name; empty where it changes nothing of that.
+std::string fixed_differences(const config::Config& old, const config::Config& fresh) {
+  std::string names;
+  const auto note = [&](bool same, std::string_view name) {
+    if (same) return;
+    if (!names.empty()) names += ", ";
+    names += name;
+  };
+  note(old.listeners == fresh.listeners, "listeners");
+  note(old.admin == fresh.admin, "admin");
+  note(old.metrics == fresh.metrics, "metrics");
+  note(old.workers == fresh.workers, "workers");
+  note(old.redis == fresh.redis, "store.redis");
+  return names;
+}
+
+}  // namespace
+
+struct Server::Impl {
+  explicit Impl(ServeOptions o) : options(std::move(o)) {}
+  ~Impl() { shut_down(); }
+
+  void start();
+  void start_workers();
+  void start_listeners();
+  void load();
+  void reload();
+  void take(Socket socket, std::string peer, const config::Listener& listener, std::size_t worker);
+  void refuse(Socket socket);
+  void watch_signals();
+  void begin_drain(bool with_delay);
+  void close_listeners();
+  void end_drain(bool late);
+  void shut_down();
+
+  ServeOptions options;
+  ConfigPtr config;
+  SnapshotPtr snapshot;                        // control thread
+  std::shared_ptr<const TrustedPeers> trusted;  // control thread
+  std::unique_ptr<Log> log;
+  std::unique_ptr<Counters> counters;
+  asio::io_context control{1};
+  asio::io_context admin{1};
+  asio::executor_work_guard<asio::io_context::executor_type> control_guard{control.get_executor()};
+  asio::executor_work_guard<asio::io_context::executor_type> admin_guard{admin.get_executor()};
+  std::unique_ptr<InvalidationLog> invalidations;
+  std::unique_ptr<Shared> shared;
+  std::vector<std::unique_ptr<Worker>> workers;
+  std::vector<std::unique_ptr<Listener>> listeners;
+  std::unique_ptr<RunningControl> running;
+  std::unique_ptr<AdminServer> admin_server, metrics_server;
+  std::unique_ptr<FileWatch> watch;
+  asio::signal_set signals{control};
+  asio::steady_timer drain_timer{control};
+  std::thread control_thread, admin_thread;
+  bool draining = false, listening = true, ended = false;
+  std::size_t busy_workers = 0;
+
+  std::mutex mutex;
+  std::condition_variable done;
+  std::optional<int> exit_code;
+};
+
+void Server::Impl::load() {
+  if (options.config) {
+    config = std::make_shared<const config::Config>(*options.config);
+    return;
+  }
+  config::Loaded loaded = config::load_file(options.config_path);
+  if (!loaded.config) throw std::invalid_argument(problems_of(options.config_path, loaded.problems, false));
+  const std::string warnings = problems_of(options.config_path, loaded.problems, true);
+  if (!warnings.empty()) std::cerr << warnings << std::endl;
+  config = std::make_shared<const config::Config>(std::move(*loaded.config));
+}
+
+void Server::Impl::start() {
+  ::signal(SIGPIPE, SIG_IGN);
+  load();
+  log = std::make_unique<Log>(config->log);
+  const std::size_t worker_count = config->workers > 0 ? config->workers : available_cpus();
+  // One block more, for the control thread's Redis connection.
+  counters = std::make_unique<Counters>(worker_count + 1);
+  invalidations = std::make_unique<InvalidationLog>(control.get_executor(), *counters, *log);
+  shared = std::make_unique<Shared>(*counters, *log, *invalidations, config->memory);
+  snapshot = std::make_shared<const Snapshot>(config, *counters);
+  trusted = std::make_shared<const TrustedPeers>(config->trusted_proxies);
+  for (const config::Upstream& upstream : config->upstreams) {
+    if (upstream.tls) make_client_tls(upstream.tls_ca, upstream.tls_verify);
+  }
+  for (std::size_t i = 0; i < worker_count; ++i) workers.push_back(std::make_unique<Worker>(i, *shared, snapshot));
+  running = std::make_unique<RunningControl>(*shared, *workers.front(), snapshot);
+  start_listeners();
+  admin_server = std::make_unique<AdminServer>(admin, *running, AdminFlavour::full);
+  admin_server->start(config->admin.address);
+  log->info("admin on " + admin_server->address().to_string());
+  if (config->metrics) {
+    metrics_server = std::make_unique<AdminServer>(admin, *running, AdminFlavour::metrics);
+    metrics_server->start(*config->metrics);
+    log->info("metrics on " + metrics_server->address().to_string());
+  }
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) signals.add(signal);
+  watch_signals();
+  if (!options.config) {
+    watch = std::make_unique<FileWatch>(control.get_executor(), options.config_path, [this] { reload(); });
+  }
+  if (config->redis.enabled) {
+    asio::post(control, [this] { invalidations->connect(config->redis, counters->worker(workers.size())); });
+  }
+  for (auto& worker : workers) worker->start();
+  running->set_ready(true);
+  control_thread = std::thread([this] { control.run(); });
+  admin_thread = std::thread([this] { admin.run(); });
+}
+
+void Server::Impl::start_listeners() {
+  for (const config::Listener& settings : config->listeners) {
+    auto listener = std::make_unique<Listener>(
+        control.get_executor(), settings,
+        [this] {
+          // Fewest connections first: SO_REUSEPORT would spread a sidecar's few keep-alive connections badly.
+          const auto least = std::min_element(workers.begin(), workers.end(), [](const auto& a, const auto& b) { return a->load() < b->load(); });
+          return (*least)->executor();
+        },
+        [this, settings](Socket socket, std::string peer) {
+          const auto executor = socket.get_executor();
+          for (std::size_t i = 0; i < workers.size(); ++i) {
+            if (workers[i]->executor() == executor) return take(std::move(socket), std::move(peer), settings, i);
+          }
+        });
+    listener->start();
+    log->info("listening on " + listener->address().to_string());
+    listeners.push_back(std::move(listener));
+  }
+}
+
+void Server::Impl::take(Socket socket, std::string peer, const config::Listener& listener, std::size_t worker) {
+  std::size_t open = 0;
+  for (const auto& w : workers) open += w->load();
+  if (open >= connection_limit(snapshot->config->limits)) return refuse(std::move(socket));
+  ClientOrigin origin;
+  origin.listener = listener.name;
+  origin.peer_trusted = trusted->contains(peer);
+  origin.peer_address = std::move(peer);
+  workers[worker]->serve(std::move(socket), std::move(origin));
+}
+
+// One short write that fits any socket's buffer; whoever doesn't take it gets a reset.
+void Server::Impl::refuse(Socket socket) {
+  counters->worker(workers.size()).limits[static_cast<std::size_t>(Limit::connections)].add();
+  static constexpr std::string_view answer =
+      "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nContent-Length: 87\r\nRetry-After: 1\r\n"
+      "Cache-Status: pillion; detail=overloaded\r\nConnection: close\r\n\r\n"
+      "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"Too many.\"}\n";
+  error_code ignored;
+  socket.non_blocking(true, ignored);
+  socket.write_some(asio::buffer(answer.data(), answer.size()), ignored);
+  socket.shutdown(Socket::shutdown_send, ignored);
+}
+
+void Server::Impl::watch_signals() {
+  signals.async_wait([this](error_code error, int signal) {
+    if (error) return;
+    if (signal == SIGHUP) {
+      reload();
+    } else {
+      begin_drain(signal == SIGTERM);
+    }
+    watch_signals();
+  });
+}
+
+void Server::Impl::reload() {
+  if (options.config || draining) return;
+  config::Loaded loaded = config::load_file(options.config_path);
+  if (!loaded.config) {
+    log->error("the configuration is refused and the old one stays in force");
+    for (const config::Problem& problem : loaded.problems) {
+      if (!problem.warning) log->error(config::format(options.config_path, problem));
+    }
+    return;
+  }
+  if (*loaded.config == *config) return;
+  const std::string fixed = fixed_differences(*config, *loaded.config);
+  if (!fixed.empty()) {
+    log->error(options.config_path + ": " + fixed + " can't change while running: restart for that; the old configuration stays in force");
+    return;
+  }
+  try {
+    for (const config::Upstream& upstream : loaded.config->upstreams) {
+      if (upstream.tls) make_client_tls(upstream.tls_ca, upstream.tls_verify);
+    }
+    auto fresh = std::make_shared<const config::Config>(std::move(*loaded.config));
+    snapshot = std::make_shared<const Snapshot>(fresh, *counters);
+    config = std::move(fresh);
+  } catch (const std::exception& error) {
+    log->error(options.config_path + ": " + error.what() + "; the old configuration stays in force");
+    return;
+  }
+  trusted = std::make_shared<const TrustedPeers>(config->trusted_proxies);
+  log->configure(config->log);
+  shared->memory.resize(config->memory.enabled ? config->memory.size : 0, config->memory.enabled ? config->memory.max_object : 0);
+  running->use(snapshot);
+  for (auto& worker : workers) worker->use(snapshot);
+  log->info("the configuration was reloaded");
+}
+
+void Server::Impl::begin_drain(bool with_delay) {
+  if (draining) return end_drain(true);  // a second signal ends it at once
+  draining = true;
+  running->set_ready(false);
+  log->info("draining");
+  const auto delay = with_delay ? config->drain.delay : config::Milliseconds(0);
+  if (delay.count() == 0) return close_listeners();
+  drain_timer.expires_after(delay);
+  drain_timer.async_wait([this](error_code error) {
+    if (!error && listening) close_listeners();
+  });
+}
+
+void Server::Impl::close_listeners() {
+  listening = false;
+  for (auto& listener : listeners) listener->stop();
+  drain_timer.expires_after(config->drain.timeout);
+  drain_timer.async_wait([this](error_code error) {
+    if (!error) end_drain(true);
+  });
+  busy_workers = workers.size();
+  for (auto& worker : workers) {
+    // Called again should a connection that was on its way arrive late and end: only the first time counts.
+    auto first = std::make_shared<std::atomic<bool>>(true);
+    worker->drain([this, first] {
+      if (!first->exchange(false)) return;
+      asio::post(control, [this] {
+        if (--busy_workers == 0) end_drain(false);
+      });
+    });
+  }
+}
+
+void Server::Impl::end_drain(bool late) {
+  if (ended) return;
+  ended = true;
+  listening = false;
+  drain_timer.cancel();
+  std::size_t left = 0;
+  for (const auto& worker : workers) left += worker->load();
+  if (late && left > 0) log->warn(std::to_string(left) + " connections had to be cut");
+  if (const auto pending = invalidations->pending(); pending > 0) {
+    log->error(std::to_string(pending) + " invalidations could not be delivered to Redis");
+  }
+  std::lock_guard lock(mutex);
+  exit_code = late && left > 0 ? 1 : 0;
+  done.notify_all();
+}
+
+void Server::Impl::shut_down() {
+  for (auto& listener : listeners) {
+    if (!control_thread.joinable()) listener->stop();
+  }
+  if (control_thread.joinable()) {
+    asio::post(control, [this] {
+      for (auto& listener : listeners) listener->stop();
+      watch.reset();
+      invalidations->stop();
+      error_code ignored;
+      signals.cancel(ignored);
+      control.stop();
+    });
+    control_thread.join();
+  }
+  if (admin_server) admin_server->stop();
+  if (metrics_server) metrics_server->stop();
+  admin_guard.reset();
+  if (admin_thread.joinable()) {
+    admin.stop();
+    admin_thread.join();
+  }
+  for (auto& worker : workers) worker->join();
+}
+
+Server::Server(ServeOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Server::~Server() = default;
+
+void Server::start() { impl_->start(); }
+
+std::vector<config::Address> Server::addresses() const {
+  std::vector<config::Address> addresses;
+  for (const auto& listener : impl_->listeners) addresses.push_back(listener->address());
+  return addresses;
+}
+
+config::Address Server::admin_address() const { return impl_->admin_server->address(); }
+
+int Server::wait() {
+  std::unique_lock lock(impl_->mutex);
+  impl_->done.wait(lock, [this] { return impl_->exit_code.has_value(); });
+  return *impl_->exit_code;
+}
+
+void Server::stop() {
+  asio::post(impl_->control, [impl = impl_.get()] {
+    if (!impl->draining) impl->begin_drain(false);
+  });
+}
+
+int run_server(const ServeOptions& options) {
+  try {
+    Server server(options);
+    server.start();
+    return server.wait();
+  } catch (const std::invalid_argument& error) {
+    std::cerr << error.what() << std::endl;
+    return 2;
+  } catch (const std::exception& error) {
+    std::cerr << "pillion: " << error.what() << std::endl;
+    return 1;
+  }
+}
+
+}  // namespace pillion
