@@ -43,7 +43,7 @@ void read_map(Context& context, const Node& node, std::string_view what, const K
       known->read(context, entry.value, into);
     } else if (known != nullptr) {
       context.error(entry.key_at, not_known_yet(entry.key));
-    } else {
+    } else if (!context.full()) {
       std::vector<std::string_view> names;
       for (const Key<T>& key : keys) {
         if (key.read != nullptr) names.push_back(key.name);

@@ -222,8 +222,9 @@ const Node* Node::find(std::string_view key) const {
 
 void Context::add(Position at, std::string message, bool warning) {
   if (!warning) failed_ = true;
-  if (problems_.size() < max_problems) problems_.push_back({at.line, at.column, std::move(message), warning});
+  if (!full()) problems_.push_back({at.line, at.column, std::move(message), warning});
 }
+bool Context::full() const { return problems_.size() >= max_problems; }
 void Context::error(Position at, std::string message) { add(at, std::move(message), false); }
 void Context::warn(Position at, std::string message) { add(at, std::move(message), true); }
 

@@ -47,6 +47,8 @@ class Context {
   void error(Position at, std::string message);
   void warn(Position at, std::string message);
   bool failed() const { return failed_; }
+  /// So many problems that further ones are dropped: no work for their words.
+  bool full() const;
   /// Sorted by position; moved out.
   std::vector<Problem> take_problems();
 

@@ -272,6 +272,32 @@ TEST_CASE("what switches the stores and the access log") {
   CHECK(good(app + "listeners:\nlimits:\nstore:\nlog:\nroutes:\ndefaults:\nttl:\n").limits == Limits{});
 }
 
+TEST_CASE("a password's file and the redis URL may stand in either order") {
+  for (const char* redis :
+       {"url: redis://me@h, password_file: /secrets/token", "password_file: /secrets/token, url: redis://me@h"}) {
+    CAPTURE(redis);
+    const Config config = good("upstreams: { app: http://a }\nstore: { redis: { " + std::string(redis) + " } }\n");
+    CHECK(config.redis.user == "me");
+    CHECK(config.redis.password == "s3cret");
+  }
+}
+
+TEST_CASE("no request header may be set that frames a message or belongs to one connection") {
+  for (const char* name : {"Host", "Connection", "Content-Length", "Transfer-Encoding", "TE", "Trailer", "Upgrade",
+                           "Keep-Alive", "Proxy-Connection", "Expect", "hOST"}) {
+    CAPTURE(name);
+    const Loaded loaded =
+        load("upstreams: { app: { url: http://a, request_headers: { " + std::string(name) + ": x } } }\n");
+    CHECK_FALSE(loaded.config.has_value());
+  }
+}
+
+TEST_CASE("a file of nothing but mistakes is read to its end in good time") {
+  std::string yaml;
+  for (int i = 0; i < 50'000; ++i) yaml += "key" + std::to_string(i) + ": 1\n";
+  CHECK(load(yaml).problems.size() == 1000);
+}
+
 TEST_CASE("serve --upstream needs no file") {
   const Loaded bare = default_config("http://127.0.0.1:8000");
   REQUIRE(bare.config.has_value());

@@ -103,6 +103,18 @@ TEST_CASE("only loopback addresses and Unix sockets are local") {
   }
 }
 
+TEST_CASE("ports have five digits at most, up to 65535") {
+  CHECK(parse_address("h:65535").value->port == 65535);
+  CHECK(parse_address("h:0").value->port == 0);
+  for (const char* wrong : {"h:65536", "h:000080", "h:-1", "h:", "h:8x", "h", "[h]:1", "[::1]1", "unix:", "unix:/",
+                            "a b:1", "-h:1", "a..b:1"}) {
+    CAPTURE(wrong);
+    CHECK_FALSE(parse_address(wrong).value.has_value());
+  }
+  CHECK_FALSE(parse_address("unix:/" + std::string(107, 'x')).value.has_value());
+  CHECK(parse_address("unix:/" + std::string(106, 'x')).value.has_value());
+}
+
 TEST_CASE("networks are brought into one form") {
   CHECK(parse_network("10.1.2.3/8").value == "10.0.0.0/8");
   CHECK(parse_network("10.1.2.3").value == "10.1.2.3/32");
