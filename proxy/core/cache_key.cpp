@@ -59,6 +59,11 @@ class OpenPart {
 };
 
 void append_part(std::string& out, Part type, std::string_view bytes) {
+  if (bytes.size() < 0x80) {
+    const char head[2] = {static_cast<char>(type), static_cast<char>(bytes.size())};
+    out.append(head, sizeof head).append(bytes);
+    return;
+  }
   OpenPart part(out, type);
   out += bytes;
   part.close();

@@ -1,4 +1,6 @@
 // Which paths may be keyed: those that every server on the way reads alike.
+#include <array>
+
 #include "core/cache_key.hpp"
 
 namespace pillion {
@@ -13,10 +15,16 @@ int hex_value(char c) {
 
 bool is_control(unsigned char c) { return c < 0x20 || c == 0x7f; }
 
-}  // namespace
+/// Bytes that can't be judged by themselves, or are refused.
+constexpr std::array<bool, 256> special = [] {
+  std::array<bool, 256> table{};
+  for (std::size_t c = 0; c <= ' '; ++c) table[c] = true;
+  for (const char c : std::string_view("\x7f\\#%;./")) table[static_cast<unsigned char>(c)] = true;
+  return table;
+}();
 
-bool is_keyable_path(std::string_view path) noexcept {
-  if (!path.starts_with('/')) return false;
+/// The rules in full, for paths with something special in them.
+bool is_keyable_closely(std::string_view path) noexcept {
   std::size_t dots = 0;     // of the segment so far, which has nothing else
   bool only_dots = true;    // and no other byte has come in it
   bool parameters = false;  // past a `;`: some servers cut that off first and then see `..`
@@ -48,6 +56,21 @@ bool is_keyable_path(std::string_view path) noexcept {
     } else {
       only_dots = false;
     }
+  }
+  return true;
+}
+
+}  // namespace
+
+bool is_keyable_path(std::string_view path) noexcept {
+  if (!path.starts_with('/')) return false;
+  // Nearly every path is plain: then a slash before something plain, or last of all, is all there is to see.
+  for (std::size_t i = 1; i < path.size(); ++i) {
+    const char c = path[i];
+    if (!special[static_cast<unsigned char>(c)]) continue;
+    if (c == '.' && path[i - 1] != '/') continue;  // inside a name: of no dot segment
+    if (c == '/' && path[i - 1] != '/') continue;
+    return is_keyable_closely(path);
   }
   return true;
 }

@@ -78,8 +78,7 @@ class RouteTable {
   static std::vector<std::string> parameter_names(std::string_view path);
 
  private:
-  struct Tree;   // the paths of the routes of one listener and one host condition
-  struct Trees;  // every tree by (listener, host)
+  struct Trees;  // of paths, by listener and host condition
   std::vector<CompiledRoute> routes_;
   std::unique_ptr<Trees> trees_;
 };

@@ -307,7 +307,10 @@ TEST_CASE("long parts have their whole length before them") {
     const std::string path = "/" + std::string(size - 1, 'a');
     const std::string key = key_of(get(path));
     CHECK(key.ends_with(path));
-    CHECK(key.size() == path.size() + key_of(get("/")).size() - 1 + (size >= 16384 ? 2 : size >= 128 ? 1 : 0));
+    const std::size_t longer = size >= 16384 ? 2 : size >= 128 ? 1 : 0;
+    CHECK(key.size() == path.size() + key_of(get("/")).size() - 1 + longer);
+    const std::string upstream(size, 'a');
+    CHECK(key_of(get("/"), {}, upstream).size() == size + key_of(get("/"), {}, "").size() + longer);
   }
 }
 
