@@ -78,7 +78,8 @@ class Tour {
     HttpRequest request{method, target, std::move(headers), method == "PUT" ? R"({"name":"changed"})" : "", limit};
     const auto begun = std::chrono::steady_clock::now();
     const HttpAnswer answer = fetch(proxy_, request);
-    print(method + " " + target, answer, std::chrono::steady_clock::now() - begun, why(method, answer));
+    const std::string condition = request.headers.empty() ? "" : " with " + request.headers.front().first;
+    print(method + " " + target + condition, answer, std::chrono::steady_clock::now() - begun, why(method, answer));
     etag_ = answer.header("ETag");
   }
 

@@ -190,7 +190,7 @@ asio::awaitable<void> AdminServer::State::serve(std::shared_ptr<State> self, Pro
   } catch (const std::exception&) {
     // Out of memory and the like: this connection ends, the server does not.
   }
-  co_await linger(stream);
+  if (!stopped) co_await linger(stream);
   streams.erase(&stream);
   --connections;
   room.cancel();

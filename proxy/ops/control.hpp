@@ -38,7 +38,7 @@ struct InvalidationReceipt {
 /// A stored response that a request would be given, or nothing.
 struct StoredLookup {
   StoredResponsePtr response;
-  Detail tier = Detail::none;  ///< memory or redis; none where there is no response
+  Detail tier = Detail::none;  ///< memory or redis; none for one that was invalidated: it serves as a validator alone
 };
 
 class Control {

@@ -188,6 +188,12 @@ ExplainedStored explain_stored(const StoredResponse& response, Detail tier, cons
   out.tier = tier;
   out.size = response.body().size();
   out.status = response.meta().status;
+  out.invalidated = tier == Detail::none;
+  if (out.invalidated) {
+    out.ttl_ms = 0;
+    out.reuse = "validate";
+    return out;
+  }
   out.reuse = decision.reuse == Reuse::fresh ? "fresh" : decision.reuse == Reuse::validate ? "validate" : "refuse";
   return out;
 }

@@ -50,7 +50,8 @@ struct ExplainedStored {
   std::int64_t age_ms = 0;
   std::int64_t ttl_ms = 0;  ///< negative when stale
   Detail tier = Detail::none;
-  std::size_t size = 0;  ///< of the body, bytes
+  bool invalidated = false;  ///< it may only be validated; tier is not told
+  std::size_t size = 0;      ///< of the body, bytes
   unsigned status = 0;
   std::string_view reuse;  ///< `fresh`, `validate` or `refuse`
 };
@@ -78,7 +79,7 @@ struct Explanation {
 
 Explanation explain(const config::Config& config, const RouteTable& routes, const RequestHead& request);
 
-/// What of a stored response to tell.
+/// What of a stored response to tell; `tier` as in ops/control.hpp's StoredLookup.
 ExplainedStored explain_stored(const StoredResponse& response, Detail tier, const RequestHead& request,
                                const config::Route& route, Now now);
 

@@ -34,8 +34,13 @@ json::object to_json(const ExplainedInvalidation& item) {
 }
 
 json::object to_json(const ExplainedStored& stored) {
-  return {{"age", seconds(stored.age_ms)}, {"ttl", seconds(stored.ttl_ms)}, {"tier", to_string(stored.tier)},
-          {"size", stored.size},           {"status", stored.status},       {"reuse", stored.reuse}};
+  return {{"age", seconds(stored.age_ms)},
+          {"ttl", seconds(stored.ttl_ms)},
+          {"tier", stored.invalidated ? json::value() : json::value(to_string(stored.tier))},
+          {"invalidated", stored.invalidated},
+          {"size", stored.size},
+          {"status", stored.status},
+          {"reuse", stored.reuse}};
 }
 
 std::string joined(const std::vector<std::string>& texts, std::string_view separator) {
@@ -76,9 +81,10 @@ std::string lifetime_text(const Explanation& e) {
 }
 
 std::string stored_text(const ExplainedStored& stored) {
-  return "status " + std::to_string(stored.status) + ", " + std::to_string(stored.size) + " bytes, in " +
-         std::string(to_string(stored.tier)) + ", age " + std::to_string(stored.age_ms / 1000) + "s, lifetime left " +
-         std::to_string(stored.ttl_ms / 1000) + "s, " + std::string(stored.reuse);
+  const std::string where = stored.invalidated ? "invalidated" : "in " + std::string(to_string(stored.tier));
+  return "status " + std::to_string(stored.status) + ", " + std::to_string(stored.size) + " bytes, " + where +
+         ", age " + std::to_string(stored.age_ms / 1000) + "s, lifetime left " + std::to_string(stored.ttl_ms / 1000) +
+         "s, " + std::string(stored.reuse);
 }
 
 }  // namespace

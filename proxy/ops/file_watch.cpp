@@ -28,11 +28,12 @@ struct FileWatch::State : std::enable_shared_from_this<State> {
   }
 
   void wait() {
-    events.async_read_some(asio::buffer(buffer), [self = shared_from_this()](boost::system::error_code error, std::size_t) {
-      if (error || !self->on_change) return;
-      self->notice();
-      self->wait();
-    });
+    events.async_read_some(asio::buffer(buffer),
+                           [self = shared_from_this()](boost::system::error_code error, std::size_t) {
+                             if (error || !self->on_change) return;
+                             self->notice();
+                             self->wait();
+                           });
   }
 
   // An editor or a ConfigMap's swap makes several events: look once they are over.

@@ -1,5 +1,5 @@
-// Notices that a file's contents changed: written in place, replaced, or swapped with the symbolic links that lead to it, as Kubernetes
-// does with a ConfigMap. Used on one thread.
+// Notices that a file's contents changed: written in place, replaced, or swapped with the symbolic links that lead to
+// it, as Kubernetes does with a ConfigMap. Used on one thread.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -11,7 +11,8 @@ namespace pillion {
 
 class FileWatch {
  public:
-  /// Calls `on_change` shortly after something happened to the file or to what leads to it; contents may be the same as before.
+  /// Calls `on_change` shortly after something happened to the file or to what leads to it; contents may be the same as
+  /// before.
   FileWatch(boost::asio::any_io_executor executor, std::string path, std::function<void()> on_change);
   ~FileWatch();
   FileWatch(const FileWatch&) = delete;

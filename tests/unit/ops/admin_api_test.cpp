@@ -7,6 +7,7 @@
 #include <boost/asio/use_future.hpp>
 
 #include "fake_control.hpp"
+#include "ops/explain.hpp"
 #include "support/json.hpp"
 
 using namespace pillion;
@@ -185,6 +186,34 @@ TEST_CASE("a running proxy explains with what is stored") {
   CHECK(json["stored"]["size"].number == 5);
   CHECK(json["stored"].has("age"));
   CHECK(json["stored"].has("ttl"));
+  CHECK_FALSE(json["stored"]["invalidated"].boolean);
+
+  control.stored.tier = Detail::none;
+  const Json invalidated = Json::parse(get(control, "/explain?url=/api/characters/1").body);
+  CHECK(invalidated["stored"]["invalidated"].boolean);
+  CHECK(invalidated["stored"]["tier"].type == Json::Type::null);
+  CHECK(invalidated["stored"]["ttl"].number == 0);
+  CHECK(invalidated["stored"]["reuse"].string == "validate");
+}
+
+TEST_CASE("how old a stored response is and what is left of it is told by the clocks given") {
+  StoredParts parts;
+  parts.meta.status = 200;
+  parts.meta.received_mono_ms = 1000;
+  parts.body = "12345";
+  const StoredResponsePtr stored = StoredResponse::make(parts);
+  const config::Config config = sample_config();
+  std::string error;
+  const auto request = ExplainedRequest::make("GET", "/api/characters/1", {}, "", error);
+  REQUIRE(request.has_value());
+  const auto at = [&](std::int64_t mono_ms) {
+    return explain_stored(*stored, Detail::memory, request->head(), config.routes[0], {0, mono_ms});
+  };
+  CHECK(at(61000).age_ms == 60000);
+  CHECK(at(61000).ttl_ms == 240000);
+  CHECK(at(61000).reuse == "fresh");
+  CHECK(at(401000).ttl_ms == -100000);
+  CHECK(at(401000).reuse == "validate");
 }
 
 TEST_CASE("what is not looked up is not looked for") {
