@@ -24,17 +24,18 @@ AccessQueue::~AccessQueue() {
 }
 
 void AccessQueue::push(std::string_view line) {
-  bool was_empty = false;
+  bool wake = false;
   {
     std::lock_guard lock(mutex_);
     if (line.size() > max_queued - queued_.size()) {
       dropped_.fetch_add(1, std::memory_order_relaxed);
       return;
     }
-    was_empty = queued_.empty();
+    const bool was_half_full = queued_.size() > max_queued / 2;
+    wake = queued_.empty() || (!was_half_full && queued_.size() + line.size() > max_queued / 2);
     queued_ += line;
   }
-  if (was_empty) wake_.notify_one();
+  if (wake) wake_.notify_one();
 }
 
 void AccessQueue::run() {
@@ -44,8 +45,9 @@ void AccessQueue::run() {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [this] { return stopping_ || !queued_.empty(); });
       if (queued_.empty()) return;
-      // The first line woke us; those of the next milliseconds come along. Nothing wakes us for them.
-      wake_.wait_for(lock, gather, [this] { return stopping_; });
+      // The first line woke us; those of the next milliseconds come along. Nothing wakes us for them
+      // unless there are many.
+      wake_.wait_for(lock, gather, [this] { return stopping_ || queued_.size() > max_queued / 2; });
       batch.clear();
       batch.swap(queued_);
     }

@@ -354,6 +354,31 @@ TEST_CASE("a late reply is dropped in order") {
   CHECK(worker.connection->is_up());
 }
 
+TEST_CASE("late replies don't close the breaker, the answer to a probe does") {
+  support::Gate late, probed;
+  FakeRedis redis({[&](Stream& s) {
+    greet(s);
+    for (int i = 0; i < 5; ++i) s.read_until("\r\nx\r\n");
+    late.wait();
+    for (int i = 0; i < 5; ++i) s.write("+OK\r\n");
+    s.read_until("PING\r\n");
+    probed.open();
+    s.write("+PONG\r\n");
+    s.read_to_end();
+  }});
+  Worker worker(settings_for(redis.endpoint()));
+  REQUIRE(worker.up());
+  std::vector<std::optional<RedisReply>> replies(5);
+  for (auto& reply : replies) worker.send({"GET", "x"}, reply);
+  REQUIRE(worker.until([&] { return replies.back().has_value(); }));
+  CHECK(!worker.connection->is_up());
+  late.open();
+  REQUIRE(worker.until([&] { return worker.counters.redis_seconds.count() == 5; }));
+  CHECK(!worker.connection->is_up());
+  REQUIRE(worker.up());
+  CHECK(probed.is_open());
+}
+
 TEST_CASE("a command's budget runs to the first byte of its reply") {
   support::Gate rest;
   FakeRedis redis({[&](Stream& s) {

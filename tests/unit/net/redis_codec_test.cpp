@@ -107,7 +107,8 @@ TEST_CASE("a reply of too many values is an error") {
   const auto last_of = [](const std::string& text) { return text.substr(text.find_last_of("]!")); };
   CHECK(last_of(read(many(RedisReplyReader::max_values - 1), 4096, 1u << 20)) == "] ");
   CHECK(last_of(read(many(RedisReplyReader::max_values), 4096, 1u << 20)) == "!a reply of too many values");
-  CHECK(read(many(3) + many(2), 4096) == "[1 1 1] [1 1] ");
+  const std::size_t most = RedisReplyReader::max_values / 3 * 2;  // counted for each reply anew
+  CHECK(last_of(read(many(most) + many(most), 4096, 1u << 20)) == "] ");
 }
 
 TEST_CASE("nothing comes after an error") {

@@ -254,6 +254,22 @@ TEST_CASE("SIEVE takes the oldest that nobody asked for, and forgets a visit aft
   CHECK(index.size() == 0);
 }
 
+TEST_CASE("the hand goes on from where it was when the entry it points to is removed") {
+  SieveIndex index(16);
+  std::size_t freed = 0;
+  std::vector<StoredResponsePtr> all;
+  for (std::size_t n = 0; n < 5; ++n) {
+    all.push_back(response_of(key_of(n), 10));
+    index.insert(hash128(key_of(n)), all[n], 160, freed);
+  }
+  CHECK(index.find(hash128(key_of(0)), key_of(0)) == all[0]);
+  CHECK(index.evict(freed) == all[1]);
+  CHECK(index.erase(hash128(key_of(2)), all[2].get(), freed) == all[2]);
+  index.insert(hash128(key_of(5)), response_of(key_of(5), 10), 160, freed);  // in the slot that became free
+  CHECK(index.evict(freed) == all[3]);
+  CHECK(index.evict(freed) == all[4]);
+}
+
 TEST_CASE("every entry is shown once, and responses outlive their removal") {
   MemoryStore store(64u << 20, 1u << 20);
   for (std::size_t n = 0; n < 3000; ++n) put(store, n, 10);
