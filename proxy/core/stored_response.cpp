@@ -30,13 +30,13 @@ StoredResponsePtr StoredResponse::make(const StoredParts& parts) {
 
 StoredResponse::StoredResponse(Private, const StoredParts& parts)
     : meta_(parts.meta),
-      selector_count_(static_cast<std::uint32_t>(parts.selectors.size())),
+      selector_count_(static_cast<std::uint32_t>(parts.selectors.size()) & 0x7fffffff),
+      vary_marker_(parts.vary_marker ? 1 : 0),
       primary_size_(static_cast<std::uint32_t>(parts.primary_key.size())),
       readable_size_(static_cast<std::uint32_t>(parts.readable_key.size())),
       etag_size_(static_cast<std::uint32_t>(parts.etag.size())),
       head_size_(static_cast<std::uint32_t>(parts.head.size())),
       body_size_(static_cast<std::uint32_t>(parts.body.size())),
-      vary_marker_(parts.vary_marker),
       position_(parts.position),
       shared_position_(parts.shared_position),
       epoch_(parts.epoch),

@@ -71,7 +71,7 @@ class StoredResponse {
   std::string_view etag() const noexcept;
   std::string_view body() const noexcept;
   std::span<const std::uint32_t> selectors() const noexcept;
-  bool is_vary_marker() const noexcept { return vary_marker_; }
+  bool is_vary_marker() const noexcept { return vary_marker_ != 0; }
   std::uint64_t position() const noexcept { return position_; }
   std::uint64_t shared_position() const noexcept { return shared_position_; }
   std::uint64_t epoch() const noexcept { return epoch_; }
@@ -88,10 +88,9 @@ class StoredResponse {
 
  private:
   ResponseMeta meta_;
-  std::unique_ptr<char[]> block_;  // selectors | primary_key | readable_key | etag | head | body
-  std::uint32_t selector_count_, primary_size_, readable_size_, etag_size_, head_size_;
-  std::uint32_t body_size_;
-  bool vary_marker_;
+  std::unique_ptr<char[]> block_;                        // selectors | primary_key | readable_key | etag | head | body
+  std::uint32_t selector_count_ : 31, vary_marker_ : 1;  // together: 8 bytes less in each of many
+  std::uint32_t primary_size_, readable_size_, etag_size_, head_size_, body_size_;
   std::uint64_t position_, shared_position_, epoch_;
   mutable std::atomic<std::uint64_t> checked_;
 };
