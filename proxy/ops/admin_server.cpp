@@ -71,7 +71,7 @@ config::Address address_of(const Protocol::endpoint& endpoint, config::Address a
 
 using Response = http::response<http::string_body>;
 
-Response make_response(const AdminResponse& answer, unsigned version, bool keep_alive, bool head) {
+Response make_response(const AdminResponse& answer, unsigned version, bool keep_alive) {
   Response response(http::int_to_status(answer.status), version);
   response.set(http::field::content_type, answer.content_type);
   response.set(http::field::cache_control, "no-store");
@@ -80,7 +80,7 @@ Response make_response(const AdminResponse& answer, unsigned version, bool keep_
   if (answer.authenticate) response.set(http::field::www_authenticate, "Bearer");
   response.keep_alive(keep_alive);
   response.content_length(answer.body.size());
-  if (!head) response.body() = answer.body;
+  response.body() = answer.body;
   return response;
 }
 
@@ -229,7 +229,7 @@ asio::awaitable<bool> AdminServer::State::serve_one(Stream& stream, beast::flat_
     keep_alive = parser.get().keep_alive();
   }
   const bool head = parser.get().method() == http::verb::head;
-  Response response = make_response(reply, error ? 11 : parser.get().version(), keep_alive, head);
+  Response response = make_response(reply, error ? 11 : parser.get().version(), keep_alive);
   stream.expires_after(time_limit);
   http::response_serializer<http::string_body> serializer(response);
   const auto [failed, written] = head ? co_await http::async_write_header(stream, serializer, no_throw)
