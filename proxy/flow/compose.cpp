@@ -177,6 +177,13 @@ void append_missing_date(Fields fields, std::int64_t now_s, std::string& out) {
 
 void append_length(std::uint64_t length, std::string& out) { append_field("Content-Length", std::to_string(length), out); }
 
+void append_without_set_cookie(std::string_view stored_head, std::string& out) {
+  out += stored_head.substr(0, stored_head.find('\n') + 1);
+  for (const Field& field : fields_of_head(stored_head)) {
+    if (field.id != Name::set_cookie) append_field(field.name, field.value, out);
+  }
+}
+
 void append_not_modified_head(std::string_view stored_head, std::string& out) {
   out += "HTTP/1.1 304 Not Modified\r\n";
   for (const Field& field : fields_of_head(stored_head)) {
@@ -188,7 +195,6 @@ void append_not_modified_head(std::string_view stored_head, std::string& out) {
       case Name::etag:
       case Name::expires:
       case Name::last_modified:
-      case Name::set_cookie:
       case Name::vary:
         append_field(field.name, field.value, out);
         break;

@@ -40,6 +40,9 @@ void append_set_cookies(Fields fields, std::string& out);
 void append_missing_date(Fields fields, std::int64_t now_s, std::string& out);
 void append_length(std::uint64_t length, std::string& out);
 
+/// A stored head but for its Set-Cookie lines.
+void append_without_set_cookie(std::string_view stored_head, std::string& out);
+
 /// Head of a 304 for a stored response: the fields that RFC 9110 15.4.5 asks for.
 void append_not_modified_head(std::string_view stored_head, std::string& out);
 

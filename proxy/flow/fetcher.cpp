@@ -53,6 +53,12 @@ class Landing {
   bool joined_ = true, landed_ = false;
 };
 
+// How long an entry is worth its place in Redis: its lifetime, and `keep` where it can be validated.
+std::int64_t redis_ttl_ms(const ResponseMeta& meta, const config::Route& route) {
+  const std::int64_t left = std::max<std::int64_t>(0, lifetime_of(meta, route).ms - current_age_ms(meta, now()));
+  return left + (meta.has_validator ? route.keep.count() : 0);
+}
+
 }  // namespace
 
 awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
@@ -71,9 +77,12 @@ awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
   Kept kept;
   bool whole = true;
   if (connection->head().status == 304 && job->validating && speaks_of(*job->validating, connection->head().fields)) {
-    kept = freshen(*job, *connection, asked);
+    StoredResponsePtr fresh;
+    kept = freshen(*job, *connection, asked, fresh);
     keep_in_memory(*job, kept);
-    job->flight->settle(kept.response);
+    std::string set_cookies;
+    append_set_cookies(connection->head().fields, set_cookies);
+    job->flight->settle(std::move(fresh), std::move(set_cookies));
   } else {
     co_await receive(*job, *connection, asked, kept, whole);
     keep_in_memory(*job, kept);
@@ -130,7 +139,7 @@ std::shared_ptr<FlightHead> Fetcher::judge(const FetchJob& job, UpstreamConnecti
   head->meta = make_meta(response, asked.mono_ms, came);
   head->meta.request_had_cookie = job.facts.has_cookie;
   head->meta.request_had_authorization = job.facts.has_authorization;
-  if (const Field* etag = find(response.fields, Name::etag)) head->etag = etag->value;
+  head->etag = entity_tag_of(response.fields);
   const Framing framing = connection.framing();
   if (framing == Framing::length || (framing == Framing::none && find(response.fields, Name::content_length))) {
     head->length = connection.length();
@@ -242,27 +251,30 @@ Fetcher::Kept Fetcher::pack(const FetchJob& job, const FlightHead& head, const s
   parts.etag = head.etag;
   parts.body = body;
   kept.response = StoredResponse::make(parts);
-  const Now at = now();
-  const std::int64_t left = lifetime_of(head.meta, job.route->settings).ms - current_age_ms(head.meta, at);
-  kept.redis_ttl_ms = std::max<std::int64_t>(0, left) + (head.meta.has_validator ? job.route->settings.keep.count() : 0);
+  kept.redis_ttl_ms = redis_ttl_ms(head.meta, job.route->settings);
   return kept;
 }
 
-// A 304: the stored body with the new fields and a new age (RFC 9111 4.3.4).
-Fetcher::Kept Fetcher::freshen(const FetchJob& job, UpstreamConnection& connection, Now asked) const {
+// A 304: the stored body with the new fields and a new age (RFC 9111 4.3.4). It may forbid what the stored response allowed: then
+// `fresh` answers those who may have it, and nothing is kept.
+Fetcher::Kept Fetcher::freshen(const FetchJob& job, UpstreamConnection& connection, Now asked, StoredResponsePtr& fresh) const {
   const StoredResponse& old = *job.validating;
-  const std::string wire = freshened_head(old, connection.head().fields);
-  const std::vector<Field> fields = fields_of_head(wire);
-  ResponseHead head{old.meta().status, {}, 1, Fields(fields)};
-  // Age is the 304's own: what is stored has none.
-  std::vector<Field> with_age = fields;
-  if (const Field* age = find(connection.head().fields, Name::age)) with_age.push_back(*age);
-  head.fields = Fields(with_age);
+  const Fields not_modified = connection.head().fields;
+  const Now came = now();
+  std::string wire = freshened_head(old, not_modified);
+  append_missing_date(fields_of_head(wire), came.wall_ms / 1000, wire);
+  std::vector<Field> fields = fields_of_head(wire);
+  const std::string etag(entity_tag_of(fields));
+  // Age and Set-Cookie are of this exchange: what is stored has none, and yet they count.
+  for (const Field& field : not_modified) {
+    if (field.id == Name::age || field.id == Name::set_cookie) fields.push_back(field);
+  }
+  const ResponseHead head{old.meta().status, {}, 1, Fields(fields)};
   StoredParts parts;
-  parts.meta = make_meta(head, asked.mono_ms, now());
+  parts.meta = make_meta(head, asked.mono_ms, came);
   parts.meta.request_had_cookie = old.meta().request_had_cookie || job.facts.has_cookie;
   parts.meta.request_had_authorization = old.meta().request_had_authorization || job.facts.has_authorization;
-  parts.meta.had_set_cookie = old.meta().had_set_cookie;
+  parts.meta.had_set_cookie = parts.meta.had_set_cookie || old.meta().had_set_cookie;
   parts.selectors = old.selectors();
   parts.position = job.fence.local;
   parts.shared_position = job.fence.shared;
@@ -270,14 +282,14 @@ Fetcher::Kept Fetcher::freshen(const FetchJob& job, UpstreamConnection& connecti
   parts.primary_key = old.primary_key();
   parts.readable_key = old.readable_key();
   parts.head = wire;
-  const Field* etag = find(head.fields, Name::etag);
-  parts.etag = etag ? etag->value : std::string_view{};
+  parts.etag = etag;
   parts.body = old.body();
+  fresh = StoredResponse::make(parts);
   Kept kept;
-  kept.response = StoredResponse::make(parts);
+  if (!may_store(job.facts, parts.meta, head.fields, job.route->settings).store) return kept;
+  kept.response = fresh;
   kept.hash = job.hash;
-  const std::int64_t left = lifetime_of(parts.meta, job.route->settings).ms - current_age_ms(parts.meta, now());
-  kept.redis_ttl_ms = std::max<std::int64_t>(0, left) + (parts.meta.has_validator ? job.route->settings.keep.count() : 0);
+  kept.redis_ttl_ms = redis_ttl_ms(parts.meta, job.route->settings);
   return kept;
 }
 

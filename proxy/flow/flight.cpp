@@ -81,8 +81,9 @@ void Flight::fail(UpstreamError error) {
   notify_locked();
 }
 
-void Flight::settle(StoredResponsePtr stored) {
+void Flight::settle(StoredResponsePtr stored, std::string set_cookies) {
   std::lock_guard lock(mutex_);
+  set_cookies_ = std::move(set_cookies);
   stored_ = std::move(stored);
   phase_ = Phase::settled;
   notify_locked();
@@ -172,6 +173,11 @@ std::shared_ptr<const FlightHead> Flight::Reader::head() const {
 StoredResponsePtr Flight::Reader::stored() const {
   std::lock_guard lock(flight_->mutex_);
   return flight_->stored_;
+}
+
+std::string Flight::Reader::set_cookies() const {
+  std::lock_guard lock(flight_->mutex_);
+  return first_ ? flight_->set_cookies_ : std::string{};
 }
 
 UpstreamError Flight::Reader::error() const {

@@ -63,7 +63,8 @@ class Flight {
   void stop_keeping();
   void finish(bool complete);
   void fail(UpstreamError error);
-  void settle(StoredResponsePtr stored);
+  /// `set_cookies`: lines for the first reader alone.
+  void settle(StoredResponsePtr stored, std::string set_cookies);
   /// Waits until the slowest reader is within the window. False when nobody reads any more.
   awaitable<bool> wait_for_room();
   bool has_readers() const;
@@ -79,6 +80,7 @@ class Flight {
   Phase phase_ = Phase::waiting;
   std::shared_ptr<const FlightHead> head_;
   StoredResponsePtr stored_;
+  std::string set_cookies_;
   UpstreamError error_;
   std::deque<std::shared_ptr<const std::string>> chunks_;
   std::size_t first_chunk_ = 0;  // index of chunks_.front()
@@ -104,6 +106,8 @@ class Flight::Reader {
   awaitable<Phase> wait_head(std::chrono::milliseconds timeout);
   std::shared_ptr<const FlightHead> head() const;
   StoredResponsePtr stored() const;
+  /// Of a settled flight; empty but for the first reader.
+  std::string set_cookies() const;
   UpstreamError error() const;
 
   struct Part {

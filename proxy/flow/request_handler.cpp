@@ -190,7 +190,7 @@ awaitable<bool> RequestHandler::read_flight(ClientSession& session, const Plan& 
       status.ttl_s = decision.ttl_ms / 1000;
       status.detail = Detail::revalidated;
       outcome.result = Result::revalidated;
-      put_stored(session, stored, *plan.route, at, status, outcome);
+      put_stored(session, stored, *plan.route, at, status, outcome, reader.set_cookies());
       co_return true;
     }
     default:

@@ -34,7 +34,7 @@ void append_cache_status_field(const CacheStatus& status, const CompiledRoute& r
 }
 
 void put_stored(ClientSession& session, const StoredResponsePtr& stored, const CompiledRoute& route, Now at, CacheStatus status,
-                Outcome& outcome) {
+                Outcome& outcome, std::string_view more_fields) {
   OutputQueue& out = session.out();
   out.pin(stored);
   const RequestHead& request = session.request();
@@ -44,9 +44,14 @@ void put_stored(ClientSession& session, const StoredResponsePtr& stored, const C
   if (not_modified) {
     append_not_modified_head(stored->head(), out.scratch());
     out.end_scratch();
+  } else if (meta.had_set_cookie && route.settings.set_cookie != config::SetCookie::store) {
+    // Stored while the route still said `store`: what a reload tightens binds what is stored already.
+    append_without_set_cookie(stored->head(), out.scratch());
+    out.end_scratch();
   } else {
     out.refer(stored->head());
   }
+  out.scratch() += more_fields;
   append_age(current_age_ms(meta, at), out.scratch());
   if (route.settings.cache_status == config::CacheStatusMode::key) status.key = stored->readable_key();
   append_cache_status_field(status, route, out.scratch());
