@@ -19,8 +19,8 @@ build="clang-19 lld-19 cmake ninja-build ccache libboost1.81-dev libboost-json1.
 test="redis-server redis-tools nginx-light prometheus python3 python3-yaml"
 checks="libclang-rt-19-dev llvm-19 clang-format-19 git"
 bench="haproxy nginx-light redis-server valgrind python3"
-runtime="libboost-json1.81.0 libboost-url1.81.0 libhiredis0.14 libyaml-cpp0.7 libspdlog1.10 libfmt9 libssl3
-  libprometheus-cpp-core1.0 ca-certificates"
+runtime="libboost-container1.81.0 libboost-json1.81.0 libboost-url1.81.0 libhiredis0.14 libyaml-cpp0.7 libspdlog1.10
+  libfmt9 libssl3 libprometheus-cpp-core1.0 ca-certificates"
 services="redis-server nginx prometheus"
 
 wanted=""

@@ -249,7 +249,7 @@ dir=$(cd "$dir" && pwd)
 start_logs
 limit=300
 if [ "$long" = yes ]; then
-  export PILLION_LONG=1 PILLION_BIG_BYTES=5368709120
+  export PILLION_BIG_BYTES=5368709120
   limit=1800
 fi
 while read -r target; do
@@ -258,7 +258,7 @@ while read -r target; do
     *) run_unit "$dir/$target" ;;
   esac
 done < <(executables 'tests/(.*/)?pillion_[a-z_]*_tests')
-if [ "$preset" = release ]; then run_deploy_checks "$("$root/deploy/build.sh" --build-dir "$dir" --path pillion)"; fi
+if [ "$preset" = release ]; then run_deploy_checks "$dir/$(executables '(.*/)?pillion')"; fi
 if [ "$long" = yes ]; then
   dir=$fuzz_dir
   fuzz_all 60

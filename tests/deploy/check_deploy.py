@@ -128,7 +128,7 @@ def the_images_runtime_packages_hold_every_library_of_the_binary(pillion, manife
         packages = {line.split(":")[0] for line in owner.splitlines()}
         assert packages & given, f"{library} is in {sorted(packages)}"
         used |= packages & given
-    unused = set(listed) - used - {"ca-certificates", "libfmt9"}  # libfmt9 is what libspdlog stands on
+    unused = set(listed) - used - {"ca-certificates"}
     assert not unused, f"no longer needed: {sorted(unused)}"
 
 
