@@ -25,7 +25,9 @@ std::string replica_name() {
 // The views of a request, owned: it crosses to another thread.
 struct OwnedRequest {
   explicit OwnedRequest(const RequestHead& from) : head(from) {
-    const auto own = [this](std::string_view view) { return std::string_view(*strings.emplace_back(std::make_unique<std::string>(view))); };
+    const auto own = [this](std::string_view view) {
+      return std::string_view(*strings.emplace_back(std::make_unique<std::string>(view)));
+    };
     head.method_name = own(from.method_name);
     head.target = own(from.target);
     head.path = own(from.path);
@@ -56,7 +58,8 @@ void RunningControl::count(const InvalidationRequest& request, InvalidationRecei
     });
     if (!matches) return;
     ++receipt.matched;
-    if (request.dry_run && receipt.examples.size() < max_examples) receipt.examples.emplace_back(stored->readable_key());
+    if (request.dry_run && receipt.examples.size() < max_examples)
+      receipt.examples.emplace_back(stored->readable_key());
   });
 }
 

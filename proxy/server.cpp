@@ -86,7 +86,7 @@ struct Server::Impl {
 
   ServeOptions options;
   ConfigPtr config;
-  SnapshotPtr snapshot;                        // control thread
+  SnapshotPtr snapshot;                         // control thread
   std::shared_ptr<const TrustedPeers> trusted;  // control thread
   std::unique_ptr<Log> log;
   std::unique_ptr<Counters> counters;
@@ -169,7 +169,8 @@ void Server::Impl::start_listeners() {
         control.get_executor(), settings,
         [this] {
           // Fewest connections first: SO_REUSEPORT would spread a sidecar's few keep-alive connections badly.
-          const auto least = std::min_element(workers.begin(), workers.end(), [](const auto& a, const auto& b) { return a->load() < b->load(); });
+          const auto least = std::min_element(workers.begin(), workers.end(),
+                                              [](const auto& a, const auto& b) { return a->load() < b->load(); });
           return (*least)->executor();
         },
         [this, settings](Socket socket, std::string peer) {
@@ -199,7 +200,8 @@ void Server::Impl::take(Socket socket, std::string peer, const config::Listener&
 void Server::Impl::refuse(Socket socket) {
   counters->worker(workers.size()).limits[static_cast<std::size_t>(Limit::connections)].add();
   static constexpr std::string_view answer =
-      "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nContent-Length: 87\r\nRetry-After: 1\r\n"
+      "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nContent-Length: "
+      "87\r\nRetry-After: 1\r\n"
       "Cache-Status: pillion; detail=overloaded\r\nConnection: close\r\n\r\n"
       "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"Too many.\"}\n";
   error_code ignored;
@@ -233,7 +235,8 @@ void Server::Impl::reload() {
   if (*loaded.config == *config) return;
   const std::string fixed = fixed_differences(*config, *loaded.config);
   if (!fixed.empty()) {
-    log->error(options.config_path + ": " + fixed + " can't change while running: restart for that; the old configuration stays in force");
+    log->error(options.config_path + ": " + fixed +
+               " can't change while running: restart for that; the old configuration stays in force");
     return;
   }
   try {
@@ -249,7 +252,8 @@ void Server::Impl::reload() {
   }
   trusted = std::make_shared<const TrustedPeers>(config->trusted_proxies);
   log->configure(config->log);
-  shared->memory.resize(config->memory.enabled ? config->memory.size : 0, config->memory.enabled ? config->memory.max_object : 0);
+  shared->memory.resize(config->memory.enabled ? config->memory.size : 0,
+                        config->memory.enabled ? config->memory.max_object : 0);
   running->use(snapshot);
   for (auto& worker : workers) worker->use(snapshot);
   log->info("the configuration was reloaded");

@@ -1,5 +1,5 @@
-// Which fetch is under way for a key, so that many requests for it make one; and which keys lately proved not to be shareable,
-// so that nobody queues for them. Shared between workers, locks inside; both bounded.
+// Which fetch is under way for a key, so that many requests for it make one; and which keys lately proved not to be
+// shareable, so that nobody queues for them. Shared between workers, locks inside; both bounded.
 #pragma once
 
 #include <array>
@@ -23,10 +23,11 @@ class Collapser {
     std::shared_ptr<Flight> flight;
     bool leader = false;  ///< this caller has to fetch, and to call leave() when the outcome is known
   };
-  /// The flight for that key, or a new one that begins at `fence`. `may_join` is asked with an older flight's fence: where an
-  /// invalidation lies between, the new one takes its place. At most max_flights keys: above it everyone leads a flight of their own.
-  Joined join(const Hash128& hash, std::string_view key, std::uint64_t fence, const std::function<bool(std::uint64_t)>& may_join,
-              std::size_t window);
+  /// The flight for that key, or a new one that begins at `fence`. `may_join` is asked with an older flight's fence:
+  /// where an invalidation lies between, the new one takes its place. At most max_flights keys: above it everyone leads
+  /// a flight of their own.
+  Joined join(const Hash128& hash, std::string_view key, std::uint64_t fence,
+              const std::function<bool(std::uint64_t)>& may_join, std::size_t window);
   /// The flight is no longer to be joined.
   void leave(const Hash128& hash, const Flight* flight);
 

@@ -18,7 +18,8 @@ void append_field(std::string_view name, std::string_view value, std::string& ou
 
 std::string_view host_to_send(const RequestToSend& r) {
   if (r.upstream->send_own_host) return r.upstream->authority;
-  if (r.shared && r.route->settings.ignore_host) return r.canonical_host.empty() ? r.upstream->authority : r.canonical_host;
+  if (r.shared && r.route->settings.ignore_host)
+    return r.canonical_host.empty() ? r.upstream->authority : r.canonical_host;
   return r.head->host.empty() ? std::string_view(r.upstream->authority) : r.head->host;
 }
 
@@ -175,7 +176,9 @@ void append_missing_date(Fields fields, std::int64_t now_s, std::string& out) {
   append_field("Date", {date, sizeof date}, out);
 }
 
-void append_length(std::uint64_t length, std::string& out) { append_field("Content-Length", std::to_string(length), out); }
+void append_length(std::uint64_t length, std::string& out) {
+  append_field("Content-Length", std::to_string(length), out);
+}
 
 void append_without_set_cookie(std::string_view stored_head, std::string& out) {
   out += stored_head.substr(0, stored_head.find('\n') + 1);

@@ -1,5 +1,5 @@
-// Heads written anew: what goes to the upstream, what is kept of its answer. No byte of a received head is copied through as it
-// stands; every field passes here. Pure.
+// Heads written anew: what goes to the upstream, what is kept of its answer. No byte of a received head is copied
+// through as it stands; every field passes here. Pure.
 #pragma once
 
 #include <string>
@@ -22,8 +22,9 @@ struct RequestToSend {
   std::string_view peer_address;    ///< appended to X-Forwarded-For
   bool peer_trusted = false;
   std::string_view request_id;
-  bool shared = false;      ///< the answer may be stored: conditions and ranges of the client, and what the key leaves out, stay behind
-  bool upgrade = false;     ///< Connection: upgrade goes along
+  bool shared = false;  ///< the answer may be stored: conditions and ranges of the client, and what the key leaves out,
+                        ///< stay behind
+  bool upgrade = false;         ///< Connection: upgrade goes along
   std::string_view validators;  ///< lines of core/validation.hpp's validation_fields()
   Framing framing = Framing::none;
   std::uint64_t length = 0;
@@ -32,8 +33,9 @@ struct RequestToSend {
 /// Request line and fields with the empty line.
 std::string compose_request(const RequestToSend& request);
 
-/// Status line and end-to-end fields of an answer, each ended by CRLF, without Content-Length (put it with put_length), Transfer-Encoding, Surrogate-Key and
-/// Cache-Tag. `for_store` leaves out Age, Cache-Status and Set-Cookie too (append_set_cookies() gives these back where wanted).
+/// Status line and end-to-end fields of an answer, each ended by CRLF, without Content-Length (put it with put_length),
+/// Transfer-Encoding, Surrogate-Key and Cache-Tag. `for_store` leaves out Age, Cache-Status and Set-Cookie too
+/// (append_set_cookies() gives these back where wanted).
 void append_response_head(const ResponseHead& head, bool for_store, std::string& out);
 void append_set_cookies(Fields fields, std::string& out);
 /// `Date: ...` where the upstream sent none (RFC 9110 6.6.1).

@@ -26,10 +26,11 @@ struct Snapshot {
 
   std::shared_ptr<const config::Config> config;
   std::shared_ptr<const RouteTable> routes;
-  CompiledRoute unmatched;  ///< for what no route matches: passed through; named `-`
+  CompiledRoute unmatched;            ///< for what no route matches: passed through; named `-`
   bool has_default_upstream = false;  ///< unmatched.upstream means something
-  std::vector<const std::vector<RouteCounters*>*> route_counters;  ///< by route index, one block a worker; the last is unmatched's
-  std::vector<const std::vector<Histogram*>*> upstream_counters;   ///< by upstream index
+  std::vector<const std::vector<RouteCounters*>*>
+      route_counters;  ///< by route index, one block a worker; the last is unmatched's
+  std::vector<const std::vector<Histogram*>*> upstream_counters;  ///< by upstream index
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
@@ -48,7 +49,11 @@ struct Shared {
 /// Of one worker; used on its thread alone.
 struct WorkerContext {
   WorkerContext(std::size_t i, asio::any_io_executor e, Shared& s)
-      : index(i), executor(e), shared(s), counters(s.counters.worker(i)), deadlines(e),
+      : index(i),
+        executor(e),
+        shared(s),
+        counters(s.counters.worker(i)),
+        deadlines(e),
         upstreams(e, deadlines, s.connection_limits, counters) {}
   std::size_t index;
   asio::any_io_executor executor;

@@ -12,13 +12,14 @@ void pass(Plan& plan, Forward forward, Detail why) {
 }
 
 bool asks_upgrade(const RequestHead& request) {
-  return request.minor >= 1 && find(request.fields, Name::upgrade) && list_has(request.fields, Name::connection, "upgrade") &&
-         !list_has(request.fields, Name::upgrade, "h2c");
+  return request.minor >= 1 && find(request.fields, Name::upgrade) &&
+         list_has(request.fields, Name::connection, "upgrade") && !list_has(request.fields, Name::upgrade, "h2c");
 }
 
 }  // namespace
 
-void make_plan(const RequestHead& request, const std::string& listener, bool has_body, const Snapshot& snapshot, Plan& plan) {
+void make_plan(const RequestHead& request, const std::string& listener, bool has_body, const Snapshot& snapshot,
+               Plan& plan) {
   snapshot.routes->match(listener, request.host, request.path, plan.match);
   plan.route = plan.match.route ? plan.match.route : &snapshot.unmatched;
   const bool known = plan.match.route || snapshot.has_default_upstream;

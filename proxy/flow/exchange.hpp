@@ -19,26 +19,27 @@ struct Plan {
   const CompiledRoute* route = nullptr;
   const config::Upstream* upstream = nullptr;  ///< nullptr: there is nowhere to send it
   RequestFacts facts;
-  bool look_up = false;                 ///< the store may have an answer
-  Forward forward = Forward::none;      ///< why not, where it isn't looked up
+  bool look_up = false;             ///< the store may have an answer
+  Forward forward = Forward::none;  ///< why not, where it isn't looked up
   Detail why = Detail::none;
   bool upgrade = false;
-  std::string primary_key;              ///< where looked up
+  std::string primary_key;  ///< where looked up
   Hash128 hash;
 };
 
 /// Works out the plan; `plan` is reused so that its memory is.
-void make_plan(const RequestHead& request, const std::string& listener, bool has_body, const Snapshot& snapshot, Plan& plan);
+void make_plan(const RequestHead& request, const std::string& listener, bool has_body, const Snapshot& snapshot,
+               Plan& plan);
 
 /// The same of a stored response: what a look-up found.
 struct Found {
   StoredResponsePtr response;  ///< usable for this request: fresh, or to be validated
   Detail tier = Detail::none;
-  ReuseDecision decision;      ///< meaningful where response is set
+  ReuseDecision decision;               ///< meaningful where response is set
   Forward forward = Forward::uri_miss;  ///< why it goes to the upstream, unless fresh
-  std::string key;             ///< whole key: primary, and variant where the URL varies
+  std::string key;                      ///< whole key: primary, and variant where the URL varies
   Hash128 hash;
-  Hash128 variant;             ///< of the variant's part alone
+  Hash128 variant;  ///< of the variant's part alone
   bool varies = false;
   bool is_fresh() const noexcept { return response && decision.reuse == Reuse::fresh; }
 };

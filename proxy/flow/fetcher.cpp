@@ -94,8 +94,8 @@ awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
   co_await keep_in_redis(*job, kept);
 }
 
-// Sends the request and reads the final head. A safe request is sent once more, on a new connection, where a pooled one turns out
-// to have been closed before any byte of an answer (RFC 9112 9.3.1).
+// Sends the request and reads the final head. A safe request is sent once more, on a new connection, where a pooled one
+// turns out to have been closed before any byte of an answer (RFC 9112 9.3.1).
 awaitable<UpstreamError> Fetcher::ask(FetchJob& job, Connection& connection) {
   for (bool again = false;; again = true) {
     auto acquired = co_await context_.upstreams.acquire(*job.upstream, job.snapshot->config->limits, false, again);
@@ -200,7 +200,8 @@ awaitable<bool> Fetcher::receive_body(FetchJob& job, UpstreamConnection& connect
   for (;;) {
     const auto body = co_await connection.read_body(events ? config::Milliseconds(0) : job.upstream->silence_timeout);
     if (body.error) {
-      if (body.error.detail == Detail::response_timeout) context_.counters.limits[static_cast<std::size_t>(Limit::silence_timeout)].add();
+      if (body.error.detail == Detail::response_timeout)
+        context_.counters.limits[static_cast<std::size_t>(Limit::silence_timeout)].add();
       co_return false;
     }
     size += body.data.size();
@@ -255,9 +256,10 @@ Fetcher::Kept Fetcher::pack(const FetchJob& job, const FlightHead& head, const s
   return kept;
 }
 
-// A 304: the stored body with the new fields and a new age (RFC 9111 4.3.4). It may forbid what the stored response allowed: then
-// `fresh` answers those who may have it, and nothing is kept.
-Fetcher::Kept Fetcher::freshen(const FetchJob& job, UpstreamConnection& connection, Now asked, StoredResponsePtr& fresh) const {
+// A 304: the stored body with the new fields and a new age (RFC 9111 4.3.4). It may forbid what the stored response
+// allowed: then `fresh` answers those who may have it, and nothing is kept.
+Fetcher::Kept Fetcher::freshen(const FetchJob& job, UpstreamConnection& connection, Now asked,
+                               StoredResponsePtr& fresh) const {
   const StoredResponse& old = *job.validating;
   const Fields not_modified = connection.head().fields;
   const Now came = now();

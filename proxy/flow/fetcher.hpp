@@ -1,5 +1,5 @@
-// Fetching what may be stored: one fetch for all who want it, kept while it streams, stored when it is proven whole. A fetch belongs
-// to no client's connection. Worker-local.
+// Fetching what may be stored: one fetch for all who want it, kept while it streams, stored when it is proven whole. A
+// fetch belongs to no client's connection. Worker-local.
 #pragma once
 
 #include <memory>
@@ -19,20 +19,20 @@ struct FetchJob {
   const CompiledRoute* route = nullptr;
   const config::Upstream* upstream = nullptr;
   std::shared_ptr<Flight> flight;
-  bool collapsing = false;         ///< the collapser knows the flight under `hash`
-  std::string wire;                ///< the request to send
-  std::string head_bytes;          ///< what `fields` look into
-  std::vector<Field> fields;       ///< of the client's request: for Vary
+  bool collapsing = false;    ///< the collapser knows the flight under `hash`
+  std::string wire;           ///< the request to send
+  std::string head_bytes;     ///< what `fields` look into
+  std::vector<Field> fields;  ///< of the client's request: for Vary
   RequestFacts facts;
   std::string primary_key;
   Hash128 primary_hash;
-  std::string key;                 ///< what it was looked up by: primary, or primary and variant
+  std::string key;  ///< what it was looked up by: primary, or primary and variant
   Hash128 hash;
-  std::string readable_key;        ///< `{key}:{hash}` of the primary key
+  std::string readable_key;  ///< `{key}:{hash}` of the primary key
   std::vector<std::string> tags;
   std::string scheme, host, path, query;
   bool has_query = false;
-  StoredResponsePtr validating;    ///< asked about with a condition
+  StoredResponsePtr validating;  ///< asked about with a condition
   Fence fence;
 
   /// Copies the fields of a request into head_bytes and fields.
@@ -62,7 +62,8 @@ class Fetcher {
   std::shared_ptr<FlightHead> judge(const FetchJob& job, UpstreamConnection& connection, Now asked) const;
   std::size_t largest_storable(const FetchJob& job) const;
   Kept freshen(const FetchJob& job, UpstreamConnection& connection, Now asked, StoredResponsePtr& fresh) const;
-  Kept pack(const FetchJob& job, const FlightHead& head, const std::vector<std::uint32_t>& selectors, std::string_view body) const;
+  Kept pack(const FetchJob& job, const FlightHead& head, const std::vector<std::uint32_t>& selectors,
+            std::string_view body) const;
   void keep_in_memory(const FetchJob& job, const Kept& kept);
   awaitable<void> keep_in_redis(const FetchJob& job, const Kept& kept);
   bool uses_redis(const FetchJob& job) const;

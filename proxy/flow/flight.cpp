@@ -150,7 +150,8 @@ Flight::Reader::~Reader() {
 }
 
 awaitable<Flight::Phase> Flight::Reader::wait_head(std::chrono::milliseconds timeout) {
-  const auto until = timeout.count() > 0 ? std::chrono::steady_clock::now() + timeout : std::chrono::steady_clock::time_point::max();
+  const auto until =
+      timeout.count() > 0 ? std::chrono::steady_clock::now() + timeout : std::chrono::steady_clock::time_point::max();
   for (;;) {
     {
       std::lock_guard lock(flight_->mutex_);

@@ -1,6 +1,6 @@
-// One fetch from the upstream and all who read it: the leader's fetch appends, readers on any worker stream as it arrives.
-// Shared between workers, locks inside; everyone is woken by event. Its outcomes have names (Phase); the fetch's guard sees to it
-// that one of them always comes, so no reader waits in vain.
+// One fetch from the upstream and all who read it: the leader's fetch appends, readers on any worker stream as it
+// arrives. Shared between workers, locks inside; everyone is woken by event. Its outcomes have names (Phase); the
+// fetch's guard sees to it that one of them always comes, so no reader waits in vain.
 #pragma once
 
 #include <atomic>
@@ -28,10 +28,10 @@ struct FlightHead {
   std::string stored_only;  ///< lines that go to everyone: Set-Cookie where the route stores it
   ResponseMeta meta;
   std::string etag;
-  std::string vary;         ///< canonical (core/cache_key.hpp)
-  std::string variant;      ///< what the fetching request has of these fields (variant_key())
+  std::string vary;     ///< canonical (core/cache_key.hpp)
+  std::string variant;  ///< what the fetching request has of these fields (variant_key())
   std::optional<std::uint64_t> length;
-  bool storing = false;     ///< decided so far; a body that grows too large changes it
+  bool storing = false;          ///< decided so far; a body that grows too large changes it
   Detail reason = Detail::none;  ///< why it is not
 };
 

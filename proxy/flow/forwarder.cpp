@@ -19,9 +19,9 @@ struct Forwarder::Exchange {
   Connection connection;
   std::string wire;
   Method method;
-  UnsafeRequest unsafe;       // what has to be known of it once its head is gone
+  UnsafeRequest unsafe;  // what has to be known of it once its head is gone
   bool is_unsafe = false;
-  bool sent = false;          // the upstream may have seen it
+  bool sent = false;  // the upstream may have seen it
   bool has_body = false;
   // The pump, which sends the request body while the answer is awaited.
   bool pumping = false;
@@ -29,8 +29,8 @@ struct Forwarder::Exchange {
   asio::steady_timer pumped;
 };
 
-awaitable<void> Forwarder::forward(ClientSession& session, const Plan& plan, const SnapshotPtr& snapshot, std::string_view request_id,
-                                   CacheStatus status, Outcome& outcome) {
+awaitable<void> Forwarder::forward(ClientSession& session, const Plan& plan, const SnapshotPtr& snapshot,
+                                   std::string_view request_id, CacheStatus status, Outcome& outcome) {
   const RequestHead& request = session.request();
   RequestToSend to_send;
   to_send.head = &request;
@@ -74,11 +74,12 @@ awaitable<void> Forwarder::forward(ClientSession& session, const Plan& plan, con
   }
 }
 
-// Takes a connection and sends the head. A safe request without a body is sent once more where a pooled connection turns out to have
-// been closed (RFC 9112 9.3.1); read_final_head() does the same.
+// Takes a connection and sends the head. A safe request without a body is sent once more where a pooled connection
+// turns out to have been closed (RFC 9112 9.3.1); read_final_head() does the same.
 awaitable<UpstreamError> Forwarder::send(Exchange& e) {
   const bool again = e.connection != nullptr;
-  auto acquired = co_await context_.upstreams.acquire(*e.plan.upstream, e.snapshot->config->limits, e.is_unsafe || e.has_body, again);
+  auto acquired = co_await context_.upstreams.acquire(*e.plan.upstream, e.snapshot->config->limits,
+                                                      e.is_unsafe || e.has_body, again);
   if (acquired.error) co_return acquired.error;
   e.connection = std::move(acquired.connection);
   e.connection->begin(e.method == Method::head);
@@ -160,7 +161,8 @@ awaitable<UpstreamError> Forwarder::read_final_head(Exchange& e) {
     std::string fields;
     append_response_head(head, false, fields);
     fields.erase(0, fields.find('\n') + 1);
-    if (co_await e.session.send_interim(head.status, head.reason, fields)) co_return UpstreamError{Detail::connection_reset, false};
+    if (co_await e.session.send_interim(head.status, head.reason, fields))
+      co_return UpstreamError{Detail::connection_reset, false};
   }
 }
 
@@ -224,7 +226,8 @@ awaitable<void> Forwarder::answer(Exchange& e) {
   const unsigned status = e.connection->head().status;
   const auto index = static_cast<std::size_t>(e.plan.upstream - e.snapshot->config->upstreams.data());
   e.outcome.upstream_us = static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - e.session.started()).count());
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - e.session.started())
+          .count());
   (*e.snapshot->upstream_counters[index])[context_.index]->observe_us(e.outcome.upstream_us);
   if (e.is_unsafe && status >= 200 && status < 400) {
     const ResponseHead& head = e.connection->head();
@@ -249,7 +252,8 @@ awaitable<void> Forwarder::stream_body(Exchange& e) {
   for (;;) {
     const auto body = co_await upstream.read_body(silence);
     if (body.error) {
-      if (body.error.detail == Detail::response_timeout) context_.counters.limits[static_cast<std::size_t>(Limit::silence_timeout)].add();
+      if (body.error.detail == Detail::response_timeout)
+        context_.counters.limits[static_cast<std::size_t>(Limit::silence_timeout)].add();
       e.outcome.detail = Detail::truncated;
       e.outcome.result = Result::error;
       co_await e.session.stop_watch();

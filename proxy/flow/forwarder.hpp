@@ -1,5 +1,6 @@
-// Passing a request through untouched: body streamed both ways with backpressure, interim answers and upgrades kept; an unsafe
-// request that succeeded, or whose outcome can't be known, invalidates before its answer goes to the client. Worker-local.
+// Passing a request through untouched: body streamed both ways with backpressure, interim answers and upgrades kept; an
+// unsafe request that succeeded, or whose outcome can't be known, invalidates before its answer goes to the client.
+// Worker-local.
 #pragma once
 
 #include "flow/context.hpp"
@@ -13,8 +14,8 @@ class Forwarder {
   explicit Forwarder(WorkerContext& context) : context_(context) {}
 
   /// Forwards and answers. `forward` and `why` go into Cache-Status.
-  awaitable<void> forward(ClientSession& session, const Plan& plan, const SnapshotPtr& snapshot, std::string_view request_id,
-                          CacheStatus status, Outcome& outcome);
+  awaitable<void> forward(ClientSession& session, const Plan& plan, const SnapshotPtr& snapshot,
+                          std::string_view request_id, CacheStatus status, Outcome& outcome);
 
  private:
   struct Exchange;

@@ -38,7 +38,8 @@ std::string random_name() {
 }
 
 bool kind_of(std::string_view word, Selector::Kind& kind) noexcept {
-  for (const auto k : {Selector::Kind::tag, Selector::Kind::pattern, Selector::Kind::url, Selector::Kind::path, Selector::Kind::all}) {
+  for (const auto k :
+       {Selector::Kind::tag, Selector::Kind::pattern, Selector::Kind::url, Selector::Kind::path, Selector::Kind::all}) {
     if (word != to_string(k)) continue;
     kind = k;
     return true;
@@ -46,7 +47,8 @@ bool kind_of(std::string_view word, Selector::Kind& kind) noexcept {
   return false;
 }
 
-// A record is pairs of kind and text. One that this version doesn't understand invalidates everything: too much is safe.
+// A record is pairs of kind and text. One that this version doesn't understand invalidates everything: too much is
+// safe.
 std::vector<Selector> selectors_of_record(const RedisReply& fields) {
   std::vector<Selector> selectors;
   for (std::size_t i = 0; i + 1 < fields.elements.size(); i += 2) {
@@ -214,7 +216,8 @@ awaitable<void> InvalidationLog::synchronise() {
   synchronising_ = false;
 }
 
-// An epoch without its stream, or with one that neither begins where it was begun nor was trimmed, means a log that was lost.
+// An epoch without its stream, or with one that neither begins where it was begun nor was trimmed, means a log that was
+// lost.
 awaitable<bool> InvalidationLog::read_epoch(std::string& epoch, bool& lost) {
   const RedisReply name = co_await command({"GET", epoch_key_});
   if (!name.ok()) co_return false;
@@ -264,7 +267,8 @@ void InvalidationLog::adopt(const std::string& epoch) {
 awaitable<bool> InvalidationLog::read_log(View& view) {
   const std::string from = view.cursor;
   for (;;) {
-    const RedisReply batch = co_await command({"XRANGE", log_key_, "(" + view.cursor, "+", "COUNT", std::to_string(read_batch)});
+    const RedisReply batch =
+        co_await command({"XRANGE", log_key_, "(" + view.cursor, "+", "COUNT", std::to_string(read_batch)});
     if (batch.type != RedisReply::Type::array) co_return false;
     for (const RedisReply& record : batch.elements) {
       if (record.elements.size() != 2) co_return false;

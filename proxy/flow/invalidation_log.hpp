@@ -1,5 +1,6 @@
-// Invalidations in order: applied here at once, written to the log in Redis, read back from it at every (re)connection, so that what
-// stands in Redis stays invalidated over a restart of the proxy. Thread-safe; its own work runs on the executor it was given.
+// Invalidations in order: applied here at once, written to the log in Redis, read back from it at every (re)connection,
+// so that what stands in Redis stays invalidated over a restart of the proxy. Thread-safe; its own work runs on the
+// executor it was given.
 #pragma once
 
 #include <atomic>
@@ -41,8 +42,8 @@ class InvalidationLog {
     std::string position;
     bool pending = false;  ///< Redis is configured, and has not got it yet
   };
-  /// Applies here before it returns for the first time; then waits for Redis within its budget. From any executor. What can't be
-  /// delivered is kept and delivered as soon as Redis is back.
+  /// Applies here before it returns for the first time; then waits for Redis within its budget. From any executor. What
+  /// can't be delivered is kept and delivered as soon as Redis is back.
   awaitable<Outcome> invalidate(std::vector<Selector> selectors);
 
   Fence fence() const;
@@ -54,7 +55,8 @@ class InvalidationLog {
   /// The same for a response just read from Redis. True also where its epoch is not the log's.
   bool is_invalidated_in_redis(const StoredResponse& response) const;
   /// For flights: the least fence that requests of these selectors may join now.
-  bool invalidated_since(std::uint64_t fence, std::span<const std::uint32_t> selectors, std::string_view readable_key) const {
+  bool invalidated_since(std::uint64_t fence, std::span<const std::uint32_t> selectors,
+                         std::string_view readable_key) const {
     return fence != local_.latest() && local_.invalidated_since(fence, selectors, readable_key);
   }
   /// The log has been read: what stands in Redis may be used.

@@ -5,9 +5,11 @@ namespace pillion {
 namespace {
 
 // What a stored response means to this request.
-void judge(const WorkerContext& context, const Plan& plan, Now at, Found& found, StoredResponsePtr stored, Detail tier) {
+void judge(const WorkerContext& context, const Plan& plan, Now at, Found& found, StoredResponsePtr stored,
+           Detail tier) {
   if (context.shared.invalidations.is_invalidated(*stored)) {
-    // It may still tell whether what the upstream has is the same, if its ETag is strong: a date can't tell two writes of one second.
+    // It may still tell whether what the upstream has is the same, if its ETag is strong: a date can't tell two writes
+    // of one second.
     found.forward = Forward::stale;
     if (!stored->meta().has_strong_etag) return;
     found.decision = {Reuse::validate, Forward::stale, Detail::invalidated, 0, 0};

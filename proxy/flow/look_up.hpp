@@ -1,5 +1,5 @@
-// Finding a stored response for a request: memory, then Redis (and kept in memory), variants followed, invalidations and
-// permission worked out anew. Worker-local.
+// Finding a stored response for a request: memory, then Redis (and kept in memory), variants followed, invalidations
+// and permission worked out anew. Worker-local.
 #pragma once
 
 #include "core/message.hpp"

@@ -48,7 +48,8 @@ awaitable<void> RequestHandler::handle(ClientSession& session) {
   Plan plan;
   make_plan(request, session.origin().listener, session.has_request_body(), *snapshot, plan);
 
-  Names names{std::string(request.method_name), std::string(request.path), {}, std::string(trace_id_of(request.fields))};
+  Names names{
+      std::string(request.method_name), std::string(request.path), {}, std::string(trace_id_of(request.fields))};
   const Field* id = find(request.fields, Name::x_request_id);
   names.request_id = id && is_sane_request_id(id->value) ? std::string(id->value) : make_request_id();
 
@@ -103,7 +104,8 @@ std::shared_ptr<FetchJob> RequestHandler::make_job(ClientSession& session, const
   job->key = found.varies ? found.key : plan.primary_key;
   job->hash = found.hash;
   job->readable_key = readable_key(plan.match, plan.hash);
-  for (const Template& tag : plan.route->tags) job->tags.push_back(tag.fill(plan.match.parameters, Template::Encode::raw));
+  for (const Template& tag : plan.route->tags)
+    job->tags.push_back(tag.fill(plan.match.parameters, Template::Encode::raw));
   job->scheme = request.scheme;
   job->host = request.host;
   job->path = request.path;
@@ -130,8 +132,8 @@ std::shared_ptr<FetchJob> RequestHandler::make_job(ClientSession& session, const
   return job;
 }
 
-awaitable<void> RequestHandler::fetch(ClientSession& session, const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
-                                      std::string_view request_id, Outcome& outcome) {
+awaitable<void> RequestHandler::fetch(ClientSession& session, const Plan& plan, const Found& found,
+                                      const SnapshotPtr& snapshot, std::string_view request_id, Outcome& outcome) {
   outcome.result = Result::miss;
   CacheStatus status;
   status.forward = found.forward;
@@ -144,7 +146,9 @@ awaitable<void> RequestHandler::fetch(ClientSession& session, const Plan& plan, 
       const auto selectors = job->selectors({}, ignored);
       auto joined = context_.shared.collapser.join(
           job->hash, job->key, job->fence.local,
-          [&](std::uint64_t fence) { return !context_.shared.invalidations.invalidated_since(fence, selectors, job->readable_key); },
+          [&](std::uint64_t fence) {
+            return !context_.shared.invalidations.invalidated_since(fence, selectors, job->readable_key);
+          },
           stream_window);
       job->flight = std::move(joined.flight);
       job->collapsing = leader = joined.leader;
@@ -162,14 +166,15 @@ awaitable<void> RequestHandler::fetch(ClientSession& session, const Plan& plan, 
 }
 
 // False where a follower has to fetch for itself.
-awaitable<bool> RequestHandler::read_flight(ClientSession& session, const Plan& plan, Flight::Reader& reader, CacheStatus status,
-                                            Outcome& outcome) {
+awaitable<bool> RequestHandler::read_flight(ClientSession& session, const Plan& plan, Flight::Reader& reader,
+                                            CacheStatus status, Outcome& outcome) {
   const bool first = reader.is_first();
   const auto patience = first ? config::Milliseconds(0) : plan.route->settings.collapse_wait;
   const Flight::Phase phase = co_await reader.wait_head(patience);
   if (first) {
     outcome.upstream_us = static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - session.started()).count());
+        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - session.started())
+            .count());
   }
   const Now at = now();
   switch (phase) {
@@ -197,9 +202,11 @@ awaitable<bool> RequestHandler::read_flight(ClientSession& session, const Plan& 
       break;
   }
   if (!first) {
-    // The leader's answer is another's unless it may be shared, selects the same variant, and is allowed to this request.
+    // The leader's answer is another's unless it may be shared, selects the same variant, and is allowed to this
+    // request.
     const auto head = reader.head();
-    if (!head->storing || may_reuse(plan.facts, head->meta, plan.route->settings, at).reuse != Reuse::fresh) co_return false;
+    if (!head->storing || may_reuse(plan.facts, head->meta, plan.route->settings, at).reuse != Reuse::fresh)
+      co_return false;
     if (!head->vary.empty() && variant_key(head->vary, session.request().fields) != head->variant) co_return false;
   }
   co_await stream_flight(session, reader, *plan.route, status, outcome);
@@ -207,7 +214,8 @@ awaitable<bool> RequestHandler::read_flight(ClientSession& session, const Plan& 
 }
 
 // RFC 9111 5.2.1.7.
-void RequestHandler::put_only_if_cached(ClientSession& session, const Plan& plan, const Found& found, Outcome& outcome) {
+void RequestHandler::put_only_if_cached(ClientSession& session, const Plan& plan, const Found& found,
+                                        Outcome& outcome) {
   CacheStatus status;
   status.forward = found.forward;
   std::string value;
@@ -225,11 +233,12 @@ void RequestHandler::note_refusal(ClientSession& session, unsigned status) {
   finish(session, *context_.snapshot, context_.snapshot->unmatched, outcome, nullptr);
 }
 
-void RequestHandler::finish(ClientSession& session, const Snapshot& snapshot, const CompiledRoute& route, const Outcome& outcome,
-                            const Names* names) {
+void RequestHandler::finish(ClientSession& session, const Snapshot& snapshot, const CompiledRoute& route,
+                            const Outcome& outcome, const Names* names) {
   RouteCounters& counters = context_.route_counters(snapshot, route);
   const auto spent = std::chrono::steady_clock::now() - session.started();
-  const auto us = static_cast<std::uint64_t>(std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::microseconds>(spent).count()));
+  const auto us = static_cast<std::uint64_t>(
+      std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::microseconds>(spent).count()));
   const auto result = static_cast<std::size_t>(outcome.result);
   counters.results[result].add();
   counters.seconds[result].observe_us(us);
@@ -237,7 +246,7 @@ void RequestHandler::finish(ClientSession& session, const Snapshot& snapshot, co
   if (outcome.tier == Detail::memory) counters.hits_memory.add();
   if (outcome.tier == Detail::redis) counters.hits_redis.add();
   if (outcome.collapsed) counters.collapsed.add();
-  if (outcome.stored) counters.stored.add();
+  if (outcome.stored && !outcome.collapsed) counters.stored.add();
   if (outcome.detail != Detail::none) counters.details[static_cast<std::size_t>(outcome.detail)].add();
   if (!context_.shared.log.wants_access(outcome.status)) return;
 
@@ -271,7 +280,8 @@ std::string RequestHandler::make_request_id() {
     std::random_device device;
     id_seed_ = (std::uint64_t{device()} << 32 | device()) | 1;
   }
-  // A counter through a mixing function: ids don't repeat, and one says nothing of the next to who doesn't know the seed.
+  // A counter through a mixing function: ids don't repeat, and one says nothing of the next to who doesn't know the
+  // seed.
   const std::uint64_t words[] = {id_seed_, ++next_id_};
   return to_hex(hash128({reinterpret_cast<const char*>(words), sizeof words}));
 }

@@ -28,10 +28,11 @@ class RequestHandler final : public ClientHandler {
   awaitable<bool> read_flight(ClientSession& session, const Plan& plan, Flight::Reader& reader, CacheStatus status,
                               Outcome& outcome);
   void put_only_if_cached(ClientSession& session, const Plan& plan, const Found& found, Outcome& outcome);
-  std::shared_ptr<FetchJob> make_job(ClientSession& session, const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
-                                     std::string_view request_id);
+  std::shared_ptr<FetchJob> make_job(ClientSession& session, const Plan& plan, const Found& found,
+                                     const SnapshotPtr& snapshot, std::string_view request_id);
   void put_hit(ClientSession& session, const Plan& plan, const Found& found, Now at, Outcome& outcome);
-  void finish(ClientSession& session, const Snapshot& snapshot, const CompiledRoute& route, const Outcome& outcome, const Names* names);
+  void finish(ClientSession& session, const Snapshot& snapshot, const CompiledRoute& route, const Outcome& outcome,
+              const Names* names);
   std::string make_request_id();
 
   WorkerContext& context_;

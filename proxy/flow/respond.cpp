@@ -20,7 +20,8 @@ void append_age(std::int64_t age_ms, std::string& out) {
 }
 
 // A condition is answered for what would have been a 200 (RFC 9110 13.2.1).
-bool client_has(const RequestHead& request, unsigned status, std::string_view etag, std::int64_t last_modified_s, Now at) {
+bool client_has(const RequestHead& request, unsigned status, std::string_view etag, std::int64_t last_modified_s,
+                Now at) {
   return status == 200 && client_has_it(request.fields, etag, last_modified_s, at.wall_ms / 1000);
 }
 
@@ -33,8 +34,8 @@ void append_cache_status_field(const CacheStatus& status, const CompiledRoute& r
   out += "\r\n";
 }
 
-void put_stored(ClientSession& session, const StoredResponsePtr& stored, const CompiledRoute& route, Now at, CacheStatus status,
-                Outcome& outcome, std::string_view more_fields) {
+void put_stored(ClientSession& session, const StoredResponsePtr& stored, const CompiledRoute& route, Now at,
+                CacheStatus status, Outcome& outcome, std::string_view more_fields) {
   OutputQueue& out = session.out();
   out.pin(stored);
   const RequestHead& request = session.request();
@@ -59,8 +60,8 @@ void put_stored(ClientSession& session, const StoredResponsePtr& stored, const C
   if (!not_modified) session.put_body(stored->body(), true);
 }
 
-awaitable<void> stream_flight(ClientSession& session, Flight::Reader& reader, const CompiledRoute& route, CacheStatus status,
-                              Outcome& outcome) {
+awaitable<void> stream_flight(ClientSession& session, Flight::Reader& reader, const CompiledRoute& route,
+                              CacheStatus status, Outcome& outcome) {
   const std::shared_ptr<const FlightHead> head = reader.head();
   const Now at = now();
   std::string& text = session.out().scratch();
@@ -109,7 +110,8 @@ awaitable<void> stream_flight(ClientSession& session, Flight::Reader& reader, co
   co_await session.flush();
 }
 
-void put_upstream_error(ClientSession& session, UpstreamError error, const CompiledRoute& route, CacheStatus status, Outcome& outcome) {
+void put_upstream_error(ClientSession& session, UpstreamError error, const CompiledRoute& route, CacheStatus status,
+                        Outcome& outcome) {
   std::string_view why;
   outcome.status = 502;
   switch (error.detail) {

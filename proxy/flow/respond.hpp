@@ -10,16 +10,17 @@ namespace pillion {
 /// `Cache-Status: ...` as the route wants it, ended by CRLF, or nothing.
 void append_cache_status_field(const CacheStatus& status, const CompiledRoute& route, std::string& out);
 
-/// Queues a stored response (or 304 where the client has it). No waiting. `status` says how it was found; `more_fields` are lines
-/// for this client alone.
-void put_stored(ClientSession& session, const StoredResponsePtr& stored, const CompiledRoute& route, Now at, CacheStatus status,
-                Outcome& outcome, std::string_view more_fields = {});
+/// Queues a stored response (or 304 where the client has it). No waiting. `status` says how it was found; `more_fields`
+/// are lines for this client alone.
+void put_stored(ClientSession& session, const StoredResponsePtr& stored, const CompiledRoute& route, Now at,
+                CacheStatus status, Outcome& outcome, std::string_view more_fields = {});
 
 /// Streams a flight to the client as it arrives. The flight's phase is streaming or complete.
-awaitable<void> stream_flight(ClientSession& session, Flight::Reader& reader, const CompiledRoute& route, CacheStatus status,
-                              Outcome& outcome);
+awaitable<void> stream_flight(ClientSession& session, Flight::Reader& reader, const CompiledRoute& route,
+                              CacheStatus status, Outcome& outcome);
 
 /// The answer where the upstream gave none.
-void put_upstream_error(ClientSession& session, UpstreamError error, const CompiledRoute& route, CacheStatus status, Outcome& outcome);
+void put_upstream_error(ClientSession& session, UpstreamError error, const CompiledRoute& route, CacheStatus status,
+                        Outcome& outcome);
 
 }  // namespace pillion

@@ -25,12 +25,17 @@ std::string_view same_origin_path(std::string_view url, const UnsafeRequest& req
 }  // namespace
 
 UnsafeRequest remember_unsafe(const RequestHead& request, const RouteMatch& match) {
-  UnsafeRequest unsafe{std::string(request.method_name), std::string(request.path), std::string(request.scheme), std::string(request.host), {}};
+  UnsafeRequest unsafe{std::string(request.method_name),
+                       std::string(request.path),
+                       std::string(request.scheme),
+                       std::string(request.host),
+                       {}};
   for (const std::string_view value : match.parameters) unsafe.parameters.emplace_back(value);
   return unsafe;
 }
 
-std::vector<Selector> selectors_of_unsafe(const UnsafeRequest& request, const RouteMatch& match, const ResponseHead* response) {
+std::vector<Selector> selectors_of_unsafe(const UnsafeRequest& request, const RouteMatch& match,
+                                          const ResponseHead* response) {
   std::vector<Selector> selectors{{Selector::Kind::path, request.path}};
   if (response) {
     for (const Field& field : response->fields) {
@@ -42,12 +47,16 @@ std::vector<Selector> selectors_of_unsafe(const UnsafeRequest& request, const Ro
   if (!match.route) return selectors;
   const std::vector<std::string_view> values(request.parameters.begin(), request.parameters.end());
   for (const CompiledRoute::Invalidate& rule : match.route->invalidate) {
-    if (!rule.methods.empty() && std::find(rule.methods.begin(), rule.methods.end(), request.method) == rule.methods.end()) continue;
-    for (const Template& tag : rule.tags) selectors.push_back({Selector::Kind::tag, tag.fill(values, Template::Encode::raw)});
+    if (!rule.methods.empty() &&
+        std::find(rule.methods.begin(), rule.methods.end(), request.method) == rule.methods.end())
+      continue;
+    for (const Template& tag : rule.tags)
+      selectors.push_back({Selector::Kind::tag, tag.fill(values, Template::Encode::raw)});
     for (const Template& pattern : rule.patterns) {
       selectors.push_back({Selector::Kind::pattern, pattern.fill(values, Template::Encode::key)});
     }
-    for (const Template& url : rule.urls) selectors.push_back({Selector::Kind::url, url.fill(values, Template::Encode::raw)});
+    for (const Template& url : rule.urls)
+      selectors.push_back({Selector::Kind::url, url.fill(values, Template::Encode::raw)});
   }
   return selectors;
 }

@@ -14,8 +14,8 @@ Worker::Worker(std::size_t index, Shared& shared, SnapshotPtr snapshot)
   if (!redis.enabled) return;
   // A stored value's overhead, key and head stay well below this.
   constexpr std::size_t margin = 64u << 10;
-  context_.redis_connection =
-      std::make_unique<RedisConnection>(io_.get_executor(), redis, redis.max_object + margin, context_.counters, shared.log);
+  context_.redis_connection = std::make_unique<RedisConnection>(io_.get_executor(), redis, redis.max_object + margin,
+                                                                context_.counters, shared.log);
   context_.redis = std::make_unique<RedisStore>(*context_.redis_connection, redis);
 }
 

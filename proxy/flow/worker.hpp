@@ -29,8 +29,8 @@ class Worker {
   std::size_t load() const noexcept { return load_.load(std::memory_order_relaxed); }
   /// Serves a connection; its socket lives on executor().
   void serve(Socket socket, ClientOrigin origin);
-  /// Closes idle connections now and the others after the answer in progress; `on_empty` is called on this worker's thread as soon
-  /// as none is left.
+  /// Closes idle connections now and the others after the answer in progress; `on_empty` is called on this worker's
+  /// thread as soon as none is left.
   void drain(std::function<void()> on_empty);
   /// Cuts what is left.
   void abort_all();

@@ -1,4 +1,5 @@
-// The few Asio names that coroutines of the shell use. Include it in .cpp files and in headers of net, store and flow only.
+// The few Asio names that coroutines of the shell use. Include it in .cpp files and in headers of net, store and flow
+// only.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

@@ -16,7 +16,8 @@ namespace pillion {
 namespace {
 constexpr std::size_t first_buffer = 4u << 10;
 constexpr std::size_t body_buffer = 64u << 10;
-// How much of a refused request's rest is read, and for how long, so that the answer isn't lost to a reset (RFC 9112 9.6).
+// How much of a refused request's rest is read, and for how long, so that the answer isn't lost to a reset (RFC
+// 9112 9.6).
 constexpr std::size_t linger_bytes = 256u << 10;
 constexpr std::chrono::milliseconds linger_time{1000};
 }  // namespace
@@ -25,7 +26,8 @@ struct ClientSession::Parser {
   std::optional<RequestParser> parse;
 };
 
-ClientSession::ClientSession(Socket socket, ClientOrigin origin, ClientHandler& handler, Deadlines& deadlines, WorkerCounters& counters)
+ClientSession::ClientSession(Socket socket, ClientOrigin origin, ClientHandler& handler, Deadlines& deadlines,
+                             WorkerCounters& counters)
     : socket_(std::move(socket)),
       origin_(std::move(origin)),
       handler_(handler),
@@ -90,8 +92,9 @@ awaitable<ClientSession::Next> ClientSession::read_request() {
     }
     if (size > limits_.head || (size == 0 && input.size() >= limits_.head)) {
       const bool in_target = input.find('\r') > limits_.target;
-      refuse(in_target ? Refusal{414, "The request target is too long."} : Refusal{431, "The request head is too large."},
-             in_target ? Limit::target : Limit::head);
+      refuse(
+          in_target ? Refusal{414, "The request target is too long."} : Refusal{431, "The request head is too large."},
+          in_target ? Limit::target : Limit::head);
       break;
     }
     if (size > 0) {
@@ -106,7 +109,8 @@ awaitable<ClientSession::Next> ClientSession::read_request() {
     }
     auto wait = timeouts_.idle;
     if (head_began) {
-      const auto spent = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - head_began_);
+      const auto spent =
+          std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - head_began_);
       wait = std::max(timeouts_.head - spent, config::Milliseconds(1));
     }
     if (co_await fill(wait)) continue;
@@ -124,14 +128,16 @@ awaitable<ClientSession::Next> ClientSession::read_request() {
 awaitable<bool> ClientSession::fill(std::chrono::milliseconds timeout) {
   if (begin_ == end_) begin_ = end_ = 0;
   if (end_ == buffer_.size() && begin_ > 0) {
-    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_), buffer_.begin() + static_cast<std::ptrdiff_t>(end_), buffer_.begin());
+    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_),
+              buffer_.begin() + static_cast<std::ptrdiff_t>(end_), buffer_.begin());
     end_ -= begin_;
     begin_ = 0;
   }
   if (end_ == buffer_.size()) buffer_.resize(buffer_.size() * 2);
   if (read_deadline_.expired()) co_return false;
   read_deadline_.expires_after(timeout);
-  auto [error, size] = co_await socket_.async_read_some(asio::buffer(buffer_.data() + end_, buffer_.size() - end_), no_throw);
+  auto [error, size] =
+      co_await socket_.async_read_some(asio::buffer(buffer_.data() + end_, buffer_.size() - end_), no_throw);
   read_deadline_.clear();
   if (error) co_return false;
   end_ += size;
@@ -141,11 +147,16 @@ awaitable<bool> ClientSession::fill(std::chrono::milliseconds timeout) {
 namespace {
 Refusal refusal_of(ParseError error) {
   switch (error) {
-    case ParseError::version: return {505, "Only HTTP/1.1 and HTTP/1.0 are spoken here."};
-    case ParseError::too_many_fields: return {431, "The request has too many fields."};
-    case ParseError::framing: return {400, "Content-Length and Transfer-Encoding leave the length of the request in doubt."};
-    case ParseError::transfer_coding: return {501, "The only transfer coding known here is chunked."};
-    default: return {400, "The request is malformed."};
+    case ParseError::version:
+      return {505, "Only HTTP/1.1 and HTTP/1.0 are spoken here."};
+    case ParseError::too_many_fields:
+      return {431, "The request has too many fields."};
+    case ParseError::framing:
+      return {400, "Content-Length and Transfer-Encoding leave the length of the request in doubt."};
+    case ParseError::transfer_coding:
+      return {501, "The only transfer coding known here is chunked."};
+    default:
+      return {400, "The request is malformed."};
   }
 }
 }  // namespace
@@ -168,7 +179,8 @@ bool ClientSession::parse(std::size_t size) {
     refusal = {414, "The request target is too long."};
     limit = Limit::target;
   } else {
-    refusal = make_effective({parser.method(), parser.target(), parser.minor(), Fields(fields_)}, origin_.peer_trusted, request_);
+    refusal = make_effective({parser.method(), parser.target(), parser.minor(), Fields(fields_)}, origin_.peer_trusted,
+                             request_);
   }
   if (!refusal && limits_.body && parser.framing() == Framing::length && parser.length() > *limits_.body) {
     refusal = {413, "The request body is too large."};
@@ -183,7 +195,8 @@ void ClientSession::refuse(Refusal refusal, Limit limit) {
   counters_.limits[static_cast<std::size_t>(limit)].add();
   begin_exchange();
   keep_alive_ = false;
-  put_problem(refusal.status, refusal.why, "pillion; detail=bad-request", refusal.status == 405 ? "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" : "");
+  put_problem(refusal.status, refusal.why, "pillion; detail=bad-request",
+              refusal.status == 405 ? "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" : "");
   handler_.note_refusal(*this, refusal.status);
 }
 
@@ -252,12 +265,15 @@ void ClientSession::abort() noexcept {
 }
 
 bool ClientSession::has_request_body() const noexcept { return request_framing() != Framing::none; }
-Framing ClientSession::request_framing() const noexcept { return parser_->parse ? parser_->parse->framing() : Framing::none; }
+Framing ClientSession::request_framing() const noexcept {
+  return parser_->parse ? parser_->parse->framing() : Framing::none;
+}
 std::uint64_t ClientSession::request_length() const noexcept { return parser_->parse->length(); }
 bool ClientSession::request_body_done() const noexcept { return !parser_->parse || parser_->parse->complete(); }
 
 bool ClientSession::expects_continue() const noexcept {
-  return request_.minor >= 1 && has_request_body() && begin_ == end_ && !body_read_ && find(request_.fields, Name::expect);
+  return request_.minor >= 1 && has_request_body() && begin_ == end_ && !body_read_ &&
+         find(request_.fields, Name::expect);
 }
 
 awaitable<ClientSession::Body> ClientSession::read_body() {
@@ -298,8 +314,8 @@ awaitable<ClientSession::Body> ClientSession::read_body() {
         co_return body;
       }
     }
-    // The head's views point into the buffer: what it is grown into must not be asked for the head any more. Handlers have
-    // copied what they need by the time they read the body.
+    // The head's views point into the buffer: what it is grown into must not be asked for the head any more. Handlers
+    // have copied what they need by the time they read the body.
     if (begin_ == end_ && buffer_.size() < body_buffer) {
       buffer_.resize(body_buffer);
       begin_ = end_ = 0;
@@ -397,7 +413,8 @@ void ClientSession::cut() noexcept {
   socket_.close(ignored);
 }
 
-void ClientSession::put_problem(unsigned status, std::string_view detail, std::string_view cache_status, std::string_view more_fields) {
+void ClientSession::put_problem(unsigned status, std::string_view detail, std::string_view cache_status,
+                                std::string_view more_fields) {
   const std::string_view reason = reason_phrase(status);
   std::string body = "{\"type\":\"about:blank\",\"title\":\"";
   body += reason;
@@ -405,7 +422,9 @@ void ClientSession::put_problem(unsigned status, std::string_view detail, std::s
   body += detail;
   body += "\"}\n";
   char date[http_date_size];
-  write_http_date(std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count(), date);
+  write_http_date(
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count(),
+      date);
   std::string& head = out_.scratch();
   head += "HTTP/1.1 " + std::to_string(status) + ' ';
   head += reason;
@@ -433,7 +452,8 @@ struct ClientWatch {
 
 void ClientSession::watch(std::function<void()> on_gone) {
   if (watch_ || begin_ != end_) return;
-  watch_ = std::make_shared<ClientWatch>(ClientWatch{std::move(on_gone), asio::steady_timer(socket_.get_executor(), asio::steady_timer::time_point::max())});
+  watch_ = std::make_shared<ClientWatch>(ClientWatch{
+      std::move(on_gone), asio::steady_timer(socket_.get_executor(), asio::steady_timer::time_point::max())});
   socket_.async_wait(Socket::wait_read, [this, watch = watch_](error_code error) {
     watch->finished = true;
     watch->done.cancel();

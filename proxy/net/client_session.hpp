@@ -42,7 +42,8 @@ struct ClientOrigin {
 
 class ClientSession {
  public:
-  ClientSession(Socket socket, ClientOrigin origin, ClientHandler& handler, Deadlines& deadlines, WorkerCounters& counters);
+  ClientSession(Socket socket, ClientOrigin origin, ClientHandler& handler, Deadlines& deadlines,
+                WorkerCounters& counters);
   ~ClientSession();
   ClientSession(const ClientSession&) = delete;
 
@@ -69,7 +70,7 @@ class ClientSession {
   struct Body {
     std::string_view data;  ///< lives until the next read; empty at the end
     bool end = false;
-    unsigned status = 0;    ///< what the client did wrong: 400, 408, 413; 499 where it left
+    unsigned status = 0;  ///< what the client did wrong: 400, 408, 413; 499 where it left
   };
   awaitable<Body> read_body();
   /// Ends a read_body() in progress with status 499.
@@ -78,7 +79,8 @@ class ClientSession {
   /// Head of the answer: put status line and fields (each ended by CRLF) into out(), then end_head(), then the body.
   OutputQueue& out() noexcept { return out_; }
   enum class BodyMode : std::uint8_t { none, length, chunked, close };
-  /// Chooses how the body is delimited and ends the head. `length`: that many bytes follow and the head has Content-Length.
+  /// Chooses how the body is delimited and ends the head. `length`: that many bytes follow and the head has
+  /// Content-Length.
   BodyMode end_head(unsigned status, std::optional<std::uint64_t> length);
   /// Queues a piece of the body, framed; `end` with the last one. The bytes must live until flush().
   void put_body(std::string_view data, bool end);
@@ -96,10 +98,11 @@ class ClientSession {
   bool is_cut() const noexcept { return cut_; }
 
   /// One whole answer of the proxy's own: `application/problem+json` in one line. `cache_status` is the field's value.
-  void put_problem(unsigned status, std::string_view detail, std::string_view cache_status, std::string_view more_fields = {});
+  void put_problem(unsigned status, std::string_view detail, std::string_view cache_status,
+                   std::string_view more_fields = {});
 
-  /// Watches for the client leaving while nothing is read from it; `on_gone` is called at most once. stop_watch() must be awaited
-  /// before the next read.
+  /// Watches for the client leaving while nothing is read from it; `on_gone` is called at most once. stop_watch() must
+  /// be awaited before the next read.
   void watch(std::function<void()> on_gone);
   awaitable<void> stop_watch();
 
@@ -141,8 +144,8 @@ class ClientSession {
   std::uint64_t body_bytes_ = 0, body_left_ = 0, request_bytes_ = 0;
   BodyMode body_mode_ = BodyMode::none;
   std::string chunk_size_;
-  bool keep_alive_ = true, head_ended_ = false, body_ended_ = true, cut_ = false, finishing_ = false, in_request_ = false,
-       body_read_ = false;
+  bool keep_alive_ = true, head_ended_ = false, body_ended_ = true, cut_ = false, finishing_ = false,
+       in_request_ = false, body_read_ = false;
   std::shared_ptr<struct ClientWatch> watch_;
 };
 

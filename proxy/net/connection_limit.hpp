@@ -1,5 +1,5 @@
-// How many connections the whole process may have to one upstream, and the queue of those who wait for one. Shared between
-// workers, locks inside; waiters are woken by event, first come first served.
+// How many connections the whole process may have to one upstream, and the queue of those who wait for one. Shared
+// between workers, locks inside; waiters are woken by event, first come first served.
 #pragma once
 
 #include <chrono>

@@ -38,7 +38,8 @@ std::size_t available_cpus() {
   std::size_t cpus = affinity();
   std::string quota = first_line("/sys/fs/cgroup/cpu.max");
   if (quota.empty()) {
-    quota = first_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") + ' ' + first_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+    quota =
+        first_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") + ' ' + first_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
   }
   if (const std::size_t granted = cpus_of_cpu_max(quota); granted > 0) cpus = std::min(cpus, granted);
   return std::max<std::size_t>(1, cpus);

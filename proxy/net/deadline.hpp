@@ -11,8 +11,9 @@ namespace pillion {
 
 class Deadlines;
 
-/// One wait that must end. Setting and clearing it costs a store each, so every read and write may have one. When it passes,
-/// `expired()` turns true and `on_expire` is called, which cancels what is being waited for. Accurate to Deadlines::tick.
+/// One wait that must end. Setting and clearing it costs a store each, so every read and write may have one. When it
+/// passes, `expired()` turns true and `on_expire` is called, which cancels what is being waited for. Accurate to
+/// Deadlines::tick.
 class Deadline {
  public:
   using Action = void (*)(void* context);

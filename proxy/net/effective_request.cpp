@@ -48,7 +48,8 @@ Refusal split_target(const RawRequest& raw, RequestHead& head, std::string_view&
     const auto colon = target.find("://");
     if (colon == std::string_view::npos) return {400, "The request target is not a path."};
     const std::string_view scheme = target.substr(0, colon);
-    if (!iequals(scheme, "http") && !iequals(scheme, "https")) return {400, "The request target has a scheme other than http."};
+    if (!iequals(scheme, "http") && !iequals(scheme, "https"))
+      return {400, "The request target has a scheme other than http."};
     target.remove_prefix(colon + 3);
     const auto end = std::min(target.find_first_of("/?"), target.size());
     authority = target.substr(0, end);
@@ -75,7 +76,8 @@ bool is_authority(std::string_view text) noexcept {
     const auto close = text.find(']');
     if (close == std::string_view::npos || close < 3) return false;
     const std::string_view inside = text.substr(1, close - 1);
-    if (!std::all_of(inside.begin(), inside.end(), [](char c) { return is_hex(c) || c == ':' || c == '.'; })) return false;
+    if (!std::all_of(inside.begin(), inside.end(), [](char c) { return is_hex(c) || c == ':' || c == '.'; }))
+      return false;
     host = {};
     port = text.substr(close + 1);
     if (!port.empty() && port.front() != ':') return false;

@@ -22,7 +22,8 @@ struct RawRequest {
   Fields fields;
 };
 
-/// Fills `head`. `peer_trusted`: X-Forwarded-Proto and X-Forwarded-Host decide scheme and host; well-formed single values only.
+/// Fills `head`. `peer_trusted`: X-Forwarded-Proto and X-Forwarded-Host decide scheme and host; well-formed single
+/// values only.
 Refusal make_effective(const RawRequest& raw, bool peer_trusted, RequestHead& head) noexcept;
 
 /// `host [":" port]` of RFC 3986, without user information, not empty.

@@ -48,7 +48,10 @@ struct Listener::Acceptor {
 };
 
 Listener::Listener(asio::any_io_executor executor, config::Listener settings, Choose choose, Take take)
-    : executor_(std::move(executor)), settings_(std::move(settings)), choose_(std::move(choose)), take_(std::move(take)) {}
+    : executor_(std::move(executor)),
+      settings_(std::move(settings)),
+      choose_(std::move(choose)),
+      take_(std::move(take)) {}
 
 Listener::~Listener() { stop(); }
 
@@ -68,7 +71,8 @@ void Listener::bind() {
   auto ip = asio::ip::make_address(address.host, error);
   if (error) {
     asio::ip::tcp::resolver resolver(executor_);
-    const auto found = resolver.resolve(address.host, std::to_string(address.port), asio::ip::tcp::resolver::passive, error);
+    const auto found =
+        resolver.resolve(address.host, std::to_string(address.port), asio::ip::tcp::resolver::passive, error);
     if (error || found.empty()) fail(address, error);
     ip = found.begin()->endpoint().address();
   }
@@ -87,9 +91,10 @@ void Listener::bind_unix() {
   error_code error;
   if (address.unix_path.size() >= sizeof(sockaddr_un::sun_path)) fail(address, asio::error::name_too_long);
   const asio::local::stream_protocol::endpoint endpoint(address.unix_path);
-  struct stat status {};
+  struct stat status{};
   if (::lstat(address.unix_path.c_str(), &status) == 0) {
-    if (!S_ISSOCK(status.st_mode)) throw std::runtime_error("can't listen on " + address.to_string() + ": a file that is no socket is there");
+    if (!S_ISSOCK(status.st_mode))
+      throw std::runtime_error("can't listen on " + address.to_string() + ": a file that is no socket is there");
     asio::local::stream_protocol::socket probe(executor_);
     probe.connect(endpoint, error);
     if (!error) fail(address, asio::error::address_in_use);
@@ -99,7 +104,8 @@ void Listener::bind_unix() {
   error = {};
   acceptor.open(endpoint.protocol(), error);
   if (!error) acceptor.bind(endpoint, error);
-  if (!error && ::chmod(address.unix_path.c_str(), settings_.mode) != 0) error.assign(errno, boost::system::system_category());
+  if (!error && ::chmod(address.unix_path.c_str(), settings_.mode) != 0)
+    error.assign(errno, boost::system::system_category());
   if (!error) acceptor.listen(backlog, error);
   if (error) fail(address, error);
 }

@@ -22,8 +22,8 @@ class Listener {
   ~Listener();
   Listener(const Listener&) = delete;
 
-  /// Binds and begins to accept. Throws std::runtime_error with one line naming the address. A Unix socket's file that nobody
-  /// listens at is replaced.
+  /// Binds and begins to accept. Throws std::runtime_error with one line naming the address. A Unix socket's file that
+  /// nobody listens at is replaced.
   void start();
   /// With the port that the kernel chose.
   const config::Address& address() const noexcept { return settings_.address; }

@@ -10,8 +10,8 @@ namespace {
 
 std::string_view std_view(boost::beast::string_view v) noexcept { return {v.data(), v.size()}; }
 
-// Whether a field's value stands on the line of its name. Beast unfolds obs-fold (RFC 9112 5.2), either by skipping to the next
-// line or into a buffer of its own; both show in where the value lies.
+// Whether a field's value stands on the line of its name. Beast unfolds obs-fold (RFC 9112 5.2), either by skipping to
+// the next line or into a buffer of its own; both show in where the value lies.
 bool is_folded(std::string_view head, std::string_view name, std::string_view value) noexcept {
   if (value.data() < name.data() + name.size() || value.data() + value.size() > head.data() + head.size()) return true;
   const char* gap = name.data() + name.size();
@@ -47,7 +47,8 @@ ParseError MessageParser<IsRequest>::parse_head(std::string_view head, bool no_b
   return check_framing();
 }
 
-// Beast reads "gzip, chunked" as chunked and takes a Transfer-Encoding in HTTP/1.0: a proxy must not (RFC 9112 6.1, 11.2).
+// Beast reads "gzip, chunked" as chunked and takes a Transfer-Encoding in HTTP/1.0: a proxy must not (RFC
+// 9112 6.1, 11.2).
 template <bool IsRequest>
 ParseError MessageParser<IsRequest>::check_framing() {
   const Field* coding = find(Fields(fields_), Name::transfer_encoding);

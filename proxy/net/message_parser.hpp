@@ -1,5 +1,6 @@
-// Parsing of messages: Beast's basic_parser with handlers that note views into the connection's buffer, and the strictness
-// that a proxy needs on top (RFC 9112 11.1, request smuggling). Sans-I/O, worker-local. Costly to include: .cpp files only.
+// Parsing of messages: Beast's basic_parser with handlers that note views into the connection's buffer, and the
+// strictness that a proxy needs on top (RFC 9112 11.1, request smuggling). Sans-I/O, worker-local. Costly to include:
+// .cpp files only.
 #pragma once
 
 #include <boost/beast/http/basic_parser.hpp>
@@ -23,13 +24,13 @@ struct ParserLimits {
 /// What is wrong with a message. Which status a client gets for it is the session's business.
 enum class ParseError : std::uint8_t {
   none,
-  syntax,             ///< not HTTP, or of a form that is refused: folds, bare LF, odd names
-  version,            ///< an HTTP version other than 1.0 and 1.1
+  syntax,   ///< not HTTP, or of a form that is refused: folds, bare LF, odd names
+  version,  ///< an HTTP version other than 1.0 and 1.1
   too_many_fields,
-  framing,            ///< Content-Length and Transfer-Encoding contradict each other or are malformed
-  transfer_coding,    ///< a transfer coding other than chunked
-  chunk_extensions,   ///< over the limit
-  trailers,           ///< over the limit
+  framing,           ///< Content-Length and Transfer-Encoding contradict each other or are malformed
+  transfer_coding,   ///< a transfer coding other than chunked
+  chunk_extensions,  ///< over the limit
+  trailers,          ///< over the limit
 };
 
 /// One message: its head in one piece, then its body as it arrives.
@@ -63,8 +64,8 @@ class MessageParser final : private boost::beast::http::basic_parser<IsRequest> 
     std::size_t size = 0;      ///< decoded bytes, moved to the front of the buffer
     ParseError error = ParseError::none;
   };
-  /// Decodes what is there. `data` is changed: body bytes without chunk framing are moved to its front. Without progress
-  /// (consumed 0, no error) more bytes are needed behind those that are there.
+  /// Decodes what is there. `data` is changed: body bytes without chunk framing are moved to its front. Without
+  /// progress (consumed 0, no error) more bytes are needed behind those that are there.
   BodyPart decode(std::span<char> data);
   /// The peer closed: true if the message is complete by that (Framing::until_close alone).
   bool finish_at_close();
@@ -102,8 +103,8 @@ class MessageParser final : private boost::beast::http::basic_parser<IsRequest> 
 using RequestParser = MessageParser<true>;
 using ResponseParser = MessageParser<false>;
 
-/// Where a head ends: the size up to and including its empty line, 0 if it isn't all there, npos if it can't become one (a
-/// line feed without a carriage return). `from` says how much was looked at before without result.
+/// Where a head ends: the size up to and including its empty line, 0 if it isn't all there, npos if it can't become one
+/// (a line feed without a carriage return). `from` says how much was looked at before without result.
 std::size_t find_head_end(std::string_view buffer, std::size_t& from) noexcept;
 
 }  // namespace pillion

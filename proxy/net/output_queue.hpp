@@ -1,4 +1,5 @@
-// What is to be sent to a client: pieces of stored responses, pinned without a copy, and bytes made for this answer. Worker-local.
+// What is to be sent to a client: pieces of stored responses, pinned without a copy, and bytes made for this answer.
+// Worker-local.
 #pragma once
 
 #include <string>

@@ -198,7 +198,8 @@ std::shared_ptr<asio::ssl::context> make_client_tls(const std::string& ca, bool 
   } else {
     context->load_verify_file(ca, error);
   }
-  if (error) throw std::runtime_error("tls.ca: " + (ca.empty() ? "the system's certificates" : ca) + ": " + error.message());
+  if (error)
+    throw std::runtime_error("tls.ca: " + (ca.empty() ? "the system's certificates" : ca) + ": " + error.message());
   return context;
 }
 

@@ -57,10 +57,12 @@ awaitable<error_code> write_all(Socket& socket, std::span<asio::const_buffer> bu
                                 std::chrono::milliseconds timeout);
 
 /// Connects to the first address of `host` that answers, all within `timeout`. IP literals ask no resolver.
-awaitable<std::pair<error_code, Socket>> connect_to(asio::any_io_executor executor, const std::string& host, std::uint16_t port,
-                                                    const std::string& unix_path, std::chrono::milliseconds timeout);
+awaitable<std::pair<error_code, Socket>> connect_to(asio::any_io_executor executor, const std::string& host,
+                                                    std::uint16_t port, const std::string& unix_path,
+                                                    std::chrono::milliseconds timeout);
 
-/// A client's TLS context: TLS 1.2 and up, ALPN http/1.1. Throws std::runtime_error naming a `ca` file that can't be read.
+/// A client's TLS context: TLS 1.2 and up, ALPN http/1.1. Throws std::runtime_error naming a `ca` file that can't be
+/// read.
 std::shared_ptr<asio::ssl::context> make_client_tls(const std::string& ca, bool verify);
 
 }  // namespace pillion

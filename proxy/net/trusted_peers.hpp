@@ -1,13 +1,12 @@
 // Which peers may say what scheme and host a request was for. Immutable.
 #pragma once
 
+#include <boost/asio/ip/network_v4.hpp>
+#include <boost/asio/ip/network_v6.hpp>
 #include <string>
 #include <vector>
 
 #include "net/async.hpp"
-
-#include <boost/asio/ip/network_v4.hpp>
-#include <boost/asio/ip/network_v6.hpp>
 
 namespace pillion {
 

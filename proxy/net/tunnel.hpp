@@ -6,8 +6,8 @@
 
 namespace pillion {
 
-/// Copies both ways with backpressure and half-closes as the sides do; an error on either side ends both. No deadline but on a peer
-/// that doesn't take what is sent to it.
+/// Copies both ways with backpressure and half-closes as the sides do; an error on either side ends both. No deadline
+/// but on a peer that doesn't take what is sent to it.
 awaitable<void> tunnel(ClientSession& client, UpstreamConnection& upstream);
 
 }  // namespace pillion

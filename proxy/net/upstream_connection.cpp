@@ -45,11 +45,13 @@ UpstreamError UpstreamConnection::refuse(Limit limit) noexcept {
   return {Detail::bad_response, false};
 }
 
-// Reads more behind what is there. The end of the stream is an error here: whoever can do with it asks the parser first.
+// Reads more behind what is there. The end of the stream is an error here: whoever can do with it asks the parser
+// first.
 awaitable<UpstreamError> UpstreamConnection::fill(std::chrono::milliseconds timeout) {
   if (begin_ == end_) begin_ = end_ = scanned_ = 0;
   if (end_ == buffer_.size() && begin_ > 0) {
-    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_), buffer_.begin() + static_cast<std::ptrdiff_t>(end_), buffer_.begin());
+    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_),
+              buffer_.begin() + static_cast<std::ptrdiff_t>(end_), buffer_.begin());
     end_ -= begin_;
     begin_ = 0;
   }
@@ -84,7 +86,8 @@ awaitable<UpstreamError> UpstreamConnection::read_head(std::chrono::milliseconds
       left = std::max(left, std::chrono::milliseconds(1));
     }
     if (const UpstreamError error = co_await fill(left)) {
-      if (error.detail == Detail::response_timeout) counters_.limits[static_cast<std::size_t>(Limit::response_timeout)].add();
+      if (error.detail == Detail::response_timeout)
+        counters_.limits[static_cast<std::size_t>(Limit::response_timeout)].add();
       co_return error;
     }
   }
@@ -125,7 +128,8 @@ void UpstreamConnection::note_persistence() {
     if (error != std::errc{} || seconds < 0) continue;
     // Half a second early, so that a request on its way doesn't cross the upstream's close.
     const auto theirs = std::chrono::seconds(std::min(seconds, 3600)) - std::chrono::milliseconds(500);
-    idle_limit_ = std::clamp(std::chrono::duration_cast<std::chrono::milliseconds>(theirs), std::chrono::milliseconds(0), settings_.idle);
+    idle_limit_ = std::clamp(std::chrono::duration_cast<std::chrono::milliseconds>(theirs),
+                             std::chrono::milliseconds(0), settings_.idle);
   }
 }
 
@@ -178,7 +182,8 @@ awaitable<UpstreamConnection::Body> UpstreamConnection::read_body(std::chrono::m
 std::string_view UpstreamConnection::left_over() const noexcept { return {buffer_.data() + begin_, end_ - begin_}; }
 
 bool UpstreamConnection::reusable() {
-  return !spoiled_ && !closes_ && parser_ && parser_->parse.complete() && begin_ == end_ && head_.status >= 200 && stream_.is_quiet();
+  return !spoiled_ && !closes_ && parser_ && parser_->parse.complete() && begin_ == end_ && head_.status >= 200 &&
+         stream_.is_quiet();
 }
 
 void UpstreamConnection::mark_idle() noexcept {

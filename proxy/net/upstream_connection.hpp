@@ -1,5 +1,5 @@
-// One connection to an upstream: sends a request, reads the answer strictly. Worker-local. In any doubt about its state it is
-// not reusable (threats: answer-queue poisoning).
+// One connection to an upstream: sends a request, reads the answer strictly. Worker-local. In any doubt about its state
+// it is not reusable (threats: answer-queue poisoning).
 #pragma once
 
 #include <chrono>
@@ -19,15 +19,17 @@ class ConnectionPermit;
 
 /// What kept an upstream from answering; none where it did.
 struct UpstreamError {
-  Detail detail = Detail::none;  ///< connect_failed, connect_timeout, response_timeout, connection_reset, bad_response, overloaded
-  bool untouched = false;        ///< the upstream can't have seen the request whole, or closed before any byte of an answer came
+  Detail detail =
+      Detail::none;  ///< connect_failed, connect_timeout, response_timeout, connection_reset, bad_response, overloaded
+  bool untouched =
+      false;  ///< the upstream can't have seen the request whole, or closed before any byte of an answer came
   explicit operator bool() const noexcept { return detail != Detail::none; }
 };
 
 class UpstreamConnection {
  public:
-  UpstreamConnection(Socket socket, Deadlines& deadlines, const config::Upstream& settings, const config::Limits& limits,
-                     std::shared_ptr<ConnectionPermit> permit, WorkerCounters& counters);
+  UpstreamConnection(Socket socket, Deadlines& deadlines, const config::Upstream& settings,
+                     const config::Limits& limits, std::shared_ptr<ConnectionPermit> permit, WorkerCounters& counters);
   ~UpstreamConnection();
 
   Stream& stream() noexcept { return stream_; }
@@ -71,7 +73,8 @@ class UpstreamConnection {
   void mark_idle() noexcept;
   /// Since mark_idle().
   std::chrono::milliseconds idle_time() const noexcept;
-  /// How long the upstream keeps an idle connection, by its Keep-Alive field; the configured time where it is shorter or says nothing.
+  /// How long the upstream keeps an idle connection, by its Keep-Alive field; the configured time where it is shorter
+  /// or says nothing.
   std::chrono::milliseconds idle_limit() const noexcept { return idle_limit_; }
   const config::Upstream& settings() const noexcept { return settings_; }
 

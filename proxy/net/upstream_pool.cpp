@@ -6,7 +6,8 @@ namespace pillion {
 
 namespace {
 constexpr std::chrono::milliseconds sweep_every{250};
-// How long an idle connection may serve a request that can't be repeated: servers close idle connections in whole seconds.
+// How long an idle connection may serve a request that can't be repeated: servers close idle connections in whole
+// seconds.
 constexpr std::chrono::milliseconds unsafe_idle{1000};
 }  // namespace
 
@@ -21,7 +22,8 @@ std::shared_ptr<ConnectionLimit> ConnectionLimits::of(const config::Upstream& up
   return limit;
 }
 
-UpstreamPool::UpstreamPool(asio::any_io_executor executor, Deadlines& deadlines, ConnectionLimits& limits, WorkerCounters& counters)
+UpstreamPool::UpstreamPool(asio::any_io_executor executor, Deadlines& deadlines, ConnectionLimits& limits,
+                           WorkerCounters& counters)
     : executor_(executor), deadlines_(deadlines), limits_(limits), counters_(counters), sweeper_(executor) {}
 
 UpstreamPool::~UpstreamPool() {
@@ -58,8 +60,8 @@ UpstreamPool::Connection UpstreamPool::take_idle(Group& group, const config::Ups
   return nullptr;
 }
 
-awaitable<UpstreamPool::Acquired> UpstreamPool::acquire(const config::Upstream& upstream, const config::Limits& limits, bool unsafe,
-                                                        bool fresh) {
+awaitable<UpstreamPool::Acquired> UpstreamPool::acquire(const config::Upstream& upstream, const config::Limits& limits,
+                                                        bool unsafe, bool fresh) {
   Group& group = group_of(upstream);
   if (!fresh) {
     if (Connection connection = take_idle(group, upstream, unsafe)) co_return Acquired{std::move(connection), {}};
@@ -68,7 +70,8 @@ awaitable<UpstreamPool::Acquired> UpstreamPool::acquire(const config::Upstream& 
   co_return acquired;
 }
 
-awaitable<UpstreamPool::Acquired> UpstreamPool::connect(Group& group, const config::Upstream& upstream, const config::Limits& limits) {
+awaitable<UpstreamPool::Acquired> UpstreamPool::connect(Group& group, const config::Upstream& upstream,
+                                                        const config::Limits& limits) {
   Acquired acquired;
   ConnectionPermitPtr permit = group.limit->try_acquire();
   if (!permit) {
@@ -83,22 +86,23 @@ awaitable<UpstreamPool::Acquired> UpstreamPool::connect(Group& group, const conf
       co_return acquired;
     }
   }
-  auto [error, socket] =
-      co_await connect_to(executor_, upstream.address.host, upstream.address.port, upstream.address.unix_path, upstream.connect_timeout);
+  auto [error, socket] = co_await connect_to(executor_, upstream.address.host, upstream.address.port,
+                                             upstream.address.unix_path, upstream.connect_timeout);
   if (error) {
     const bool late = error == asio::error::timed_out;
     if (late) counters_.limits[static_cast<std::size_t>(Limit::connect_timeout)].add();
     acquired.error = {late ? Detail::connect_timeout : Detail::connect_failed, true};
     co_return acquired;
   }
-  acquired.connection =
-      std::make_unique<UpstreamConnection>(std::move(socket), deadlines_, upstream, limits, std::move(permit), counters_);
+  acquired.connection = std::make_unique<UpstreamConnection>(std::move(socket), deadlines_, upstream, limits,
+                                                             std::move(permit), counters_);
   if (upstream.tls) acquired.error = co_await secure(group, upstream, *acquired.connection);
   if (acquired.error) acquired.connection.reset();
   co_return acquired;
 }
 
-awaitable<UpstreamError> UpstreamPool::secure(Group& group, const config::Upstream& upstream, UpstreamConnection& connection) {
+awaitable<UpstreamError> UpstreamPool::secure(Group& group, const config::Upstream& upstream,
+                                              UpstreamConnection& connection) {
   if (!group.tls || group.tls_ca != upstream.tls_ca || group.tls_verify != upstream.tls_verify) {
     try {
       group.tls = make_client_tls(upstream.tls_ca, upstream.tls_verify);
@@ -108,8 +112,8 @@ awaitable<UpstreamError> UpstreamPool::secure(Group& group, const config::Upstre
     group.tls_ca = upstream.tls_ca;
     group.tls_verify = upstream.tls_verify;
   }
-  const error_code error =
-      co_await connection.stream().handshake(*group.tls, upstream.address.host, upstream.tls_verify, upstream.connect_timeout);
+  const error_code error = co_await connection.stream().handshake(*group.tls, upstream.address.host,
+                                                                  upstream.tls_verify, upstream.connect_timeout);
   if (!error) co_return UpstreamError{};
   co_return UpstreamError{error == asio::error::timed_out ? Detail::connect_timeout : Detail::connect_failed, true};
 }

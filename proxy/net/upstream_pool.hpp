@@ -26,7 +26,8 @@ class ConnectionLimits {
 
 class UpstreamPool {
  public:
-  UpstreamPool(asio::any_io_executor executor, Deadlines& deadlines, ConnectionLimits& limits, WorkerCounters& counters);
+  UpstreamPool(asio::any_io_executor executor, Deadlines& deadlines, ConnectionLimits& limits,
+               WorkerCounters& counters);
   ~UpstreamPool();
 
   using Connection = std::unique_ptr<UpstreamConnection>;
@@ -34,9 +35,10 @@ class UpstreamPool {
     Connection connection;
     UpstreamError error;
   };
-  /// A pooled connection that still lives, or a new one. `unsafe` requests take a pooled one only if it was idle for under a
-  /// second, since they can't be sent again; `fresh` asks for a new one.
-  awaitable<Acquired> acquire(const config::Upstream& upstream, const config::Limits& limits, bool unsafe, bool fresh = false);
+  /// A pooled connection that still lives, or a new one. `unsafe` requests take a pooled one only if it was idle for
+  /// under a second, since they can't be sent again; `fresh` asks for a new one.
+  awaitable<Acquired> acquire(const config::Upstream& upstream, const config::Limits& limits, bool unsafe,
+                              bool fresh = false);
   /// Gives it back; it is pooled if its state is beyond doubt and nobody waits elsewhere.
   void release(Connection connection);
   /// Closes all idle connections: at a reload and at the end.

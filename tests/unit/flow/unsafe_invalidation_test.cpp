@@ -1,0 +1,81 @@
+// What an unsafe request invalidates.
+#include "flow/unsafe_invalidation.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "unit/core/message_builder.hpp"
+
+using namespace pillion;
+using test::Lines;
+
+namespace {
+bool has(const std::vector<Selector>& selectors, Selector::Kind kind, std::string_view text) {
+  return std::find(selectors.begin(), selectors.end(), Selector{kind, std::string(text)}) != selectors.end();
+}
+}  // namespace
+
+TEST_CASE("its own path, and Location and Content-Location of the same origin only") {
+  RequestHead head;
+  head.method_name = "POST";
+  head.path = "/items";
+  head.scheme = "http";
+  head.host = "a.example";
+  const UnsafeRequest request = remember_unsafe(head, {});
+  struct Row {
+    const char* location;
+    const char* path;
+  };
+  const Row rows[] = {
+      {"/items/5?x=y", "/items/5"},
+      {"http://a.example/items/6", "/items/6"},
+      {"HTTP://A.example/items/6#f", "/items/6"},
+      {"//a.example/items/7", "/items/7"},
+      {"http://b.example/items/8", nullptr},
+      {"https://a.example/items/9", nullptr},
+      {"//b.example/items/1", nullptr},
+      {"items/2", nullptr},
+      {"http://a.example", nullptr},
+  };
+  for (const Row& row : rows) {
+    for (const char* name : {"Location", "Content-Location"}) {
+      CAPTURE(row.location);
+      const Lines lines(std::string(name) + ": " + row.location);
+      const ResponseHead response{201, "Created", 1, lines};
+      const auto selectors = selectors_of_unsafe(request, {}, &response);
+      CHECK(has(selectors, Selector::Kind::path, "/items"));
+      CHECK(selectors.size() == (row.path ? 2 : 1));
+      if (row.path) CHECK(has(selectors, Selector::Kind::path, row.path));
+    }
+  }
+}
+
+TEST_CASE("the route's rules for that method, with the path's parameters filled in") {
+  config::Config config;
+  config.upstreams.push_back({});
+  config::Route route;
+  route.name = "item";
+  route.path = "/items/{id}";
+  route.key = "item:{id}";
+  route.invalidate.push_back({{"PUT"}, {"item:{id}"}, {"api:items:{id}*"}, {"/list"}});
+  route.invalidate.push_back({{}, {"any"}, {}, {}});
+  config.routes.push_back(route);
+  const RouteTable table(config);
+  RouteMatch match;
+  const std::string path = "/items/a*b";
+  table.match({}, {}, path, match);
+  REQUIRE(match.route);
+  RequestHead head;
+  head.path = path;
+  head.method_name = "PUT";
+  auto selectors = selectors_of_unsafe(remember_unsafe(head, match), match, nullptr);
+  CHECK(has(selectors, Selector::Kind::tag, "item:a*b"));
+  CHECK(has(selectors, Selector::Kind::pattern, "api:items:a%2Ab*"));
+  CHECK(has(selectors, Selector::Kind::url, "/list"));
+  CHECK(has(selectors, Selector::Kind::tag, "any"));
+  head.method_name = "DELETE";
+  selectors = selectors_of_unsafe(remember_unsafe(head, match), match, nullptr);
+  CHECK_FALSE(has(selectors, Selector::Kind::tag, "item:a*b"));
+  CHECK(has(selectors, Selector::Kind::tag, "any"));
+}
