@@ -34,9 +34,9 @@ TEST_CASE("admin: health and readiness") {
 TEST_CASE("admin: the metrics' address has metrics and health alone") {
   ScriptedUpstream upstream;
   Pillion proxy(config(upstream.endpoint(), "metrics:\n  address: 127.0.0.1:0\n"));
-  for (const char* target : {"/metrics", "/healthz", "/readyz"})
+  for (std::string target : {"/metrics", "/healthz", "/readyz"})
     CHECK(fetch(proxy.metrics(), "GET", target).status == 200);
-  for (const char* target : {"/stats", "/config", "/explain?url=/"})
+  for (std::string target : {"/stats", "/config", "/explain?url=/"})
     CHECK(fetch(proxy.metrics(), "GET", target).status == 404);
   Response post =
       fetch(proxy.metrics(), "POST", "/invalidate", {{"Content-Type", "application/json"}}, R"({"all": true})");
@@ -51,7 +51,7 @@ TEST_CASE("admin: errors of every request are JSON with their status") {
   check_error(proxy.admin_post("/stats", "{}"), 405);
   check_error(proxy.admin_post("/invalidate", "tags=a", {{"Content-Type", "application/x-www-form-urlencoded"}}), 415);
   check_error(fetch(proxy.admin(), "POST", "/invalidate", {{"Content-Length", "2"}}, "{}"), 415);
-  for (const char* body : {"{}", R"({"tags": []})", R"({"tags": [], "patterns": [], "urls": [], "all": false})",
+  for (std::string body : {"{}", R"({"tags": []})", R"({"tags": [], "patterns": [], "urls": [], "all": false})",
                            "not json", "[]", "", R"({"tag": ["a"]})", R"({"tags": "a"})", R"({"tags": [1]})",
                            R"({"all": "yes"})", R"({"tags": ["a"], "wait": 5})", R"({"tags": ["a"], "wait": "soon"})",
                            R"({"tags": ["a"]} {"all": true})", R"({"tags": [""]})"}) {
@@ -66,19 +66,19 @@ TEST_CASE("admin: errors of every request are JSON with their status") {
 TEST_CASE("admin: a token is asked for everywhere but for health") {
   ScriptedUpstream upstream;
   TempDir folder;
-  folder.write("token", "open sesame\n");
+  folder.write("token", "open-sesame\n");
   std::string text = config(upstream.endpoint());
   std::string admin = "admin:\n  address: 127.0.0.1:0\n";
   text.replace(text.find(admin), admin.size(), admin + "  token_file: " + (folder / "token") + "\n");
   Pillion proxy(text);
   CHECK(proxy.admin_get("/healthz").status == 200);
   CHECK(proxy.admin_get("/readyz").status == 200);
-  Fields right{{"Authorization", "Bearer open sesame"}};
-  for (const char* target : {"/metrics", "/stats", "/config", "/explain?url=/things/1", "/nothing"}) {
+  Fields right{{"Authorization", "Bearer open-sesame"}};
+  for (std::string target : {"/metrics", "/stats", "/config", "/explain?url=/things/1", "/nothing"}) {
     CAPTURE(target);
     check_error(proxy.admin_get(target), 401);
-    check_error(proxy.admin_get(target, {{"Authorization", "Bearer open sesam"}}), 401);
-    check_error(proxy.admin_get(target, {{"Authorization", "Basic open sesame"}}), 401);
+    check_error(proxy.admin_get(target, {{"Authorization", "Bearer open-sesam"}}), 401);
+    check_error(proxy.admin_get(target, {{"Authorization", "Basic open-sesame"}}), 401);
     CHECK(proxy.admin_get(target, right).status == (std::string(target) == "/nothing" ? 404 : 200));
   }
   check_error(proxy.admin_post("/invalidate", R"({"all": true})"), 401);
@@ -107,16 +107,17 @@ TEST_CASE("admin: metrics are Prometheus text with the promised names, and count
   proxy.invalidate(R"({"tags": ["thing:1"]})");
   Response response = proxy.admin_get("/metrics");
   CHECK(response["Content-Type"].starts_with("text/plain"));
-  for (const char* name :
+  for (std::string name :
        {"pillion_requests_total", "pillion_request_seconds_bucket", "pillion_upstream_seconds", "pillion_store_bytes",
         "pillion_store_entries", "pillion_store_evictions_total", "pillion_redis_seconds", "pillion_redis_up",
         "pillion_invalidations_total", "pillion_connections", "pillion_build_info"}) {
     CAPTURE(name);
     CHECK(response.body.find(name) != std::string::npos);
   }
-  CHECK(proxy.metric("pillion_requests_total{route=\"thing\",result=\"miss\"}") == 1);
-  CHECK(proxy.metric("pillion_requests_total{route=\"thing\",result=\"hit\"}") == 1);
-  CHECK(proxy.metric("pillion_requests_total{route=\"rest\",result=\"pass\"}") == 1);
+  // A request is counted once it is over, which its client may see a moment before.
+  CHECK(eventually([&] { return proxy.metric("pillion_requests_total{route=\"thing\",result=\"miss\"}") == 1; }));
+  CHECK(eventually([&] { return proxy.metric("pillion_requests_total{route=\"thing\",result=\"hit\"}") == 1; }));
+  CHECK(eventually([&] { return proxy.metric("pillion_requests_total{route=\"rest\",result=\"pass\"}") == 1; }));
   CHECK(proxy.metric("pillion_store_entries{tier=\"memory\"}") >= 1);
   CHECK(proxy.metric("pillion_redis_up") == 1);
   // Each line is a comment, or a name, perhaps labels, and a number.
@@ -141,14 +142,17 @@ TEST_CASE("admin: stats add up, in total and by route") {
   Pillion proxy(config(upstream.endpoint()));
   for (int i = 0; i < 3; ++i) proxy.get("/things/1");
   proxy.get("/elsewhere");
-  Json stats = Json::parse(proxy.admin_get("/stats").body);
-  for (const char* name :
+  Json stats;
+  CHECK(eventually([&] {
+    stats = Json::parse(proxy.admin_get("/stats").body);
+    return stats["totals"]["requests"].number == 4;
+  }));
+  for (std::string name :
        {"requests", "hits", "stale", "revalidated", "misses", "bypassed", "errors", "collapsed", "bytes", "latency"}) {
     CAPTURE(name);
     CHECK(stats["totals"].has(name));
     CHECK(stats["routes"]["thing"].has(name));
   }
-  CHECK(stats["totals"]["requests"].number == 4);
   CHECK(stats["routes"]["thing"]["requests"].number == 3);
   CHECK(stats["routes"]["thing"]["hits"]["memory"].number == 2);
 }
@@ -161,7 +165,7 @@ TEST_CASE("admin: explain says what would happen and what is stored") {
   CHECK(before["cacheable"].boolean);
   CHECK(before["redis_key"].string.starts_with("thing:7:"));
   CHECK(before["tags"].contains("thing:7"));
-  for (const char* name : {"upstream", "reason", "key", "ttl", "ttl_from", "invalidates", "stored"}) {
+  for (std::string name : {"upstream", "reason", "key", "ttl", "ttl_from", "invalidates", "stored"}) {
     CAPTURE(name);
     CHECK(before.has(name));
   }
@@ -184,9 +188,10 @@ TEST_CASE("admin: config shows what is in force") {
 TEST_CASE("admin: the access log is one JSON object a line, whatever a client sends") {
   ScriptedUpstream upstream;
   Pillion proxy(config(upstream.endpoint()));
-  proxy.get("/things/1");
-  proxy.get("/things/1");
-  proxy.get("/a\"b\\c?<>", {{"X-Request-Id", "id-1"}, {"User-Agent", "\"}, {\"status\": 999"}});
+  HttpClient client = proxy.connect();  // one connection: its lines come in order
+  client.get("/things/1");
+  client.get("/things/1");
+  client.get("/a\"b\\c?<>", {{"X-Request-Id", "id-1"}, {"User-Agent", "\"}, {\"status\": 999"}});
   proxy.process().wait_for_out_line("id-1");
   std::string out = proxy.process().out();
   std::vector<Json> lines;
@@ -197,7 +202,7 @@ TEST_CASE("admin: the access log is one JSON object a line, whatever a client se
     at = end + 1;
   }
   REQUIRE(lines.size() == 3);
-  for (const char* name : {"time", "method", "path", "route", "status", "result", "bytes", "duration"}) {
+  for (std::string name : {"time", "method", "path", "route", "status", "result", "bytes", "duration"}) {
     bool found = false;
     for (const auto& [member, value] : lines[0].object) found = found || member.starts_with(name);
     CAPTURE(name);

@@ -66,7 +66,7 @@ TEST_CASE("big transfer: down, with a length and chunked") {
     send_pattern(exchange.stream(), total, chunked);
   });
   Pillion proxy(caching_config(upstream.endpoint()));
-  for (const char* target : {"/length", "/chunked"}) {
+  for (std::string target : {"/length", "/chunked"}) {
     CAPTURE(target);
     HttpClient client = proxy.connect();
     client.send_request("GET", target);

@@ -4,10 +4,10 @@
 namespace {
 
 struct Row {
-  const char* why;
+  std::string why;
   Fields response;
   bool reused;
-  const char* detail = "";  ///< of the first answer, where the contract names the word
+  std::string detail{};  ///< of the first answer, where the contract names the word
   int status = 200;
   Fields request{};
 };
@@ -26,7 +26,7 @@ void check_rows(Pillion& proxy, ScriptedUpstream& upstream, const std::string& p
     CHECK(outcome(first) == (row.reused ? "uri-miss stored" : "uri-miss"));
     CHECK(second.body == (row.reused ? "1" : "2"));
     CHECK(cache_status(second).hit == row.reused);
-    if (*row.detail != '\0') CHECK(cache_status(first).detail == row.detail);
+    if (!row.detail.empty()) CHECK(cache_status(first).detail == row.detail);
   }
 }
 
@@ -262,7 +262,7 @@ TEST_CASE("caching: a large response streams and is not stored, whether its leng
     exchange.write(last_chunk());
   });
   Pillion proxy(caching_config(upstream.endpoint()));
-  for (const char* target : {"/known", "/chunked"}) {
+  for (std::string target : {"/known", "/chunked"}) {
     CAPTURE(target);
     for (int i = 0; i < 2; ++i) {
       Response response = proxy.get(target);

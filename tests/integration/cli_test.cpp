@@ -32,7 +32,7 @@ TEST_CASE("cli: version and help") {
   CHECK(version.out.find("pillion") != std::string::npos);
   Finished help = run_pillion({"--help"});
   CHECK(help.exit.code == 0);
-  for (const char* command : {"serve", "check", "explain", "invalidate", "health", "demo"})
+  for (std::string command : {"serve", "check", "explain", "invalidate", "health", "demo"})
     CHECK(help.out.find(command) != std::string::npos);
   CHECK(run_pillion({"serve", "--help"}).exit.code == 0);
 }
@@ -61,10 +61,10 @@ TEST_CASE("cli: the example file is right") {
 
 TEST_CASE("cli: check names the place of each mistake, and what would be right") {
   struct Row {
-    const char* why;
-    const char* yaml;
+    std::string why;
+    std::string yaml;
     int line;
-    const char* says;
+    std::string says;
   };
   const Row rows[] = {
       {"an unknown key, with the nearest", "upstreams: { app: http://127.0.0.1:1 }\nroute:\n  - name: a\n    path: /\n",
@@ -85,7 +85,7 @@ TEST_CASE("cli: check names the place of each mistake, and what would be right")
        "upstreams: { app: http://127.0.0.1:1 }\nroutes:\n  - name: a\n    path: /x\n  - name: a\n    path: /y\n", 5,
        "a"},
       {"a hidden route",
-       "upstreams: { app: http://127.0.0.1:1 }\nroutes:\n  - name: a\n    path: /**\n  - name: b\n    path: /y\n", 5,
+       "upstreams: { app: http://127.0.0.1:1 }\nroutes:\n  - name: a\n    path: /**\n  - name: b\n    path: /y\n", 6,
        "a"},
       {"an unknown upstream",
        "upstreams: { app: http://127.0.0.1:1 }\nroutes:\n  - name: a\n    path: /\n    upstream: ap\n", 5, "app"},
@@ -148,7 +148,7 @@ TEST_CASE("cli: explain says offline what would happen") {
       "    tags: [\"character:{id}\"]\n    invalidate:\n      - { methods: [PUT], tags: [\"character:{id}\"] }\n");
   Finished text = run_pillion({"explain", "--config", file, "/api/characters/char_1"});
   CHECK(text.exit.code == 0);
-  for (const char* word : {"character", "character:char_1"}) CHECK(text.out.find(word) != std::string::npos);
+  for (std::string word : {"character", "character:char_1"}) CHECK(text.out.find(word) != std::string::npos);
   Json json = Json::parse(run_pillion({"explain", "--config", file, "--json", "/api/characters/char_1"}).out);
   CHECK(json["route"].string == "character");
   CHECK(json["upstream"].string == "app");

@@ -5,11 +5,6 @@ namespace {
 
 constexpr int crowd = 20;
 
-/// Followers are waiting once the proxy counts them: there is no other event to wait for.
-bool waiting(Pillion& proxy, int n) {
-  return eventually([&] { return proxy.metric("pillion_collapsed_total") >= n; });
-}
-
 }  // namespace
 
 TEST_CASE("collapse: one fetch serves a crowd, and each follower streams it as it arrives") {
@@ -122,16 +117,14 @@ TEST_CASE("collapse: variants don't share, a follower of another variant fetches
     exchange.respond(200, {{"Cache-Control", "max-age=60"}, {"Vary", "X-V"}}, exchange.request().fields["X-V"]);
   });
   Pillion proxy(caching_config(upstream.endpoint()));
-  std::string one, two;
-  std::thread first([&] { one = proxy.get("/", {{"X-V", "1"}}).body; });
+  HttpClient first = proxy.connect();
+  first.send_request("GET", "/", {{"X-V", "1"}});
   REQUIRE(upstream.wait_for_requests(1));
-  std::thread second([&] { two = proxy.get("/", {{"X-V", "2"}}).body; });
-  waiting(proxy, 1);
+  HttpClient second = proxy.connect();
+  second.send_request("GET", "/", {{"X-V", "2"}});
   gate.open();
-  first.join();
-  second.join();
-  CHECK(one == "1");
-  CHECK(two == "2");
+  CHECK(first.read_response().body == "1");
+  CHECK(second.read_response().body == "2");
 }
 
 TEST_CASE("collapse: a leader whose client leaves doesn't take its followers along") {
@@ -196,9 +189,11 @@ TEST_CASE("collapse: a body cut under way is cut for every follower") {
 TEST_CASE("collapse: a follower past collapse_wait fetches for itself") {
   ScriptedUpstream upstream;
   Gate& gate = upstream.gate();
+  Counter first;
   std::atomic<int> turn{0};
   upstream.answer([&](Exchange& exchange) {
     int mine = ++turn;
+    first.add();
     if (mine == 1) gate.wait();
     exchange.respond(200, {{"Cache-Control", "max-age=60"}}, std::to_string(mine));
   });
@@ -206,7 +201,7 @@ TEST_CASE("collapse: a follower past collapse_wait fetches for itself") {
                            "routes:\n  - name: r\n    path: /**\n    cache: on\n    collapse_wait: 200ms\n"));
   HttpClient slow = proxy.connect();
   slow.send_request("GET", "/");
-  REQUIRE(upstream.wait_for_requests(1));
+  REQUIRE(first.wait_for(1));
   CHECK(proxy.get("/").body == "2");
   gate.open();
   CHECK(slow.read_response().body == "1");

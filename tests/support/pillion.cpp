@@ -64,6 +64,9 @@ Pillion::Pillion(std::string_view config, PillionOptions options) : options_(std
   if (from != std::string_view::npos) listeners_ = occurrences(config.substr(from, to - from), "address:");
   if (options_.listeners != 0) listeners_ = options_.listeners;
   has_metrics_ = config.find("\nmetrics:") != std::string_view::npos;
+  has_redis_ = config.find("\n  redis:") != std::string_view::npos;
+  for (const auto& argument : options_.arguments) has_redis_ = has_redis_ || argument == "--redis";
+  has_redis_ = has_redis_ || options_.environment.contains("REDIS_URL");
   start();
 }
 
@@ -77,9 +80,15 @@ void Pillion::start() {
   options.folder = folder_.path().string();
   process_ = std::make_unique<Process>(std::move(options));
   read_addresses(listeners_, has_metrics_);
-  if (!options_.wait_until_ready) return;
+  if (options_.wait_until_ready) wait_until_usable();
+}
+
+void Pillion::wait_until_usable() {
   bool ready = eventually([&] { return fetch(admin_, "GET", "/readyz").status == 200; });
   if (!ready) throw std::runtime_error("pillion did not become ready: " + process_->err());
+  // A proxy serves before its Redis answers. Tests of what stands there need it to be used; that it says so is a test
+  // of its own.
+  if (has_redis_ && options_.wait_for_redis) eventually([&] { return metric("pillion_redis_up") == 1; }, Deadline(3s));
 }
 
 void Pillion::read_addresses(std::size_t listeners, bool metrics) {

@@ -30,6 +30,8 @@ struct PillionOptions {
   std::size_t file_limit = 0;  ///< RLIMIT_NOFILE; 0: as it is here
   std::size_t listeners = 0;   ///< how many addresses to wait for; 0: as many as `config` has
   bool wait_until_ready = true;
+  /// Where `config` (or an argument) names a Redis: wait until it is used, so that the first request finds it.
+  bool wait_for_redis = true;
 };
 
 /// A proxy.yaml of the usual shape: a TCP listener and an admin address on free ports, one upstream `app`, and `rest`
@@ -77,11 +79,13 @@ class Pillion {
 
  private:
   void start();
+  void wait_until_usable();
   void read_addresses(std::size_t listeners, bool metrics);
   TempDir folder_;
   PillionOptions options_;
   std::size_t listeners_ = 1;
   bool has_metrics_ = false;
+  bool has_redis_ = false;
   std::unique_ptr<Process> process_;
   std::vector<Endpoint> clients_;
   Endpoint admin_;
