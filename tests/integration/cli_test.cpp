@@ -226,6 +226,16 @@ TEST_CASE("cli: demo shows what happens, serves on, and ends when interrupted") 
   Process demo(options);
   CHECK(eventually([&] { return demo.out().find("hit") != std::string::npos; }));
   CHECK(eventually([&] { return demo.out().find("uri-miss") != std::string::npos; }));
+  // It has shown all it wants to once nothing new comes for a while.
+  std::size_t seen = 0;
+  auto since = Clock::now();
+  CHECK(eventually([&] {
+    if (demo.out().size() != seen) {
+      seen = demo.out().size();
+      since = Clock::now();
+    }
+    return Clock::now() - since > 1s;
+  }));
   CHECK(demo.running());
   demo.signal(SIGINT);
   auto exit = demo.wait();
