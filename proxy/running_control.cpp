@@ -81,7 +81,12 @@ awaitable<StoredLookup> RunningControl::find_stored(const RequestHead& request) 
       [](Worker& worker, std::shared_ptr<OwnedRequest> r) -> awaitable<StoredLookup> {
         Plan plan;
         const SnapshotPtr snapshot = worker.context().snapshot;
+        // A route of a named listener isn't reached from the others: the first listener that has one answers.
         make_plan(r->head, {}, false, *snapshot, plan);
+        for (const config::Listener& listener : snapshot->config->listeners) {
+          if (plan.match.route) break;
+          make_plan(r->head, listener.name, false, *snapshot, plan);
+        }
         StoredLookup result;
         if (!plan.look_up) co_return result;
         const Found found = co_await look_up(worker.context(), r->head, plan, now());

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -11,6 +12,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <condition_variable>
 #include <csignal>
+#include <future>
 #include <iostream>
 #include <mutex>
 #include <stdexcept>
@@ -72,7 +74,7 @@ struct Server::Impl {
   ~Impl() { shut_down(); }
 
   void start();
-  void start_workers();
+  void wait_for_redis();
   void start_listeners();
   void load();
   void reload();
@@ -104,7 +106,8 @@ struct Server::Impl {
   asio::signal_set signals{control};
   asio::steady_timer drain_timer{control};
   std::thread control_thread, admin_thread;
-  bool draining = false, listening = true, ended = false;
+  std::atomic<bool> draining{false};
+  bool listening = true, ended = false;
   std::size_t busy_workers = 0;
 
   std::mutex mutex;
@@ -154,13 +157,22 @@ void Server::Impl::start() {
   if (!options.config) {
     watch = std::make_unique<FileWatch>(control.get_executor(), options.config_path, [this] { reload(); });
   }
-  if (config->redis.enabled) {
-    asio::post(control, [this] { invalidations->connect(config->redis, counters->worker(workers.size())); });
-  }
   for (auto& worker : workers) worker->start();
-  running->set_ready(true);
   control_thread = std::thread([this] { control.run(); });
   admin_thread = std::thread([this] { admin.run(); });
+  if (config->redis.enabled) wait_for_redis();
+  running->set_ready(true);
+}
+
+// A Redis that is there is used from the first request on; one that isn't delays nothing for longer than its own
+// limits.
+void Server::Impl::wait_for_redis() {
+  auto heard = std::make_shared<std::promise<void>>();
+  std::future<void> first = heard->get_future();
+  asio::post(control, [this, heard] {
+    invalidations->connect(config->redis, counters->worker(workers.size()), [heard] { heard->set_value(); });
+  });
+  first.wait_for(config->redis.connect_timeout + config->redis.timeout);
 }
 
 void Server::Impl::start_listeners() {
@@ -351,6 +363,8 @@ int Server::wait() {
   impl_->done.wait(lock, [this] { return impl_->exit_code.has_value(); });
   return *impl_->exit_code;
 }
+
+bool Server::is_ending() const { return impl_->draining; }
 
 void Server::stop() {
   asio::post(impl_->control, [impl = impl_.get()] {

@@ -30,6 +30,8 @@ class Server {
   config::Address admin_address() const;
   /// Blocks until SIGTERM, SIGINT or stop() and all is drained. The exit code: 0, or 1 where requests had to be cut.
   int wait();
+  /// A signal or stop() has begun to end it. From any thread.
+  bool is_ending() const;
   /// Begins to drain without the delay. From any thread, any number of times.
   void stop();
 

@@ -180,6 +180,7 @@ int demo(const DemoFlags& flags) {
             << "   each character takes it 100 ms\n  proxy        " << proxy << "\n  admin        " << admin << "\n"
             << demo_routes << std::endl;
   if (!make_requests(proxy_address, server.admin_address(), app)) {
+    if (server.is_ending()) return server.wait();  // interrupted before the tour was over
     say_error("a request of the demo went wrong, see above");
     server.stop();
     server.wait();

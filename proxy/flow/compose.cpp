@@ -124,8 +124,11 @@ std::string compose_request(const RequestToSend& r) {
   out += r.validators;
   if (r.framing == Framing::chunked) append_field("Transfer-Encoding", "chunked", out);
   if (r.framing == Framing::length) append_length(r.length, out);
+  const bool trailers = !r.shared && list_has(head.fields, Name::te, "trailers");
+  if (trailers) append_field("TE", "trailers", out);
+  if (trailers && !r.upgrade) append_field("Connection", "TE", out);
   if (r.upgrade) {
-    append_field("Connection", "upgrade", out);
+    append_field("Connection", trailers ? "upgrade, TE" : "upgrade", out);
     append_field("Upgrade", upgrade_protocols(head.fields), out);
   }
   out += "\r\n";
@@ -166,6 +169,12 @@ void append_response_head(const ResponseHead& head, bool for_store, std::string&
 void append_set_cookies(Fields fields, std::string& out) {
   for (const Field& field : fields) {
     if (field.id == Name::set_cookie) append_field(field.name, field.value, out);
+  }
+}
+
+void append_upstream_cache_status(Fields fields, std::string& out) {
+  for (const Field& field : fields) {
+    if (field.id == Name::cache_status) append_field(field.name, field.value, out);
   }
 }
 

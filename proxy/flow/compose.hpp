@@ -38,6 +38,8 @@ std::string compose_request(const RequestToSend& request);
 /// (append_set_cookies() gives these back where wanted).
 void append_response_head(const ResponseHead& head, bool for_store, std::string& out);
 void append_set_cookies(Fields fields, std::string& out);
+/// What caches nearer to the origin said of this exchange (RFC 9211 2: their members stand before ours).
+void append_upstream_cache_status(Fields fields, std::string& out);
 /// `Date: ...` where the upstream sent none (RFC 9110 6.6.1).
 void append_missing_date(Fields fields, std::int64_t now_s, std::string& out);
 void append_length(std::uint64_t length, std::string& out);

@@ -53,6 +53,10 @@ class Landing {
   bool joined_ = true, landed_ = false;
 };
 
+bool answers_condition(const FetchJob& job, const ResponseHead& head) {
+  return job.validating && speaks_of(*job.validating, head.fields);
+}
+
 // How long an entry is worth its place in Redis: its lifetime, and `keep` where it can be validated.
 std::int64_t redis_ttl_ms(const ResponseMeta& meta, const config::Route& route) {
   const std::int64_t left = std::max<std::int64_t>(0, lifetime_of(meta, route).ms - current_age_ms(meta, now()));
@@ -76,7 +80,7 @@ awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
       static_cast<std::uint64_t>(std::max<std::int64_t>(0, now().mono_ms - asked.mono_ms)) * 1000);
   Kept kept;
   bool whole = true;
-  if (connection->head().status == 304 && job->validating && speaks_of(*job->validating, connection->head().fields)) {
+  if (connection->head().status == 304) {
     StoredResponsePtr fresh;
     kept = freshen(*job, *connection, asked, fresh);
     keep_in_memory(*job, kept);
@@ -98,6 +102,7 @@ awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
 // turns out to have been closed before any byte of an answer (RFC 9112 9.3.1).
 awaitable<UpstreamError> Fetcher::ask(FetchJob& job, Connection& connection) {
   for (bool again = false;; again = true) {
+    // Never more than twice: the second time is on a new connection and without a condition to misread.
     auto acquired = co_await context_.upstreams.acquire(*job.upstream, job.snapshot->config->limits, false, again);
     if (acquired.error) co_return acquired.error;
     connection = std::move(acquired.connection);
@@ -112,6 +117,14 @@ awaitable<UpstreamError> Fetcher::ask(FetchJob& job, Connection& connection) {
       } while (!error && connection->head().status < 200 && connection->head().status != 101);
     }
     if (!error && connection->head().status == 101) error = {Detail::bad_response, false};
+    if (!error && connection->head().status == 304 && !answers_condition(job, connection->head())) {
+      // A 304 that speaks of something else says nothing: all of it is asked for (RFC 9111 4.3.3).
+      if (!job.validating) co_return UpstreamError{Detail::bad_response, false};
+      job.wire.erase(job.wire.rfind(job.validators), job.validators.size());
+      job.validating.reset();
+      connection.reset();
+      continue;
+    }
     if (!error) co_return error;
     if (again || !error.untouched || !connection->is_reused()) co_return error;
   }
@@ -136,6 +149,7 @@ std::shared_ptr<FlightHead> Fetcher::judge(const FetchJob& job, UpstreamConnecti
   append_response_head(response, true, head->wire);
   append_missing_date(response.fields, came.wall_ms / 1000, head->wire);
   append_set_cookies(response.fields, head->set_cookies);
+  append_upstream_cache_status(response.fields, head->first_only);
   head->meta = make_meta(response, asked.mono_ms, came);
   head->meta.request_had_cookie = job.facts.has_cookie;
   head->meta.request_had_authorization = job.facts.has_authorization;
@@ -187,7 +201,14 @@ awaitable<void> Fetcher::receive(FetchJob& job, UpstreamConnection& connection, 
     if (job.collapsing) collapser.leave(job.hash, job.flight.get());
     job.flight->release(head);
   }
+  // An upstream that says nothing for long, as event streams do, isn't read for nobody.
+  const auto target = std::make_shared<UpstreamConnection*>(&connection);
+  job.flight->when_abandoned(context_.executor, [target] {
+    if (*target) (*target)->stream().close();
+  });
   whole = co_await receive_body(job, connection, storing);
+  *target = nullptr;
+  job.flight->when_abandoned(context_.executor, {});
   if (whole && storing) kept = pack(job, *head, selectors, job.flight->body());
 }
 

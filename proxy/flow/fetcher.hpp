@@ -21,6 +21,7 @@ struct FetchJob {
   std::shared_ptr<Flight> flight;
   bool collapsing = false;    ///< the collapser knows the flight under `hash`
   std::string wire;           ///< the request to send
+  std::string validators;     ///< the lines of it that make it conditional
   std::string head_bytes;     ///< what `fields` look into
   std::vector<Field> fields;  ///< of the client's request: for Vary
   RequestFacts facts;

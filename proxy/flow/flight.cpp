@@ -89,6 +89,13 @@ void Flight::settle(StoredResponsePtr stored, std::string set_cookies) {
   notify_locked();
 }
 
+void Flight::when_abandoned(asio::any_io_executor executor, std::function<void()> abandoned) {
+  std::lock_guard lock(mutex_);
+  fetch_executor_ = std::move(executor);
+  abandoned_ = std::move(abandoned);
+  if (abandoned_ && readers_.empty() && !keeping_) asio::post(fetch_executor_, abandoned_);
+}
+
 bool Flight::has_readers() const {
   std::lock_guard lock(mutex_);
   return !readers_.empty();
@@ -146,6 +153,8 @@ Flight::Reader::Reader(std::shared_ptr<Flight> flight, asio::any_io_executor exe
 Flight::Reader::~Reader() {
   std::lock_guard lock(flight_->mutex_);
   std::erase(flight_->readers_, this);
+  if (flight_->readers_.empty() && !flight_->keeping_ && flight_->abandoned_)
+    asio::post(flight_->fetch_executor_, flight_->abandoned_);
   if (flight_->leader_ && flight_->leader_->waiting) Wake::send(flight_->leader_);
 }
 
@@ -186,6 +195,12 @@ UpstreamError Flight::Reader::error() const {
   return flight_->error_;
 }
 
+void Flight::Reader::interrupt() {
+  interrupted_ = true;
+  wake_->signalled = true;
+  wake_->timer.cancel();
+}
+
 bool Flight::Reader::has_next() const {
   std::lock_guard lock(flight_->mutex_);
   return next_chunk_ < flight_->first_chunk_ + flight_->chunks_.size() || flight_->phase_ == Phase::complete ||
@@ -194,6 +209,7 @@ bool Flight::Reader::has_next() const {
 
 awaitable<Flight::Reader::Part> Flight::Reader::next() {
   for (;;) {
+    if (interrupted_) co_return Part{nullptr, Phase::cut, false};
     {
       std::lock_guard lock(flight_->mutex_);
       Part part;

@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -25,6 +26,7 @@ struct FlightHead {
   unsigned status = 0;
   std::string wire;         ///< status line and end-to-end fields, without Set-Cookie and Content-Length
   std::string set_cookies;  ///< lines for the client that asked first, and for nobody else
+  std::string first_only;   ///< other lines for that client alone: what caches before this one said
   std::string stored_only;  ///< lines that go to everyone: Set-Cookie where the route stores it
   ResponseMeta meta;
   std::string etag;
@@ -68,6 +70,9 @@ class Flight {
   /// Waits until the slowest reader is within the window. False when nobody reads any more.
   awaitable<bool> wait_for_room();
   bool has_readers() const;
+  /// `abandoned` is posted to `executor` when the last reader of what isn't kept has left; an empty one is called no
+  /// more, but may be on its way.
+  void when_abandoned(asio::any_io_executor executor, std::function<void()> abandoned);
   /// The whole body so far.
   std::string body() const;
 
@@ -87,6 +92,8 @@ class Flight {
   std::size_t size_ = 0;         // bytes in chunks_
   bool keeping_ = true, released_ = false;
   std::vector<Reader*> readers_;
+  asio::any_io_executor fetch_executor_;
+  std::function<void()> abandoned_;
   struct Wake;
   std::shared_ptr<Wake> leader_;  // set while the fetch waits for room
   const std::uint64_t fence_;
@@ -119,13 +126,15 @@ class Flight::Reader {
   bool has_next() const;
   /// The next part of the body, or how it ended.
   awaitable<Part> next();
+  /// Makes next() return as if it were cut. On this reader's executor.
+  void interrupt();
 
  private:
   friend class Flight;
   std::shared_ptr<Flight> flight_;
   std::shared_ptr<Flight::Wake> wake_;
   std::size_t next_chunk_ = 0;
-  bool first_;
+  bool first_, interrupted_ = false;
 };
 
 }  // namespace pillion

@@ -118,7 +118,9 @@ awaitable<void> Forwarder::pump(Exchange& e) {
       const asio::const_buffer parts[] = {asio::buffer(size, static_cast<std::size_t>(body.data.empty() ? 0 : n)),
                                           asio::buffer(body.data.data(), body.data.size()),
                                           asio::buffer("\r\n", body.data.empty() ? 0 : 2),
-                                          asio::buffer("0\r\n\r\n", body.end ? 5 : 0)};
+                                          asio::buffer("0\r\n", body.end ? 3 : 0),
+                                          asio::buffer(body.trailers.data(), body.trailers.size()),
+                                          asio::buffer("\r\n", body.end ? 2 : 0)};
       error = co_await e.connection->send(parts);
     } else {
       error = co_await e.connection->send(body.data);
@@ -185,6 +187,7 @@ awaitable<void> Forwarder::fail(Exchange& e, UpstreamError error) {
   }
   if (!e.session.request_body_done()) e.session.close_after();
   if (fault != 0) {
+    e.session.close_after();
     e.outcome.status = fault;
     e.outcome.result = Result::error;
     const std::string_view why = fault == 408   ? "The request body took too long."
@@ -260,7 +263,7 @@ awaitable<void> Forwarder::stream_body(Exchange& e) {
       if (!co_await e.session.flush()) e.session.cut();
       co_return;
     }
-    e.session.put_body(body.data, body.end);
+    e.session.put_body(body.data, body.end, body.trailers);
     if (co_await e.session.flush()) break;
     if (body.end) break;
   }

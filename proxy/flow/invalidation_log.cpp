@@ -77,7 +77,9 @@ InvalidationLog::InvalidationLog(asio::any_io_executor executor, Counters& count
 
 InvalidationLog::~InvalidationLog() = default;
 
-void InvalidationLog::connect(const config::RedisSettings& settings, WorkerCounters& counters) {
+void InvalidationLog::connect(const config::RedisSettings& settings, WorkerCounters& counters,
+                              std::function<void()> on_ready) {
+  on_ready_ = std::move(on_ready);
   log_key_ = settings.key_namespace + "pillion:log";
   epoch_key_ = settings.key_namespace + "pillion:epoch";
   redis_ = std::make_unique<RedisConnection>(executor_, settings, 8u << 20, counters, log_);
@@ -208,6 +210,7 @@ awaitable<void> InvalidationLog::synchronise() {
     if (ok) ok = co_await deliver_pending();
     if (ok) {
       ready_.store(true, std::memory_order_release);
+      if (on_ready_) std::exchange(on_ready_, nullptr)();
     } else {
       ready_ = false;
       retry_later();

@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -33,8 +34,9 @@ class InvalidationLog {
   InvalidationLog(asio::any_io_executor executor, Counters& counters, Log& log);
   ~InvalidationLog();
 
-  /// With a Redis: begins to read the log. Called once, on the executor.
-  void connect(const config::RedisSettings& settings, WorkerCounters& counters);
+  /// With a Redis: begins to read the log. Called once, on the executor; `on_ready` when it has been read for the first
+  /// time.
+  void connect(const config::RedisSettings& settings, WorkerCounters& counters, std::function<void()> on_ready);
   /// On the executor.
   void stop();
 
@@ -93,6 +95,7 @@ class InvalidationLog {
   std::atomic<std::uint64_t> pending_count_{0};
   // On the executor alone:
   std::unique_ptr<RedisConnection> redis_;
+  std::function<void()> on_ready_;
   std::string log_key_, epoch_key_;
   config::Milliseconds patience_{1000};
   std::deque<std::vector<Selector>> pending_;

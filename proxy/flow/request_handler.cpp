@@ -125,10 +125,10 @@ std::shared_ptr<FetchJob> RequestHandler::make_job(ClientSession& session, const
   to_send.peer_trusted = session.origin().peer_trusted;
   to_send.request_id = request_id;
   to_send.shared = true;
-  const std::string validators = found.response ? validation_fields(*found.response) : std::string{};
-  to_send.validators = validators;
+  if (found.response) job->validators = validation_fields(*found.response);
+  to_send.validators = job->validators;
   job->wire = compose_request(to_send);
-  if (validators.empty()) job->validating.reset();
+  if (job->validators.empty()) job->validating.reset();
   return job;
 }
 

@@ -25,6 +25,8 @@ bool client_has(const RequestHead& request, unsigned status, std::string_view et
   return status == 200 && client_has_it(request.fields, etag, last_modified_s, at.wall_ms / 1000);
 }
 
+awaitable<void> stream_body(ClientSession& session, Flight::Reader& reader, Outcome& outcome);
+
 }  // namespace
 
 void append_cache_status_field(const CacheStatus& status, const CompiledRoute& route, std::string& out) {
@@ -74,7 +76,7 @@ awaitable<void> stream_flight(ClientSession& session, Flight::Reader& reader, co
   } else {
     text += head->wire;
     text += head->stored_only;
-    if (reader.is_first()) text += head->set_cookies;
+    if (reader.is_first()) text += head->set_cookies + head->first_only;
     if (head->length && head->status != 204) append_length(*head->length, text);
   }
   if (head->meta.initial_age_ms >= 1000 || status.collapsed) append_age(current_age_ms(head->meta, at), text);
@@ -85,11 +87,21 @@ awaitable<void> stream_flight(ClientSession& session, Flight::Reader& reader, co
   const auto mode = session.end_head(outcome.status, head->length);
   if (mode == ClientSession::BodyMode::none) co_return;
 
+  co_await stream_body(session, reader, outcome);
+  co_await session.stop_watch();
+}
+
+namespace {
+
+awaitable<void> stream_body(ClientSession& session, Flight::Reader& reader, Outcome& outcome) {
+  const bool kept = reader.head()->storing;
   std::vector<std::shared_ptr<const std::string>> held;  // until they are sent
   for (;;) {
     if (!reader.has_next() || session.out().is_full()) {
       if (co_await session.flush()) co_return;
       held.clear();
+      // What isn't kept is fetched for those who read it: who leaves has to be noticed while nothing arrives.
+      if (!kept) session.watch([&reader] { reader.interrupt(); });
     }
     const Flight::Reader::Part part = co_await reader.next();
     if (part.data) {
@@ -109,6 +121,8 @@ awaitable<void> stream_flight(ClientSession& session, Flight::Reader& reader, co
   }
   co_await session.flush();
 }
+
+}  // namespace
 
 void put_upstream_error(ClientSession& session, UpstreamError error, const CompiledRoute& route, CacheStatus status,
                         Outcome& outcome) {

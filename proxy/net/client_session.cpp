@@ -209,6 +209,7 @@ bool ClientSession::wants_keep_alive() const noexcept {
 void ClientSession::begin_exchange() {
   in_request_ = true;
   keep_alive_ = wants_keep_alive();
+  takes_trailers_ = list_has(request_.fields, Name::te, "trailers");
   head_ended_ = false;
   body_ended_ = true;
   body_mode_ = BodyMode::none;
@@ -283,6 +284,7 @@ awaitable<ClientSession::Body> ClientSession::read_body() {
   for (;;) {
     if (parser.complete()) {
       body.end = true;
+      body.trailers = parser.trailers();
       co_return body;
     }
     if (end_ > begin_) {
@@ -305,6 +307,7 @@ awaitable<ClientSession::Body> ClientSession::read_body() {
       }
       if (!body.data.empty()) {
         body.end = parser.complete();
+        if (body.end) body.trailers = parser.trailers();
         co_return body;
       }
       if (parser.complete()) continue;
@@ -361,7 +364,7 @@ ClientSession::BodyMode ClientSession::end_head(unsigned status, std::optional<s
   return body_mode_;
 }
 
-void ClientSession::put_body(std::string_view data, bool end) {
+void ClientSession::put_body(std::string_view data, bool end, std::string_view trailers) {
   if (body_mode_ == BodyMode::none) return;
   body_bytes_ += data.size();
   if (body_mode_ == BodyMode::chunked && !data.empty()) {
@@ -376,7 +379,11 @@ void ClientSession::put_body(std::string_view data, bool end) {
   }
   if (body_mode_ == BodyMode::length) body_left_ -= std::min<std::uint64_t>(body_left_, data.size());
   if (!end) return;
-  if (body_mode_ == BodyMode::chunked) out_.put("0\r\n\r\n");
+  if (body_mode_ == BodyMode::chunked) {
+    out_.put("0\r\n");
+    if (takes_trailers_) out_.put(trailers);
+    out_.put("\r\n");
+  }
   body_ended_ = true;
 }
 

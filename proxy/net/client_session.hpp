@@ -70,7 +70,8 @@ class ClientSession {
   struct Body {
     std::string_view data;  ///< lives until the next read; empty at the end
     bool end = false;
-    unsigned status = 0;  ///< what the client did wrong: 400, 408, 413; 499 where it left
+    std::string_view trailers;  ///< with the end: lines that may be passed on
+    unsigned status = 0;        ///< what the client did wrong: 400, 408, 413; 499 where it left
   };
   awaitable<Body> read_body();
   /// Ends a read_body() in progress with status 499.
@@ -82,8 +83,9 @@ class ClientSession {
   /// Chooses how the body is delimited and ends the head. `length`: that many bytes follow and the head has
   /// Content-Length.
   BodyMode end_head(unsigned status, std::optional<std::uint64_t> length);
-  /// Queues a piece of the body, framed; `end` with the last one. The bytes must live until flush().
-  void put_body(std::string_view data, bool end);
+  /// Queues a piece of the body, framed; `end` with the last one. The bytes must live until flush(). `trailers` go
+  /// along where the client takes them.
+  void put_body(std::string_view data, bool end, std::string_view trailers = {});
   awaitable<error_code> flush();
   /// 1xx to a client that knows them.
   awaitable<error_code> send_interim(unsigned status, std::string_view reason, std::string_view fields);
@@ -145,7 +147,7 @@ class ClientSession {
   BodyMode body_mode_ = BodyMode::none;
   std::string chunk_size_;
   bool keep_alive_ = true, head_ended_ = false, body_ended_ = true, cut_ = false, finishing_ = false,
-       in_request_ = false, body_read_ = false;
+       in_request_ = false, body_read_ = false, takes_trailers_ = false;
   std::shared_ptr<struct ClientWatch> watch_;
 };
 

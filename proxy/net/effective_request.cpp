@@ -39,6 +39,9 @@ std::string_view forwarded_host(Fields fields) noexcept {
 Refusal split_target(const RawRequest& raw, RequestHead& head, std::string_view& authority) noexcept {
   std::string_view target = raw.target;
   if (target.find('#') != std::string_view::npos) return {400, "The request target has a fragment."};
+  if (std::any_of(target.begin(), target.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; })) {
+    return {400, "The request target has bytes that have to be percent-encoded."};
+  }
   if (target == "*") {
     if (head.method != Method::options) return {400, "The asterisk form is for OPTIONS alone."};
     head.target = head.path = target;

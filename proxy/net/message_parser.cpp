@@ -18,6 +18,44 @@ bool is_folded(std::string_view head, std::string_view name, std::string_view va
   return std::memchr(gap, '\n', static_cast<std::size_t>(value.data() - gap)) != nullptr;
 }
 
+constexpr std::size_t max_size_digits = 16;
+
+bool is_hex(char c) noexcept { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+
+// Fields that decide about framing, routing, caching or access have no say behind the body (RFC 9110 6.5.1).
+bool may_trail(Name id) noexcept {
+  switch (id) {
+    case Name::host:
+    case Name::content_length:
+    case Name::transfer_encoding:
+    case Name::trailer:
+    case Name::te:
+    case Name::content_encoding:
+    case Name::content_type:
+    case Name::content_range:
+    case Name::cache_control:
+    case Name::cdn_cache_control:
+    case Name::age:
+    case Name::expires:
+    case Name::date:
+    case Name::vary:
+    case Name::pragma:
+    case Name::expect:
+    case Name::range:
+    case Name::authorization:
+    case Name::cookie:
+    case Name::set_cookie:
+    case Name::location:
+    case Name::max_forwards:
+    case Name::surrogate_key:
+    case Name::cache_tag:
+    case Name::cache_status:
+      return false;
+    default:
+      return !is_hop_by_hop(id);
+  }
+}
+
 }  // namespace
 
 template <bool IsRequest>
@@ -75,6 +113,7 @@ auto MessageParser<IsRequest>::decode(std::span<char> data) -> BodyPart {
   BodyPart part;
   if (complete_) return part;
   out_ = data.data();
+  head_ = {data.data(), data.size()};
   Code code;
   part.consumed = this->put({data.data(), data.size()}, code);
   part.size = static_cast<std::size_t>(out_ - data.data());
@@ -107,9 +146,14 @@ void MessageParser<IsRequest>::on_response_impl(int code, View reason, int versi
 template <bool IsRequest>
 void MessageParser<IsRequest>::on_field_impl(http::field, View name, View value, Code& code) {
   if (!in_head_) {
-    // Trailers are bounded and dropped (RFC 9110 6.5.1 lets an intermediary).
     trailer_bytes_ += name.size() + value.size() + 4;
-    if (trailer_bytes_ > limits_.trailers) refused_ = ParseError::trailers;
+    if (trailer_bytes_ > limits_.trailers) {
+      refused_ = ParseError::trailers;
+    } else if (is_folded(head_, std_view(name), std_view(value))) {
+      refused_ = ParseError::syntax;
+    } else if (may_trail(name_of(std_view(name)))) {
+      trailers_.append(std_view(name)).append(": ").append(std_view(value)).append("\r\n");
+    }
   } else if (fields_.size() >= limits_.fields) {
     refused_ = ParseError::too_many_fields;
   } else if (is_folded(head_, std_view(name), std_view(value))) {
@@ -141,8 +185,11 @@ std::size_t MessageParser<IsRequest>::on_chunk_body_impl(std::uint64_t, View bod
 template <bool IsRequest>
 void MessageParser<IsRequest>::on_chunk_header_impl(std::uint64_t, View extensions, Code& code) {
   extension_bytes_ += extensions.size();
-  if (extension_bytes_ <= limits_.chunk_extensions) return;
-  refused_ = ParseError::chunk_extensions;
+  // Beast takes any number of leading zeros; others have cut such sizes short and lost the framing.
+  std::size_t digits = 0;
+  for (const char* p = extensions.data(); p > head_.data() && is_hex(p[-1]); --p) ++digits;
+  if (digits <= max_size_digits && extension_bytes_ <= limits_.chunk_extensions) return;
+  refused_ = digits > max_size_digits ? ParseError::syntax : ParseError::chunk_extensions;
   code = http::error::bad_chunk_extension;
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -67,6 +68,8 @@ class MessageParser final : private boost::beast::http::basic_parser<IsRequest> 
   /// Decodes what is there. `data` is changed: body bytes without chunk framing are moved to its front. Without
   /// progress (consumed 0, no error) more bytes are needed behind those that are there.
   BodyPart decode(std::span<char> data);
+  /// Trailer fields that may be passed on, each line ended by CRLF; known once the message is complete.
+  std::string_view trailers() const noexcept { return trailers_; }
   /// The peer closed: true if the message is complete by that (Framing::until_close alone).
   bool finish_at_close();
 
@@ -89,7 +92,8 @@ class MessageParser final : private boost::beast::http::basic_parser<IsRequest> 
 
   std::vector<Field>& fields_;
   ParserLimits limits_;
-  std::string_view head_;
+  std::string_view head_;  // or the body's buffer, while that is decoded
+  std::string trailers_;
   std::string_view method_, target_, reason_;
   std::uint64_t length_ = 0;
   char* out_ = nullptr;

@@ -46,7 +46,9 @@ struct RedisConnection::Impl : std::enable_shared_from_this<Impl> {
         log(log_),
         timer(executor_),
         pause(executor_),
-        random(std::random_device{}()) {}
+        random(std::random_device{}()) {
+    counters.uses_redis = true;
+  }
 
   static awaitable<void> run(std::shared_ptr<Impl> self);
   static awaitable<RedisReply> command(std::shared_ptr<Impl> self, std::vector<std::string> arguments,
@@ -131,6 +133,7 @@ void RedisConnection::Impl::tell_state(std::string_view why) {
   const bool up = is_up();
   if (told_up == up) return;
   told_up = up;
+  counters.redis_up.store(up, std::memory_order_relaxed);
   const std::string name = "redis " + settings.address.to_string();
   if (!up) return log.warn(name + ": down, requests go on without it: " + std::string(why));
   log.info(name + ": up");

@@ -145,6 +145,7 @@ awaitable<UpstreamConnection::Body> UpstreamConnection::read_body(std::chrono::m
   for (;;) {
     if (parser_->parse.complete()) {
       body.end = true;
+      body.trailers = parser_->parse.trailers();
       co_return body;
     }
     if (end_ > begin_) {
@@ -160,6 +161,7 @@ awaitable<UpstreamConnection::Body> UpstreamConnection::read_body(std::chrono::m
       }
       if (!body.data.empty()) {
         body.end = parser_->parse.complete();
+        if (body.end) body.trailers = parser_->parse.trailers();
         co_return body;
       }
       if (parser_->parse.complete()) continue;

@@ -56,6 +56,7 @@ class UpstreamConnection {
   struct Body {
     std::string_view data;  ///< empty at the end; lives until the next read
     bool end = false;
+    std::string_view trailers;  ///< with the end: lines that may be passed on
     UpstreamError error;
   };
   /// The next piece of the body. After a body delimited by close, end without error is set too.

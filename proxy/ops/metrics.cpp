@@ -116,7 +116,7 @@ void add_stores(const Counters& counters, const MetricsExtras& extras, Families&
   }
   if (extras.redis_enabled) {
     out.push_back(gauge("pillion_redis_up", "1 while Redis is used, 0 while it is out of reach."));
-    add(out.back(), {}, counters.redis_up.load(std::memory_order_relaxed) ? 1 : 0);
+    add(out.back(), {}, counters.redis_up() ? 1 : 0);
   }
 }
 

@@ -101,4 +101,14 @@ const std::vector<Histogram*>& Counters::upstream(const std::string& name) {
   return blocks_of(name, workers_.size(), upstreams_, upstream_blocks_);
 }
 
+bool Counters::redis_up() const noexcept {
+  bool any = false;
+  for (const auto& worker : workers_) {
+    if (!worker->uses_redis.load(std::memory_order_relaxed)) continue;
+    if (!worker->redis_up.load(std::memory_order_relaxed)) return false;
+    any = true;
+  }
+  return any;
+}
+
 }  // namespace pillion

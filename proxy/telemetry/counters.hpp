@@ -103,6 +103,7 @@ struct alignas(64) WorkerCounters {
   Counter accepted;
   Counter redis_errors, redis_timeouts, redis_skipped;  ///< skipped: the breaker was open
   Histogram redis_seconds;
+  std::atomic<bool> uses_redis{false}, redis_up{false};  ///< this worker has a connection; it is up
 };
 
 /// All figures of the process. `route` and `upstream` blocks live as long as this object: a reload only adds names.
@@ -118,7 +119,8 @@ class Counters {
 
   SharedCounter invalidations[5];  ///< by Selector::Kind
   SharedCounter evictions;         ///< of memory
-  std::atomic<bool> redis_up{false};
+  /// Every connection to Redis is up; false where there is none.
+  bool redis_up() const noexcept;
 
   template <typename F>
   void for_each_route(F&& f) const {
