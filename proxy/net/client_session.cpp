@@ -224,7 +224,7 @@ awaitable<bool> ClientSession::finish_exchange() {
   const bool whole_body = request_body_done();
   if (!whole_body) keep_alive_ = false;
   if (!keep_alive_ || out_.is_full() || begin_ == end_) {
-    if (!out_.empty() && co_await flush()) co_return false;
+    if (!out_.empty() && !out_.flush_now(socket_) && co_await flush()) co_return false;
   }
   if (keep_alive_) {
     if (begin_ == end_ && buffer_.size() > 4 * first_buffer) {

@@ -33,15 +33,36 @@ void OutputQueue::clear() noexcept {
   pins_.clear();
   scratch_.clear();
   scratch_used_ = 0;
+  sent_ = 0;
 }
 
-awaitable<error_code> OutputQueue::flush(Socket& socket, Deadline& deadline, std::chrono::milliseconds timeout) {
+void OutputQueue::gather() {
   end_scratch();
   buffers_.clear();
   for (const Piece& piece : pieces_) {
     buffers_.emplace_back(piece.data ? piece.data : scratch_.data() + piece.offset, piece.size);
   }
-  const error_code error = co_await write_all(socket, buffers_, deadline, timeout);
+}
+
+bool OutputQueue::flush_now(Socket& socket) {
+  gather();
+  error_code error;
+  sent_ = socket.write_some(buffers_, error);
+  if (error || sent_ < asio::buffer_size(buffers_)) return false;
+  clear();
+  return true;
+}
+
+awaitable<error_code> OutputQueue::flush(Socket& socket, Deadline& deadline, std::chrono::milliseconds timeout) {
+  gather();
+  std::span<asio::const_buffer> left(buffers_);
+  for (std::size_t sent = sent_; sent > 0;) {
+    const std::size_t step = std::min(sent, left.front().size());
+    left.front() += step;
+    sent -= step;
+    if (left.front().size() == 0) left = left.subspan(1);
+  }
+  const error_code error = co_await write_all(socket, left, deadline, timeout);
   clear();
   co_return error;
 }

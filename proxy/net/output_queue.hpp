@@ -29,6 +29,8 @@ class OutputQueue {
   bool is_full() const noexcept { return pieces_.size() >= 60 || scratch_.size() >= (32u << 10); }
   std::uint64_t total() const noexcept { return total_; }
 
+  /// Sends what the socket takes at once, without a coroutine: nearly always all, which is what true says. Otherwise flush() goes on.
+  bool flush_now(Socket& socket);
   /// Sends all in as few writes as the kernel takes.
   awaitable<error_code> flush(Socket& socket, Deadline& deadline, std::chrono::milliseconds timeout);
   void clear() noexcept;
@@ -42,7 +44,9 @@ class OutputQueue {
   std::vector<asio::const_buffer> buffers_;
   std::vector<StoredResponsePtr> pins_;
   std::string scratch_;
+  void gather();
   std::size_t scratch_used_ = 0;
+  std::size_t sent_ = 0;  // by a flush_now() that did not get all out
   std::uint64_t total_ = 0;
 };
 
