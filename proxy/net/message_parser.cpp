@@ -111,13 +111,16 @@ ParseError MessageParser<IsRequest>::check_framing() {
 template <bool IsRequest>
 auto MessageParser<IsRequest>::decode(std::span<char> data) -> BodyPart {
   BodyPart part;
-  if (complete_) return part;
+  // Once it has asked for more, Beast counts on at least the shortest end of a body, `0 CRLF CRLF`, being there.
+  constexpr std::size_t shortest_end = 5;
+  if (complete_ || (starved_ && data.size() < shortest_end)) return part;
   out_ = data.data();
   head_ = {data.data(), data.size()};
   Code code;
   part.consumed = this->put({data.data(), data.size()}, code);
   part.size = static_cast<std::size_t>(out_ - data.data());
-  if (code && code != http::error::need_more) part.error = error_of(code);
+  starved_ = code == http::error::need_more;
+  if (code && !starved_) part.error = error_of(code);
   return part;
 }
 

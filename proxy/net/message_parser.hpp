@@ -101,7 +101,7 @@ class MessageParser final : private boost::beast::http::basic_parser<IsRequest> 
   unsigned status_ = 0, minor_ = 1;
   ParseError refused_ = ParseError::none;  // what a handler found, when it made the parser stop
   Framing framing_ = Framing::none;
-  bool in_head_ = true, complete_ = false;
+  bool in_head_ = true, complete_ = false, starved_ = false;
 };
 
 using RequestParser = MessageParser<true>;
