@@ -1,12 +1,11 @@
 #!/bin/sh
 # Installs the Debian 12 packages that Pillion needs, and only those that are missing: a second run touches nothing.
 #
-#   deploy/install-dependencies.sh [--list] [build|test|all|bench|runtime]...
+#   deploy/install-dependencies.sh [--list] [build|test|all|runtime]...
 #
 #   build    to compile it (the default)
 #   test     build, and what tests/run.sh needs
 #   all      test, and what .ci/run needs: sanitizers, fuzzing, format check
-#   bench    build, and the other proxies and tools that tests/bench compares with
 #   runtime  the shared libraries that a compiled binary needs, for an image without a compiler
 #   --list   names the packages instead, one a line, installed or not
 #
@@ -18,7 +17,6 @@ build="clang-19 lld-19 cmake ninja-build ccache libboost1.81-dev libboost-json1.
   libhiredis-dev libyaml-cpp-dev libspdlog-dev libcli11-dev libssl-dev libxxhash-dev prometheus-cpp-dev doctest-dev"
 test="redis-server redis-tools nginx-light prometheus python3 python3-yaml"
 checks="libclang-rt-19-dev llvm-19 clang-format-19 git"
-bench="haproxy nginx-light redis-server valgrind python3"
 runtime="libboost-container1.81.0 libboost-json1.81.0 libboost-url1.81.0 libhiredis0.14 libyaml-cpp0.7 libspdlog1.10
   libfmt9 libssl3 libprometheus-cpp-core1.0 ca-certificates"
 services="redis-server nginx prometheus"
@@ -31,14 +29,13 @@ for group in "${@:-build}"; do
     build) wanted="$wanted $build" ;;
     test) wanted="$wanted $build $test" ;;
     all) wanted="$wanted $build $test $checks" ;;
-    bench) wanted="$wanted $build $bench" ;;
     runtime) wanted="$wanted $runtime" ;;
     -h | --help)
       sed -n '2,/^set -eu/{/^set -eu/d;s/^# \{0,1\}//;p}' "$0"
       exit 0
       ;;
     *)
-      echo "install-dependencies.sh: '$group' is no group: use build, test, all, bench or runtime" >&2
+      echo "install-dependencies.sh: '$group' is no group: use build, test, all or runtime" >&2
       exit 2
       ;;
   esac

@@ -79,8 +79,6 @@ std::string_view to_string(Detail detail) noexcept {
       return "upgrade";
     case Detail::method:
       return "method";
-    case Detail::uncacheable_before:
-      return "uncacheable-before";
     case Detail::connect_failed:
       return "connect-failed";
     case Detail::connect_timeout:

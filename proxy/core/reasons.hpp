@@ -40,7 +40,6 @@ enum class Detail : std::uint8_t {
   range,
   upgrade,
   method,
-  uncacheable_before,
   // what went wrong
   connect_failed,
   connect_timeout,
