@@ -7,7 +7,6 @@
 #include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <condition_variable>
@@ -21,6 +20,7 @@
 #include "config/loader.hpp"
 #include "flow/worker.hpp"
 #include "net/cpu_quota.hpp"
+#include "net/event_loop.hpp"
 #include "net/listener.hpp"
 #include "net/trusted_peers.hpp"
 #include "ops/admin_server.hpp"
@@ -92,8 +92,7 @@ struct Server::Impl {
   std::shared_ptr<const TrustedPeers> trusted;  // control thread
   std::unique_ptr<Log> log;
   std::unique_ptr<Counters> counters;
-  asio::io_context control{1};
-  asio::io_context admin{1};
+  EventLoop control, admin;
   asio::executor_work_guard<asio::io_context::executor_type> control_guard{control.get_executor()};
   asio::executor_work_guard<asio::io_context::executor_type> admin_guard{admin.get_executor()};
   std::unique_ptr<InvalidationLog> invalidations;
@@ -158,8 +157,9 @@ void Server::Impl::start() {
     watch = std::make_unique<FileWatch>(control.get_executor(), options.config_path, [this] { reload(); });
   }
   for (auto& worker : workers) worker->start();
-  control_thread = std::thread([this] { control.run(); });
-  admin_thread = std::thread([this] { admin.run(); });
+  const auto tell = [this](const std::string& text) { log->error(text); };
+  control_thread = std::thread([this, tell] { control.run_until_stopped(tell); });
+  admin_thread = std::thread([this, tell] { admin.run_until_stopped(tell); });
   if (config->redis.enabled) wait_for_redis();
   running->set_ready(true);
 }
@@ -343,6 +343,9 @@ void Server::Impl::shut_down() {
     admin_thread.join();
   }
   for (auto& worker : workers) worker->join();
+  for (auto& worker : workers) worker->drop_pending();
+  admin.drop_pending();
+  control.drop_pending();
 }
 
 Server::Server(ServeOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}

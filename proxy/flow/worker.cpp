@@ -22,7 +22,8 @@ Worker::Worker(std::size_t index, Shared& shared, SnapshotPtr snapshot)
 Worker::~Worker() { join(); }
 
 void Worker::start() {
-  thread_ = std::thread([this] { io_.run(); });
+  thread_ = std::thread(
+      [this] { io_.run_until_stopped([this](const std::string& text) { context_.shared.log.error(text); }); });
 }
 
 void Worker::join() {

@@ -3,13 +3,13 @@
 
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
 #include <functional>
 #include <thread>
 #include <unordered_set>
 
 #include "flow/context.hpp"
 #include "flow/request_handler.hpp"
+#include "net/event_loop.hpp"
 
 namespace pillion {
 
@@ -22,6 +22,8 @@ class Worker {
   void start();
   /// Stops the loop and waits for the thread.
   void join();
+  /// After join() of every worker: destroys what still waited.
+  void drop_pending() { io_.drop_pending(); }
 
   // --- from any thread ---
   asio::any_io_executor executor() { return io_.get_executor(); }
@@ -40,7 +42,7 @@ class Worker {
  private:
   awaitable<void> run_session(Socket socket, ClientOrigin origin);
 
-  asio::io_context io_{1};
+  EventLoop io_;
   asio::executor_work_guard<asio::io_context::executor_type> guard_{io_.get_executor()};
   WorkerContext context_;
   RequestHandler handler_;
