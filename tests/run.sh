@@ -101,7 +101,7 @@ show_failure() { # NAME LOG
 run_one() {
   local name=$1 log=$2 limit=$3 reports=$2.report session status file
   shift 3
-  ASAN_OPTIONS=detect_leaks=1:log_path=$reports UBSAN_OPTIONS=print_stacktrace=1:log_path=$reports \
+  ASAN_OPTIONS=detect_leaks=1:quarantine_size_mb=16:log_path=$reports UBSAN_OPTIONS=print_stacktrace=1:log_path=$reports \
     TSAN_OPTIONS=second_deadlock_stack=1:log_path=$reports TMPDIR=$work \
     setsid timeout -k 10 "$limit" "$@" </dev/null >"$log" 2>&1 &
   session=$!
