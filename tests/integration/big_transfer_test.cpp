@@ -42,7 +42,11 @@ class PatternCheck {
 };
 
 constexpr std::size_t step = 256u << 10;
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr std::size_t memory_bound = 2048u << 20;  // what a sanitizer keeps for itself isn't the proxy's
+#else
 constexpr std::size_t memory_bound = 96u << 20;
+#endif
 
 Deadline for_all_of(std::uint64_t bytes) { return Deadline(60s + std::chrono::seconds(bytes >> 23)); }
 
