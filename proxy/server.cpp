@@ -312,12 +312,14 @@ void Server::Impl::end_drain(bool late) {
   std::size_t left = 0;
   for (const auto& worker : workers) left += worker->load();
   if (late && left > 0) log->warn(std::to_string(left) + " connections had to be cut");
-  if (const auto pending = invalidations->pending(); pending > 0) {
-    log->error(std::to_string(pending) + " invalidations could not be delivered to Redis");
-  }
-  std::lock_guard lock(mutex);
-  exit_code = late && left > 0 ? 1 : 0;
-  done.notify_all();
+  asio::co_spawn(control, invalidations->deliver_last(), [this, code = late && left > 0 ? 1 : 0](std::exception_ptr) {
+    if (const auto pending = invalidations->pending(); pending > 0) {
+      log->error(std::to_string(pending) + " invalidations could not be delivered to Redis");
+    }
+    std::lock_guard lock(mutex);
+    exit_code = code;
+    done.notify_all();
+  });
 }
 
 void Server::Impl::shut_down() {
@@ -342,6 +344,7 @@ void Server::Impl::shut_down() {
     admin.stop();
     admin_thread.join();
   }
+  for (auto& worker : workers) worker->abort_all();
   for (auto& worker : workers) worker->join();
   for (auto& worker : workers) worker->drop_pending();
   admin.drop_pending();

@@ -2,6 +2,7 @@
 #include "core/invalidation.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include "core/hash.hpp"
 
@@ -122,6 +123,8 @@ std::string_view to_string(Selector::Kind kind) noexcept {
       return "path";
     case Selector::Kind::all:
       return "all";
+    case Selector::Kind::hashed:
+      return "hashed";
   }
   return "";
 }
@@ -181,6 +184,11 @@ std::uint32_t selector_hash(const Selector& selector) {
       return hash_of(selector.kind, normalised_url(selector.text));
     case Selector::Kind::path:
       return hash_of(selector.kind, normalised_path(selector.text));
+    case Selector::Kind::hashed: {
+      std::uint32_t hash = 0;
+      std::from_chars(selector.text.data(), selector.text.data() + selector.text.size(), hash);
+      return hash;
+    }
     case Selector::Kind::pattern:
     case Selector::Kind::all:
       break;

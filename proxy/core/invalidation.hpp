@@ -23,6 +23,7 @@ struct Selector {
     url,      ///< absolute URL: that host alone; a path with its query: under every host
     path,     ///< a normalised path, whatever the query, under every host: what an unsafe request invalidates by itself
     all,
+    hashed,  ///< what selector_hash() gives of a tag, url or path, in decimal: how the log keeps a long text
   };
   Kind kind = Kind::all;
   std::string text;

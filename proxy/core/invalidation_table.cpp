@@ -120,6 +120,7 @@ void InvalidationTable::apply_locked(std::span<const Selector> selectors, std::u
       case Selector::Kind::tag:
       case Selector::Kind::url:
       case Selector::Kind::path:
+      case Selector::Kind::hashed:
         raise(slots_[selector_hash(selector) % slot_count], position);
         break;
       case Selector::Kind::pattern:

@@ -60,6 +60,9 @@ bool is_rewritten(const RequestToSend& r, const Field& field) {
     case Name::x_forwarded_proto:
     case Name::x_forwarded_host:
       return r.route->settings.forwarded;
+    case Name::forwarded:
+      // Says what the three above say, and is in no key.
+      return r.shared && r.route->settings.forwarded;
     case Name::cookie:
       return r.shared && r.route->settings.personal_cookies != config::Personal::careful;
     case Name::authorization:
@@ -81,7 +84,9 @@ void append_forwarded(const RequestToSend& r, std::string& out) {
     append_field("X-Forwarded-For", chain.append(r.peer_address), out);
   }
   append_field("X-Forwarded-Proto", head.scheme, out);
-  if (!head.host.empty()) append_field("X-Forwarded-Host", head.host, out);
+  const bool hostless = r.shared && r.route->settings.ignore_host;
+  const std::string_view host = hostless ? host_to_send(r) : head.host;
+  if (!host.empty()) append_field("X-Forwarded-Host", host, out);
 }
 
 // The upgrade protocols that may pass: h2c would open a second protocol inside this one, past every rule.
@@ -214,6 +219,11 @@ void append_not_modified_head(std::string_view stored_head, std::string& out) {
         break;
     }
   }
+}
+
+bool is_event_stream(Fields response_fields) noexcept {
+  const Field* type = find(response_fields, Name::content_type);
+  return type && iequals(trim(type->value.substr(0, type->value.find(';'))), "text/event-stream");
 }
 
 bool is_sane_request_id(std::string_view id) noexcept {

@@ -50,6 +50,9 @@ void append_without_set_cookie(std::string_view stored_head, std::string& out);
 /// Head of a 304 for a stored response: the fields that RFC 9110 15.4.5 asks for.
 void append_not_modified_head(std::string_view stored_head, std::string& out);
 
+/// `Content-Type: text/event-stream`: may be silent for any time.
+bool is_event_stream(Fields response_fields) noexcept;
+
 /// Whether a client's X-Request-Id is fit to be kept: 1 to 128 characters of a harmless alphabet.
 bool is_sane_request_id(std::string_view id) noexcept;
 

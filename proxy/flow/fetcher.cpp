@@ -53,6 +53,20 @@ class Landing {
   bool joined_ = true, landed_ = false;
 };
 
+// Why a response wasn't stored, where that says nothing about the next one of the same key.
+bool is_of_request(Detail reason) {
+  return reason == Detail::request_no_store || reason == Detail::cookie || reason == Detail::authorization;
+}
+
+// Fields that this proxy writes anew for each request: what the client sent doesn't tell the variants apart.
+bool varies_by_our_own(std::string_view vary) {
+  while (const auto name = next_member(vary)) {
+    const Name id = name_of(*name);
+    if (id == Name::x_forwarded_for || id == Name::x_request_id || id == Name::via) return true;
+  }
+  return false;
+}
+
 bool answers_condition(const FetchJob& job, const ResponseHead& head) {
   return job.validating && speaks_of(*job.validating, head.fields);
 }
@@ -103,6 +117,7 @@ awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
 awaitable<UpstreamError> Fetcher::ask(FetchJob& job, Connection& connection) {
   for (bool again = false;; again = true) {
     // Never more than twice: the second time is on a new connection and without a condition to misread.
+    connection.reset();  // and its permit with it
     auto acquired = co_await context_.upstreams.acquire(*job.upstream, job.snapshot->config->limits, false, again);
     if (acquired.error) co_return acquired.error;
     connection = std::move(acquired.connection);
@@ -122,7 +137,6 @@ awaitable<UpstreamError> Fetcher::ask(FetchJob& job, Connection& connection) {
       if (!job.validating) co_return UpstreamError{Detail::bad_response, false};
       job.wire.erase(job.wire.rfind(job.validators), job.validators.size());
       job.validating.reset();
-      connection.reset();
       continue;
     }
     if (!error) co_return error;
@@ -163,6 +177,7 @@ std::shared_ptr<FlightHead> Fetcher::judge(const FetchJob& job, UpstreamConnecti
   const StoreDecision decision = may_store(job.facts, head->meta, response.fields, job.route->settings);
   head->storing = decision.store;
   head->reason = decision.reason;
+  head->events = is_event_stream(response.fields);
   const auto vary = canonical_vary(response.fields);
   if (vary && !vary->empty()) {
     head->vary = *vary;
@@ -172,7 +187,7 @@ std::shared_ptr<FlightHead> Fetcher::judge(const FetchJob& job, UpstreamConnecti
     if (head->storing) head->reason = why;
     head->storing = false;
   };
-  if (!vary) refuse(Detail::vary_star);
+  if (!vary || varies_by_our_own(*vary)) refuse(Detail::vary_star);
   // Only an announced length or a last chunk proves that nothing is missing.
   if (framing == Framing::until_close) refuse(Detail::close_delimited);
   if (head->length.value_or(0) + head->wire.size() > largest_storable(job)) refuse(Detail::too_large);
@@ -186,7 +201,7 @@ std::shared_ptr<FlightHead> Fetcher::judge(const FetchJob& job, UpstreamConnecti
 awaitable<void> Fetcher::receive(FetchJob& job, UpstreamConnection& connection, Now asked, Kept& kept, bool& whole) {
   auto head = judge(job, connection, asked);
   bool all_tags = true;
-  const auto selectors = job.selectors(connection.head().fields, all_tags);
+  head->selectors = job.selectors(connection.head().fields, all_tags);
   if (head->storing && !all_tags) {
     head->storing = false;
     head->reason = Detail::too_large;
@@ -197,7 +212,7 @@ awaitable<void> Fetcher::receive(FetchJob& job, UpstreamConnection& connection, 
     collapser.mark_cacheable(job.primary_hash);
     job.flight->set_head(head);
   } else {
-    if (head->status < 500) collapser.mark_uncacheable(job.primary_hash, now().mono_ms);
+    if (head->status < 500 && !is_of_request(head->reason)) collapser.mark_uncacheable(job.primary_hash, now().mono_ms);
     if (job.collapsing) collapser.leave(job.hash, job.flight.get());
     job.flight->release(head);
   }
@@ -209,14 +224,13 @@ awaitable<void> Fetcher::receive(FetchJob& job, UpstreamConnection& connection, 
   whole = co_await receive_body(job, connection, storing);
   *target = nullptr;
   job.flight->when_abandoned(context_.executor, {});
-  if (whole && storing) kept = pack(job, *head, selectors, job.flight->body());
+  if (whole && storing) kept = pack(job, *head, job.flight->body());
 }
 
 // True where the body came to its proven end. `storing` turns false where it grows too large to be kept.
 awaitable<bool> Fetcher::receive_body(FetchJob& job, UpstreamConnection& connection, bool& storing) {
   const std::size_t largest = largest_storable(job);
-  const Field* type = find(connection.head().fields, Name::content_type);
-  const bool events = type && iequals(type->value.substr(0, 17), "text/event-stream");
+  const bool events = is_event_stream(connection.head().fields);
   std::size_t size = 0;
   for (;;) {
     const auto body = co_await connection.read_body(events ? config::Milliseconds(0) : job.upstream->silence_timeout);
@@ -242,14 +256,13 @@ awaitable<bool> Fetcher::receive_body(FetchJob& job, UpstreamConnection& connect
   }
 }
 
-Fetcher::Kept Fetcher::pack(const FetchJob& job, const FlightHead& head, const std::vector<std::uint32_t>& selectors,
-                            std::string_view body) const {
+Fetcher::Kept Fetcher::pack(const FetchJob& job, const FlightHead& head, std::string_view body) const {
   Kept kept;
   std::string wire = head.wire + head.stored_only;
   if (head.status != 204) append_length(body.size(), wire);
   StoredParts parts;
   parts.meta = head.meta;
-  parts.selectors = selectors;
+  parts.selectors = head.selectors;
   parts.position = job.fence.local;
   parts.shared_position = job.fence.shared;
   parts.epoch = job.fence.epoch;

@@ -63,8 +63,7 @@ class Fetcher {
   std::shared_ptr<FlightHead> judge(const FetchJob& job, UpstreamConnection& connection, Now asked) const;
   std::size_t largest_storable(const FetchJob& job) const;
   Kept freshen(const FetchJob& job, UpstreamConnection& connection, Now asked, StoredResponsePtr& fresh) const;
-  Kept pack(const FetchJob& job, const FlightHead& head, const std::vector<std::uint32_t>& selectors,
-            std::string_view body) const;
+  Kept pack(const FetchJob& job, const FlightHead& head, std::string_view body) const;
   void keep_in_memory(const FetchJob& job, const Kept& kept);
   awaitable<void> keep_in_redis(const FetchJob& job, const Kept& kept);
   bool uses_redis(const FetchJob& job) const;

@@ -147,6 +147,7 @@ Flight::Reader::Reader(std::shared_ptr<Flight> flight, asio::any_io_executor exe
     : flight_(std::move(flight)), wake_(std::make_shared<Wake>(std::move(executor))), first_(first) {
   std::lock_guard lock(flight_->mutex_);
   next_chunk_ = flight_->first_chunk_;
+  late_ = flight_->first_chunk_ > 0;
   flight_->readers_.push_back(this);
 }
 
@@ -164,7 +165,7 @@ awaitable<Flight::Phase> Flight::Reader::wait_head(std::chrono::milliseconds tim
   for (;;) {
     {
       std::lock_guard lock(flight_->mutex_);
-      if (flight_->released_ && !first_) co_return Phase::released;
+      if ((flight_->released_ || late_) && !first_) co_return Phase::released;
       if (flight_->phase_ != Phase::waiting) co_return flight_->phase_;
       wake_->waiting = true;
     }

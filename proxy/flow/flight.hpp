@@ -33,8 +33,10 @@ struct FlightHead {
   std::string vary;     ///< canonical (core/cache_key.hpp)
   std::string variant;  ///< what the fetching request has of these fields (variant_key())
   std::optional<std::uint64_t> length;
-  bool storing = false;          ///< decided so far; a body that grows too large changes it
-  Detail reason = Detail::none;  ///< why it is not
+  std::vector<std::uint32_t> selectors;  ///< everything that invalidates it, what its own fields name included
+  bool events = false;                   ///< text/event-stream
+  bool storing = false;                  ///< decided so far; a body that grows too large changes it
+  Detail reason = Detail::none;          ///< why it is not
 };
 
 class Flight {
@@ -109,6 +111,7 @@ class Flight::Reader {
   Reader(const Reader&) = delete;
 
   bool is_first() const noexcept { return first_; }
+  std::uint64_t fence() const noexcept { return flight_->fence(); }
   /// Waits until the phase is no longer `waiting`, or `timeout` is over (0: no end): then it still is.
   awaitable<Phase> wait_head(std::chrono::milliseconds timeout);
   std::shared_ptr<const FlightHead> head() const;
@@ -135,6 +138,7 @@ class Flight::Reader {
   std::shared_ptr<Flight::Wake> wake_;
   std::size_t next_chunk_ = 0;
   bool first_, interrupted_ = false;
+  bool late_ = false;  // came when the beginning of the body was gone already
 };
 
 }  // namespace pillion

@@ -78,6 +78,7 @@ awaitable<void> Forwarder::forward(ClientSession& session, const Plan& plan, con
 // turns out to have been closed (RFC 9112 9.3.1); read_final_head() does the same.
 awaitable<UpstreamError> Forwarder::send(Exchange& e) {
   const bool again = e.connection != nullptr;
+  e.connection.reset();  // and its permit with it
   auto acquired = co_await context_.upstreams.acquire(*e.plan.upstream, e.snapshot->config->limits,
                                                       e.is_unsafe || e.has_body, again);
   if (acquired.error) co_return acquired.error;
@@ -246,8 +247,7 @@ awaitable<void> Forwarder::answer(Exchange& e) {
 
 awaitable<void> Forwarder::stream_body(Exchange& e) {
   UpstreamConnection& upstream = *e.connection;
-  const Field* type = find(upstream.head().fields, Name::content_type);
-  const bool events = type && iequals(type->value.substr(0, 17), "text/event-stream");
+  const bool events = is_event_stream(upstream.head().fields);
   const auto silence = events ? config::Milliseconds(0) : e.plan.upstream->silence_timeout;
   // A silent event stream would never notice that its client has left.
   if (events && !e.pumping) e.session.watch([&upstream] { upstream.stream().close(); });

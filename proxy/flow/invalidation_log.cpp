@@ -13,7 +13,13 @@ namespace {
 // Undelivered invalidations that are kept one by one; beyond it they become a single 'all'.
 constexpr std::size_t max_pending = 1000;
 constexpr std::string_view max_length = "65536";
-constexpr std::size_t read_batch = 1000;
+constexpr std::size_t read_batch = 200;
+// Bounds of one record, so that a batch of them fits into what a reply may hold, whatever clients sent.
+constexpr std::size_t max_text = 256;
+constexpr std::size_t max_selectors = 32;
+constexpr std::chrono::milliseconds retry_every{250};
+constexpr std::chrono::milliseconds watch_every{1000};
+constexpr std::chrono::milliseconds last_chance{2000};
 
 // A stream id `milliseconds-sequence` as one number that keeps its order. 0 where it isn't one.
 std::uint64_t pack(std::string_view id) noexcept {
@@ -38,8 +44,8 @@ std::string random_name() {
 }
 
 bool kind_of(std::string_view word, Selector::Kind& kind) noexcept {
-  for (const auto k :
-       {Selector::Kind::tag, Selector::Kind::pattern, Selector::Kind::url, Selector::Kind::path, Selector::Kind::all}) {
+  for (const auto k : {Selector::Kind::tag, Selector::Kind::pattern, Selector::Kind::url, Selector::Kind::path,
+                       Selector::Kind::all, Selector::Kind::hashed}) {
     if (word != to_string(k)) continue;
     kind = k;
     return true;
@@ -68,12 +74,20 @@ const RedisReply* named(const RedisReply& pairs, std::string_view name) noexcept
   return nullptr;
 }
 
+// A selector as the log keeps it: of bounded size.
+Selector bounded(const Selector& selector) {
+  if (selector.text.size() <= max_text) return selector;
+  // A shorter pattern matches more, which is safe.
+  if (selector.kind == Selector::Kind::pattern) return {selector.kind, selector.text.substr(0, max_text - 1) + '*'};
+  return {Selector::Kind::hashed, std::to_string(selector_hash(selector))};
+}
+
 const std::vector<Selector> everything{{Selector::Kind::all, {}}};
 
 }  // namespace
 
 InvalidationLog::InvalidationLog(asio::any_io_executor executor, Counters& counters, Log& log)
-    : executor_(executor), counters_(counters), log_(log), retry_(executor) {}
+    : executor_(executor), counters_(counters), log_(log), retry_(executor), watch_(executor) {}
 
 InvalidationLog::~InvalidationLog() = default;
 
@@ -84,11 +98,13 @@ void InvalidationLog::connect(const config::RedisSettings& settings, WorkerCount
   epoch_key_ = settings.key_namespace + "pillion:epoch";
   redis_ = std::make_unique<RedisConnection>(executor_, settings, 8u << 20, counters, log_);
   redis_->on_up([this] { asio::co_spawn(executor_, synchronise(), asio::detached); });
+  asio::co_spawn(executor_, watch_epoch(), asio::detached);
 }
 
 void InvalidationLog::stop() {
   stopped_ = true;
   retry_.cancel();
+  watch_.cancel();
   if (redis_) redis_->stop();
 }
 
@@ -118,14 +134,15 @@ bool InvalidationLog::is_invalidated_in_redis(const StoredResponse& response) co
 
 awaitable<InvalidationLog::Outcome> InvalidationLog::invalidate(std::vector<Selector> selectors) {
   for (const Selector& selector : selectors) counters_.invalidations[static_cast<std::size_t>(selector.kind)].add();
+  // Until the log has given it an id, it stands behind everything that was ever fetched. This order first: a look-up
+  // that has taken the new local position must find it when it compares what it read from Redis.
+  if (const auto view = view_.load()) view->table.apply(selectors, view->known.load() + 1);
   const std::uint64_t position = local_.apply_next(selectors);
   Outcome outcome;
   if (!redis_) {
     outcome.position = std::to_string(position);
     co_return outcome;
   }
-  // Until the log has given it an id, it stands behind everything that was ever fetched.
-  if (const auto view = view_.load()) view->table.apply(selectors, view->known.load() + 1);
   outcome.position = co_await asio::co_spawn(executor_, publish(std::move(selectors)), asio::use_awaitable);
   outcome.pending = outcome.position.empty();
   if (outcome.pending) outcome.position = "local-" + std::to_string(position);
@@ -147,29 +164,40 @@ awaitable<std::string> InvalidationLog::publish(std::vector<Selector> selectors)
 }
 
 awaitable<bool> InvalidationLog::send(const std::vector<Selector>& selectors, std::string& id) {
-  std::vector<std::string> words{"XADD", log_key_, "MAXLEN", "~", std::string(max_length), "*"};
+  for (std::size_t from = 0; from < selectors.size(); from += max_selectors) {
+    const std::size_t n = std::min(max_selectors, selectors.size() - from);
+    if (!co_await send_record(std::span(selectors).subspan(from, n), id)) co_return false;
+  }
+  co_return true;
+}
+
+awaitable<bool> InvalidationLog::send_record(std::span<const Selector> selectors, std::string& id) {
+  // A stream that is gone isn't begun anew in passing: what it said is lost, and that has to be noticed.
+  std::vector<std::string> words{"XADD", log_key_, "NOMKSTREAM", "MAXLEN", "~", std::string(max_length), "*"};
   for (const Selector& selector : selectors) {
-    words.emplace_back(to_string(selector.kind));
-    words.push_back(selector.text);
+    Selector small = bounded(selector);
+    words.emplace_back(to_string(small.kind));
+    words.push_back(std::move(small.text));
   }
   const RedisReply reply = co_await redis_->command(std::move(words));
-  if (reply.type != RedisReply::Type::string) co_return false;
+  const auto view = view_.load();
+  if (!view || (reply.type != RedisReply::Type::string && reply.type != RedisReply::Type::nil)) co_return false;
   id = reply.text;
   const std::uint64_t number = pack(id);
-  const auto view = view_.load();
-  if (!view) co_return false;
-  if (number <= view->known.load()) {
-    // Ids that went down belong to an older copy of the log: nothing fenced by the old ones can be trusted.
-    ready_ = false;
-    log_.warn("the invalidation log in Redis went back: what stands in Redis is fetched anew");
-    std::string epoch;
-    if (!co_await begin_epoch(false, epoch)) co_return false;
-    adopt(epoch);
-    asio::co_spawn(executor_, synchronise(), asio::detached);
-    co_return true;
+  if (reply.type == RedisReply::Type::nil || number <= view->known.load()) {
+    // Gone, or ids that went down, as in an older copy of the log: nothing fenced by it can be trusted.
+    co_await begin_lost_epoch();
+    co_return false;
   }
   view->table.apply(selectors, number);
   view->known.store(number, std::memory_order_release);
+  co_return true;
+}
+
+awaitable<bool> InvalidationLog::begin_lost_epoch() {
+  std::string epoch;
+  if (!co_await begin_epoch(false, epoch)) co_return false;
+  adopt(epoch);
   co_return true;
 }
 
@@ -184,11 +212,39 @@ void InvalidationLog::keep_pending(std::vector<Selector> selectors) {
 }
 
 void InvalidationLog::retry_later() {
-  if (stopped_) return;
-  retry_.expires_after(std::chrono::seconds(1));
+  if (stopped_ || retry_armed_) return;
+  retry_armed_ = true;
+  retry_.expires_after(retry_every);
   retry_.async_wait([this](error_code error) {
-    if (!error && !stopped_ && !pending_.empty()) asio::co_spawn(executor_, synchronise(), asio::detached);
+    retry_armed_ = false;
+    if (error || stopped_ || (pending_.empty() && redis_ready())) return;
+    asio::co_spawn(executor_, synchronise(), asio::detached);
   });
+}
+
+awaitable<void> InvalidationLog::deliver_last() {
+  if (!redis_ || stopped_) co_return;
+  const auto until = std::chrono::steady_clock::now() + last_chance;
+  while (!pending_.empty() && redis_->is_up() && std::chrono::steady_clock::now() < until) {
+    co_await synchronise();
+    if (pending_.empty()) break;
+    watch_.expires_after(retry_every);
+    co_await watch_.async_wait(no_throw);
+  }
+}
+
+// A FLUSHALL leaves the connection as it is: the epoch's name is looked at each second.
+awaitable<void> InvalidationLog::watch_epoch() {
+  while (!stopped_) {
+    watch_.expires_after(watch_every);
+    co_await watch_.async_wait(no_throw);
+    if (stopped_) co_return;
+    const auto view = view_.load();
+    if (!view || !redis_ready() || !redis_->is_up()) continue;
+    const RedisReply name = co_await command({"GET", epoch_key_});
+    if (!name.ok() || stopped_) continue;
+    if (name.text.empty() || epoch_number(name.text) != view->epoch) co_await synchronise();
+  }
 }
 
 // Runs at every (re)connection, and again while something could not be delivered.
@@ -205,7 +261,9 @@ awaitable<void> InvalidationLog::synchronise() {
     if (ok && (epoch.empty() || lost)) ok = co_await begin_epoch(!lost, epoch);
     if (ok) {
       adopt(epoch);
-      ok = co_await read_log(*view_.load());
+      bool older = false;
+      ok = co_await read_log(*view_.load(), older);
+      if (ok && older) ok = co_await begin_lost_epoch() && co_await read_log(*view_.load(), older);
     }
     if (ok) ok = co_await deliver_pending();
     if (ok) {
@@ -244,6 +302,7 @@ awaitable<bool> InvalidationLog::read_epoch(std::string& epoch, bool& lost) {
 // The stream is begun before its epoch has a name, so whoever sees the name sees the stream.
 awaitable<bool> InvalidationLog::begin_epoch(bool only_if_absent, std::string& epoch) {
   epoch = random_name();
+  if (!only_if_absent && !(co_await command({"DEL", log_key_})).ok()) co_return false;
   const RedisReply begun = co_await command({"XADD", log_key_, "*", "begin", epoch});
   if (!begun.ok()) co_return false;
   std::vector<std::string> words{"SET", epoch_key_, epoch};
@@ -267,8 +326,10 @@ void InvalidationLog::adopt(const std::string& epoch) {
   log_.warn("Redis lost the invalidation log: everything fetched before is fetched anew");
 }
 
-awaitable<bool> InvalidationLog::read_log(View& view) {
+// `older`: the log's last id lies before what is known already, as in a copy from before.
+awaitable<bool> InvalidationLog::read_log(View& view, bool& older) {
   const std::string from = view.cursor;
+  const std::uint64_t known = view.known.load();
   for (;;) {
     const RedisReply batch =
         co_await command({"XRANGE", log_key_, "(" + view.cursor, "+", "COUNT", std::to_string(read_batch)});
@@ -288,7 +349,9 @@ awaitable<bool> InvalidationLog::read_log(View& view) {
   }
   const RedisReply info = co_await command({"XINFO", "STREAM", log_key_});
   const RedisReply* deleted = named(info, "max-deleted-entry-id");
-  if (!deleted) co_return false;
+  const RedisReply* last = named(info, "last-generated-id");
+  if (!deleted || !last) co_return false;
+  older = pack(last->text) < known;
   // Trimmed past what was read: what it said is lost, so everything before it is distrusted.
   if (pack(deleted->text) > pack(from)) {
     view.table.raise_floor(pack(deleted->text));

@@ -39,6 +39,8 @@ class InvalidationLog {
   void connect(const config::RedisSettings& settings, WorkerCounters& counters, std::function<void()> on_ready);
   /// On the executor.
   void stop();
+  /// Tries once more to deliver what is pending, for a bounded time. On the executor, before stop().
+  awaitable<void> deliver_last();
 
   struct Outcome {
     std::string position;
@@ -79,8 +81,11 @@ class InvalidationLog {
   awaitable<void> synchronise();
   awaitable<bool> read_epoch(std::string& epoch, bool& lost);
   awaitable<bool> begin_epoch(bool only_if_absent, std::string& epoch);
-  awaitable<bool> read_log(View& view);
+  awaitable<bool> read_log(View& view, bool& older);
+  awaitable<bool> send_record(std::span<const Selector> selectors, std::string& id);
+  awaitable<bool> begin_lost_epoch();
   awaitable<bool> deliver_pending();
+  awaitable<void> watch_epoch();
   void adopt(const std::string& epoch);
   void keep_pending(std::vector<Selector> selectors);
   void retry_later();
@@ -100,7 +105,8 @@ class InvalidationLog {
   config::Milliseconds patience_{1000};
   std::deque<std::vector<Selector>> pending_;
   asio::steady_timer retry_;
-  bool synchronising_ = false, again_ = false, stopped_ = false;
+  asio::steady_timer watch_;
+  bool synchronising_ = false, again_ = false, stopped_ = false, retry_armed_ = false;
 };
 
 }  // namespace pillion

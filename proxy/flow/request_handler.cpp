@@ -138,6 +138,7 @@ awaitable<void> RequestHandler::fetch(ClientSession& session, const Plan& plan, 
   CacheStatus status;
   status.forward = found.forward;
   bool collapse = plan.route->settings.collapse && !context_.shared.collapser.is_uncacheable(plan.hash, now().mono_ms);
+  bool retried = false;
   for (;;) {
     auto job = make_job(session, plan, found, snapshot, request_id);
     bool leader = true;
@@ -159,15 +160,16 @@ awaitable<void> RequestHandler::fetch(ClientSession& session, const Plan& plan, 
     if (leader) fetcher_.start(std::move(job));
     status.collapsed = !leader;
     outcome.collapsed = !leader;
-    if (co_await read_flight(session, plan, reader, status, outcome)) co_return;
-    // What was joined isn't for this request, or takes too long: it goes by itself.
-    collapse = false;
+    const Reading reading = co_await read_flight(session, plan, reader, status, outcome);
+    if (reading == Reading::answered) co_return;
+    // Again once at most, and then together with the others that were let down.
+    if (reading == Reading::alone || std::exchange(retried, true)) collapse = false;
   }
 }
 
-// False where a follower has to fetch for itself.
-awaitable<bool> RequestHandler::read_flight(ClientSession& session, const Plan& plan, Flight::Reader& reader,
-                                            CacheStatus status, Outcome& outcome) {
+awaitable<RequestHandler::Reading> RequestHandler::read_flight(ClientSession& session, const Plan& plan,
+                                                               Flight::Reader& reader, CacheStatus status,
+                                                               Outcome& outcome) {
   const bool first = reader.is_first();
   const auto patience = first ? config::Milliseconds(0) : plan.route->settings.collapse_wait;
   const Flight::Phase phase = co_await reader.wait_head(patience);
@@ -180,37 +182,46 @@ awaitable<bool> RequestHandler::read_flight(ClientSession& session, const Plan& 
   switch (phase) {
     case Flight::Phase::waiting:
       context_.counters.limits[static_cast<std::size_t>(Limit::collapse_wait)].add();
-      co_return false;
+      co_return Reading::alone;
     case Flight::Phase::released:
-      co_return false;
+      co_return Reading::alone;
     case Flight::Phase::failed:
+      if (!first &&
+          (reader.error().detail == Detail::connection_reset || reader.error().detail == Detail::bad_response)) {
+        co_return Reading::again;
+      }
       put_upstream_error(session, reader.error(), *plan.route, status, outcome);
-      co_return true;
+      co_return Reading::answered;
     case Flight::Phase::settled: {
       const StoredResponsePtr stored = reader.stored();
       const ReuseDecision decision = may_reuse(plan.facts, stored->meta(), plan.route->settings, at);
-      if (!first && decision.reuse != Reuse::fresh) co_return false;
+      if (!first && (decision.reuse != Reuse::fresh || context_.shared.invalidations.is_invalidated(*stored)))
+        co_return Reading::alone;
       status.forward_status = 304;
       status.has_ttl = true;
       status.ttl_s = decision.ttl_ms / 1000;
       status.detail = Detail::revalidated;
       outcome.result = Result::revalidated;
       put_stored(session, stored, *plan.route, at, status, outcome, reader.set_cookies());
-      co_return true;
+      co_return Reading::answered;
     }
     default:
       break;
   }
-  if (!first) {
-    // The leader's answer is another's unless it may be shared, selects the same variant, and is allowed to this
-    // request.
-    const auto head = reader.head();
-    if (!head->storing || may_reuse(plan.facts, head->meta, plan.route->settings, at).reuse != Reuse::fresh)
-      co_return false;
-    if (!head->vary.empty() && variant_key(head->vary, session.request().fields) != head->variant) co_return false;
-  }
+  if (!first && !may_share(plan, reader, session, at)) co_return Reading::alone;
   co_await stream_flight(session, reader, *plan.route, status, outcome);
-  co_return true;
+  co_return Reading::answered;
+}
+
+// The leader's answer is another's unless it may be shared, is allowed to this request, selects the same variant, and
+// was not invalidated by what its own fields name before this request came.
+bool RequestHandler::may_share(const Plan& plan, const Flight::Reader& reader, const ClientSession& session,
+                               Now at) const {
+  const auto head = reader.head();
+  if (!head->storing || may_reuse(plan.facts, head->meta, plan.route->settings, at).reuse != Reuse::fresh) return false;
+  if (!head->vary.empty() && variant_key(head->vary, session.request().fields) != head->variant) return false;
+  return !context_.shared.invalidations.invalidated_since(reader.fence(), head->selectors,
+                                                          readable_key(plan.match, plan.hash));
 }
 
 // RFC 9111 5.2.1.7.

@@ -23,10 +23,16 @@ class RequestHandler final : public ClientHandler {
 
  private:
   struct Names;
+  bool may_share(const Plan& plan, const Flight::Reader& reader, const ClientSession& session, Now at) const;
   awaitable<void> fetch(ClientSession& session, const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
                         std::string_view request_id, Outcome& outcome);
-  awaitable<bool> read_flight(ClientSession& session, const Plan& plan, Flight::Reader& reader, CacheStatus status,
-                              Outcome& outcome);
+  enum class Reading : std::uint8_t {
+    answered,
+    alone,  ///< what was joined isn't for this request, or takes too long: it has to fetch for itself
+    again,  ///< the leader's fetch failed in a way that may have been the leader's own doing
+  };
+  awaitable<Reading> read_flight(ClientSession& session, const Plan& plan, Flight::Reader& reader, CacheStatus status,
+                                 Outcome& outcome);
   void put_only_if_cached(ClientSession& session, const Plan& plan, const Found& found, Outcome& outcome);
   std::shared_ptr<FetchJob> make_job(ClientSession& session, const Plan& plan, const Found& found,
                                      const SnapshotPtr& snapshot, std::string_view request_id);

@@ -76,7 +76,9 @@ awaitable<void> stream_flight(ClientSession& session, Flight::Reader& reader, co
   } else {
     text += head->wire;
     text += head->stored_only;
-    if (reader.is_first()) text += head->set_cookies + head->first_only;
+  }
+  if (reader.is_first()) text += head->set_cookies + head->first_only;
+  if (!not_modified) {
     if (head->length && head->status != 204) append_length(*head->length, text);
   }
   if (head->meta.initial_age_ms >= 1000 || status.collapsed) append_age(current_age_ms(head->meta, at), text);
@@ -94,14 +96,14 @@ awaitable<void> stream_flight(ClientSession& session, Flight::Reader& reader, co
 namespace {
 
 awaitable<void> stream_body(ClientSession& session, Flight::Reader& reader, Outcome& outcome) {
-  const bool kept = reader.head()->storing;
+  const bool events = reader.head()->events;
   std::vector<std::shared_ptr<const std::string>> held;  // until they are sent
   for (;;) {
     if (!reader.has_next() || session.out().is_full()) {
       if (co_await session.flush()) co_return;
       held.clear();
-      // What isn't kept is fetched for those who read it: who leaves has to be noticed while nothing arrives.
-      if (!kept) session.watch([&reader] { reader.interrupt(); });
+      // A silent event stream would never notice that its client has left.
+      if (events) session.watch([&reader] { reader.interrupt(); });
     }
     const Flight::Reader::Part part = co_await reader.next();
     if (part.data) {

@@ -1,6 +1,6 @@
 // What a handler uses of a client session during one request: the request's body, the answer, watching for the client
 // leaving.
-#include <sys/socket.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <charconv>
@@ -140,7 +140,7 @@ void ClientSession::put_body(std::string_view data, bool end, std::string_view t
 awaitable<error_code> ClientSession::flush() {
   const error_code error = co_await out_.flush(socket_, write_deadline_, timeouts_.body);
   if (error) {
-    cut_ = true;
+    cut();
     out_.clear();
   }
   co_return error;
@@ -163,7 +163,7 @@ awaitable<error_code> ClientSession::send_interim(unsigned status, std::string_v
 void ClientSession::cut() noexcept {
   cut_ = true;
   error_code ignored;
-  if (body_mode_ == BodyMode::close || !head_ended_) {
+  if (in_request_ && ((body_mode_ == BodyMode::close && !body_ended_) || !head_ended_)) {
     // Without a length or chunks only a reset shows that something is missing.
     socket_.set_option(asio::socket_base::linger(true, 0), ignored);
   }
@@ -208,16 +208,22 @@ struct ClientWatch {
 };
 
 void ClientSession::watch(std::function<void()> on_gone) {
-  if (watch_ || begin_ != end_) return;
+  if (watch_) return;
   watch_ = std::make_shared<ClientWatch>(ClientWatch{
       std::move(on_gone), asio::steady_timer(socket_.get_executor(), asio::steady_timer::time_point::max())});
+  watch_further();
+}
+
+// Each event on the socket wakes it once; what the client sends meanwhile stays where it is.
+void ClientSession::watch_further() {
   socket_.async_wait(Socket::wait_read, [this, watch = watch_](error_code error) {
+    if (!error && watch->active) {
+      pollfd state{socket_.native_handle(), POLLRDHUP, 0};
+      if (::poll(&state, 1, 0) <= 0) return watch_further();
+      watch->on_gone();
+    }
     watch->finished = true;
     watch->done.cancel();
-    if (error || !watch->active) return;
-    char byte;
-    const ssize_t n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)) watch->on_gone();
   });
 }
 

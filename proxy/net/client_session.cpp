@@ -61,6 +61,10 @@ awaitable<void> ClientSession::run() {
 // Reads until a whole head is there and well-formed. Answers and ends the connection where it isn't.
 awaitable<ClientSession::Next> ClientSession::read_request() {
   in_request_ = false;
+  // Nothing may look at the request before: its views end with the next read.
+  request_ = {};
+  fields_.clear();
+  parser_->parse.reset();
   const config::Config& settings = handler_.settings();
   limits_ = settings.limits;
   timeouts_ = settings.timeouts;
@@ -174,9 +178,23 @@ bool ClientSession::parse(std::size_t size) {
     refusal = {413, "The request body is too large."};
     limit = Limit::body;
   }
-  if (!refusal) return true;
+  if (!refusal) {
+    drop_nominated();
+    return true;
+  }
   refuse(refusal, limit);
   return false;
+}
+
+// Fields that Connection names concern this connection alone (RFC 9110 7.6.1): gone before a key, a rule or the
+// upstream could see them.
+void ClientSession::drop_nominated() {
+  if (!find(request_.fields, Name::connection)) return;
+  const std::vector<Field> all = fields_;
+  std::erase_if(fields_, [&all](const Field& field) {
+    return !is_hop_by_hop(field.id) && is_connection_nominated(all, field.name);
+  });
+  request_.fields = Fields(fields_);
 }
 
 void ClientSession::refuse(Refusal refusal, Limit limit) {
@@ -247,10 +265,6 @@ void ClientSession::finish_soon() noexcept {
   socket_.cancel(ignored);
 }
 
-void ClientSession::abort() noexcept {
-  cut_ = true;
-  error_code ignored;
-  socket_.close(ignored);
-}
+void ClientSession::abort() noexcept { cut(); }
 
 }  // namespace pillion

@@ -120,10 +120,12 @@ class ClientSession {
   awaitable<Next> read_request();
   awaitable<bool> fill(std::chrono::milliseconds timeout);
   bool parse(std::size_t size);
+  void drop_nominated();
   void refuse(Refusal refusal, Limit limit);
   void begin_exchange();
   awaitable<bool> finish_exchange();
   awaitable<void> linger();
+  void watch_further();
   bool wants_keep_alive() const noexcept;
   static void on_read_deadline(void* self);
   static void on_write_deadline(void* self);

@@ -57,7 +57,6 @@ Refusal split_target(const RawRequest& raw, RequestHead& head, std::string_view&
     const auto end = std::min(target.find_first_of("/?"), target.size());
     authority = target.substr(0, end);
     if (!is_authority(authority)) return {400, "The host of the request target is malformed."};
-    head.scheme = iequals(scheme, "https") ? "https" : "http";
     target.remove_prefix(end);
     if (target.empty()) target = head.method == Method::options ? "*" : "/";
     if (target.front() == '?') return {400, "The request target has no path."};

@@ -112,7 +112,7 @@ void Stream::cancel() noexcept {
 
 void Stream::shutdown_send() noexcept {
   error_code ignored;
-  if (!tls_) socket_.shutdown(Socket::shutdown_send, ignored);
+  socket_.shutdown(Socket::shutdown_send, ignored);
 }
 
 awaitable<error_code> write_all(Socket& socket, std::span<asio::const_buffer> buffers, Deadline& deadline,

@@ -117,7 +117,7 @@ class Counters {
   const std::vector<RouteCounters*>& route(const std::string& name);
   const std::vector<Histogram*>& upstream(const std::string& name);
 
-  SharedCounter invalidations[5];  ///< by Selector::Kind
+  SharedCounter invalidations[5];  ///< by Selector::Kind, but for `hashed`
   SharedCounter evictions;         ///< of memory
   /// Every connection to Redis is up; false where there is none.
   bool redis_up() const noexcept;

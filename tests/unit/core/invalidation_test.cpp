@@ -392,3 +392,15 @@ TEST_CASE("appliers in several threads each get a position of their own") {
   CHECK(all.size() == 2000);
   CHECK(table.latest() == 2000);
 }
+
+TEST_CASE("a selector kept as its hash invalidates what the selector itself would") {
+  const Selector tag{Selector::Kind::tag, std::string(1000, 't')};
+  const Selector kept{Selector::Kind::hashed, std::to_string(selector_hash(tag))};
+  CHECK(selector_hash(kept) == selector_hash(tag));
+  const auto selectors = selectors_of({tag.text}, "http", "h", "/p", "", false);
+  InvalidationTable table;
+  const std::uint64_t before = table.latest();
+  table.apply_next(std::vector<Selector>{kept});
+  CHECK(table.invalidated_since(before, selectors, "k:1"));
+  CHECK_FALSE(table.invalidated_since(table.latest(), selectors, "k:1"));
+}
