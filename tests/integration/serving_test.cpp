@@ -171,8 +171,8 @@ TEST_CASE("serving: a response streams before it is whole") {
 
 TEST_CASE("serving: a client that doesn't read holds the upstream back, then gets every byte") {
   constexpr std::size_t total = 96u << 20;
-  ScriptedUpstream upstream;
   Counter stalled;
+  ScriptedUpstream upstream;
   std::atomic<std::size_t> written{0};
   upstream.answer([&](Exchange& exchange) {
     std::string piece(256u << 10, 'x');

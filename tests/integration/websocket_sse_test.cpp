@@ -167,8 +167,8 @@ TEST_CASE("sse: an event stream may be silent for longer than other bodies") {
 }
 
 TEST_CASE("sse: a listener that leaves closes the upstream's side") {
-  ScriptedUpstream upstream;
   Counter left;
+  ScriptedUpstream upstream;
   upstream.answer([&](Exchange& exchange) {
     exchange.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n" +
                    chunk("data: one\n\n"));
