@@ -85,9 +85,9 @@ TEST_CASE("robustness: no request joins a fetch begun before an invalidation by 
     for (bool mid_body : {false, true}) {
       CAPTURE(field);
       CAPTURE(mid_body);
+      std::atomic<int> turn{0};
       ScriptedUpstream upstream;
       Gate& gate = upstream.gate();
-      std::atomic<int> turn{0};
       upstream.answer([&](Exchange& exchange) {
         Fields fields{{"Cache-Control", "max-age=60"}, {field, "foo"}};
         if (++turn > 1) return exchange.respond(200, fields, "new");
@@ -175,8 +175,8 @@ TEST_CASE("robustness: a listener to events that sent a byte too many is missed 
     for (bool late : {false, true}) {
       CAPTURE(route);
       CAPTURE(late);
-      ScriptedUpstream upstream;
       Counter left;
+      ScriptedUpstream upstream;
       upstream.answer([&](Exchange& exchange) {
         exchange.write(
             "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\nTransfer-Encoding: "
@@ -217,6 +217,7 @@ TEST_CASE("robustness: a retry on a fresh connection doesn't wait for the place 
 }
 
 TEST_CASE("robustness: an answer without a length that is cut ends with a reset for a client of HTTP/1.0") {
+  Counter gone;
   ScriptedUpstream upstream;
   std::string config = one_worker(upstream.endpoint(), "", "cache: off",
                                   "timeouts: { body: 500ms }\ndrain: { delay: 0s, timeout: 20s }\n");
@@ -241,7 +242,6 @@ TEST_CASE("robustness: an answer without a length that is cut ends with a reset 
   }
   SUBCASE("because the client doesn't read, or because the proxy ends") {
     // Written until the proxy doesn't want more of it.
-    Counter gone;
     upstream.answer([&](Exchange& exchange) {
       try {
         exchange.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -269,9 +269,9 @@ TEST_CASE("robustness: an answer without a length that is cut ends with a reset 
 }
 
 TEST_CASE("robustness: a reload that bounds the connections to an upstream holds for it at once") {
+  Counter running;
   ScriptedUpstream upstream;
   Gate& gate = upstream.gate();
-  Counter running;
   upstream.answer("/slow", [&](Exchange& exchange) {
     running.add();
     gate.wait();
