@@ -7,6 +7,7 @@
 #include <random>
 
 #include "flow/look_up.hpp"
+#include "flow/unsafe_invalidation.hpp"
 
 namespace pillion {
 
@@ -65,6 +66,8 @@ void RunningControl::count(const InvalidationRequest& request, InvalidationRecei
 
 awaitable<InvalidationReceipt> RunningControl::invalidate(InvalidationRequest request) {
   InvalidationReceipt receipt;
+  const SnapshotPtr snapshot = snapshot_.load();
+  add_spellings(*snapshot->routes, snapshot->listeners, request.selectors);
   if (request.dry_run || request.count) count(request, receipt);
   if (request.dry_run) co_return receipt;
   const auto outcome = co_await shared_.invalidations.invalidate(std::move(request.selectors));
@@ -74,26 +77,21 @@ awaitable<InvalidationReceipt> RunningControl::invalidate(InvalidationRequest re
   co_return receipt;
 }
 
-awaitable<StoredLookup> RunningControl::find_stored(const RequestHead& request) {
+awaitable<StoredLookup> RunningControl::find_stored(const RequestHead& request, std::string_view listener) {
   auto owned = std::make_shared<OwnedRequest>(request);
   co_return co_await asio::co_spawn(
       looker_.executor(),
-      [](Worker& worker, std::shared_ptr<OwnedRequest> r) -> awaitable<StoredLookup> {
+      [](Worker& worker, std::shared_ptr<OwnedRequest> r, std::string name) -> awaitable<StoredLookup> {
         Plan plan;
         const SnapshotPtr snapshot = worker.context().snapshot;
-        // A route of a named listener isn't reached from the others: the first listener that has one answers.
-        make_plan(r->head, {}, false, *snapshot, plan);
-        for (const config::Listener& listener : snapshot->config->listeners) {
-          if (plan.match.route) break;
-          make_plan(r->head, listener.name, false, *snapshot, plan);
-        }
+        make_plan(r->head, name, false, *snapshot, plan);
         StoredLookup result;
         if (!plan.look_up) co_return result;
         const Found found = co_await look_up(worker.context(), r->head, plan, now());
         result.response = found.response;
         result.tier = found.tier;
         co_return result;
-      }(looker_, std::move(owned)),
+      }(looker_, std::move(owned), std::string(listener)),
       asio::use_awaitable);
 }
 

@@ -22,7 +22,7 @@ class RunningControl final : public Control {
   std::shared_ptr<const config::Config> config() const override { return snapshot_.load()->config; }
   std::shared_ptr<const RouteTable> routes() const override { return snapshot_.load()->routes; }
   awaitable<InvalidationReceipt> invalidate(InvalidationRequest request) override;
-  awaitable<StoredLookup> find_stored(const RequestHead& request) override;
+  awaitable<StoredLookup> find_stored(const RequestHead& request, std::string_view listener) override;
   Counters& counters() override { return shared_.counters; }
   MemoryStore::Figures memory_figures() const override;
   std::uint64_t access_log_dropped() const override { return shared_.log.dropped(); }

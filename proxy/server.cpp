@@ -76,6 +76,7 @@ struct Server::Impl {
   void start();
   void wait_for_redis();
   void start_listeners();
+  void start_admin(AdminServer& server, const std::string& what, const config::Address& address);
   void load();
   void reload();
   void take(Socket socket, std::string peer, const config::Listener& listener, std::size_t worker);
@@ -144,12 +145,10 @@ void Server::Impl::start() {
   running = std::make_unique<RunningControl>(*shared, *workers.front(), snapshot);
   start_listeners();
   admin_server = std::make_unique<AdminServer>(admin, *running, AdminFlavour::full);
-  admin_server->start(config->admin.address);
-  log->info("admin on " + admin_server->address().to_string());
+  start_admin(*admin_server, "admin", config->admin.address);
   if (config->metrics) {
     metrics_server = std::make_unique<AdminServer>(admin, *running, AdminFlavour::metrics);
-    metrics_server->start(*config->metrics);
-    log->info("metrics on " + metrics_server->address().to_string());
+    start_admin(*metrics_server, "metrics", *config->metrics);
   }
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) signals.add(signal);
   watch_signals();
@@ -162,6 +161,15 @@ void Server::Impl::start() {
   admin_thread = std::thread([this, tell] { admin.run_until_stopped(tell); });
   if (config->redis.enabled) wait_for_redis();
   running->set_ready(true);
+}
+
+void Server::Impl::start_admin(AdminServer& server, const std::string& what, const config::Address& address) {
+  try {
+    server.start(address);
+  } catch (const std::exception& error) {
+    throw std::runtime_error("can't serve " + what + " on " + error.what());
+  }
+  log->info(what + " on " + server.address().to_string());
 }
 
 // A Redis that is there is used from the first request on; one that isn't delays nothing for longer than its own
@@ -244,7 +252,7 @@ void Server::Impl::reload() {
     }
     return;
   }
-  if (*loaded.config == *config) return;
+  if (*loaded.config == *config) return log->info("the configuration is as it was: nothing changes");
   const std::string fixed = fixed_differences(*config, *loaded.config);
   if (!fixed.empty()) {
     log->error(options.config_path + ": " + fixed +

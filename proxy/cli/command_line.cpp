@@ -59,6 +59,8 @@ void add_offline(CLI::App& app, Chosen& c) {
   add_text(sub, "--config", c.explain.config, "Configuration file (default: proxy.yaml)", "FILE");
   add_text(sub, "--method", c.explain.method, "Method (default: GET)", "METHOD");
   add_list(sub, "-H,--header", c.explain.headers, "A header of the request; may be repeated", "'NAME: VALUE'");
+  add_text(sub, "--listener", c.explain.listener, "Name of the listener that it comes by (default: one without a name)",
+           "NAME");
   sub->add_flag("--json", c.explain.json, "JSON, for machines");
   sub->add_option("url", c.explain.url, "Path with its query, or an absolute URL")->type_name("URL-PATH")->required();
 }

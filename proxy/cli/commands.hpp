@@ -24,6 +24,7 @@ struct ExplainFlags {
   std::string config;
   std::string method = "GET";
   std::string url;
+  std::string listener;              ///< empty: the usual one
   std::vector<std::string> headers;  ///< `Name: value`
   bool json = false;
 };

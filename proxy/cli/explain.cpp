@@ -27,7 +27,13 @@ int explain(const ExplainFlags& flags) {
     say_error(error);
     return 2;
   }
-  const Explanation explanation = pillion::explain(*loaded.config, RouteTable(*loaded.config), request->head());
+  const std::string listener = flags.listener.empty() ? std::string(usual_listener(*loaded.config)) : flags.listener;
+  if (!has_listener(*loaded.config, listener)) {
+    say_error("no listener is called '" + listener + "' in " + file);
+    return 2;
+  }
+  const Explanation explanation =
+      pillion::explain(*loaded.config, RouteTable(*loaded.config), request->head(), listener);
   if (flags.json) {
     std::cout << boost::json::serialize(to_json(explanation)) << '\n';
   } else {

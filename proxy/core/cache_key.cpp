@@ -13,6 +13,7 @@ namespace {
 /// Types of parts, in the order they stand in.
 enum Part : char {
   part_upstream = 'u',
+  part_route = 'r',  // name of a route that others could coincide with at the upstream
   part_scheme = 's',
   part_host = 'h',
   part_path = 'p',
@@ -160,6 +161,8 @@ void append_primary_key(const RequestHead& request, const RouteMatch& match, std
     }
   }
   if (route == nullptr) return;
+  // Two routes may ask the upstream for the same under different names: each has tags and a readable key of its own.
+  if (!route->rewrite.empty() || !route->listener.empty()) append_part(out, part_route, route->name);
   for (const std::string& name : route->key_headers) append_header(request.fields, name, out);
   append_personal(request, *route, out);
 }

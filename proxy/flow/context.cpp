@@ -1,5 +1,6 @@
 #include "flow/context.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 namespace pillion {
@@ -7,6 +8,10 @@ namespace pillion {
 Snapshot::Snapshot(std::shared_ptr<const config::Config> settings, Counters& counters)
     : config(std::move(settings)), routes(std::make_shared<const RouteTable>(*config)) {
   for (const CompiledRoute& route : routes->routes()) route_counters.push_back(&counters.route(route.settings.name));
+  for (const config::Listener& listener : config->listeners) {
+    if (std::find(listeners.begin(), listeners.end(), listener.name) == listeners.end())
+      listeners.push_back(listener.name);
+  }
   unmatched.settings.name = "-";
   unmatched.index = route_counters.size();
   route_counters.push_back(&counters.route(unmatched.settings.name));

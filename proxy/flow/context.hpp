@@ -26,8 +26,9 @@ struct Snapshot {
 
   std::shared_ptr<const config::Config> config;
   std::shared_ptr<const RouteTable> routes;
-  CompiledRoute unmatched;            ///< for what no route matches: passed through; named `-`
-  bool has_default_upstream = false;  ///< unmatched.upstream means something
+  std::vector<std::string> listeners;  ///< their names, each once; empty for unnamed ones
+  CompiledRoute unmatched;             ///< for what no route matches: passed through; named `-`
+  bool has_default_upstream = false;   ///< unmatched.upstream means something
   std::vector<const std::vector<RouteCounters*>*>
       route_counters;  ///< by route index, one block a worker; the last is unmatched's
   std::vector<const std::vector<Histogram*>*> upstream_counters;  ///< by upstream index

@@ -25,7 +25,13 @@ void FetchJob::copy_fields(Fields from) {
 std::vector<std::uint32_t> FetchJob::selectors(Fields response_fields, bool& complete) const {
   std::vector<std::string> all = tags;
   complete = append_response_tags(response_fields, all);
-  return selectors_of(all, scheme, host, path, query, has_query);
+  std::vector<std::uint32_t> selectors = selectors_of(all, scheme, host, path, query, has_query);
+  if (route->settings.query.changes_nothing() || !has_query) return selectors;
+  // Under the query as the key has it, too: other spellings of it are this very entry.
+  const std::string kept = apply_query_rule(query, route->settings.query);
+  const auto more = selectors_of({}, scheme, host, path, kept, !kept.empty());
+  selectors.insert(selectors.end(), more.begin(), more.end());
+  return selectors;
 }
 
 void Fetcher::start(std::shared_ptr<FetchJob> job) {
@@ -155,6 +161,11 @@ std::size_t Fetcher::largest_storable(const FetchJob& job) const {
   return largest;
 }
 
+void Fetcher::count_too_large(const FetchJob& job) const {
+  if (job.route->settings.store_memory) context_.counters.limits[static_cast<std::size_t>(Limit::object_memory)].add();
+  if (uses_redis(job)) context_.counters.limits[static_cast<std::size_t>(Limit::object_redis)].add();
+}
+
 std::shared_ptr<FlightHead> Fetcher::judge(const FetchJob& job, UpstreamConnection& connection, Now asked) const {
   const ResponseHead& response = connection.head();
   const Now came = now();
@@ -190,7 +201,10 @@ std::shared_ptr<FlightHead> Fetcher::judge(const FetchJob& job, UpstreamConnecti
   if (!vary || varies_by_our_own(*vary)) refuse(Detail::vary_star);
   // Only an announced length or a last chunk proves that nothing is missing.
   if (framing == Framing::until_close) refuse(Detail::close_delimited);
-  if (head->length.value_or(0) + head->wire.size() > largest_storable(job)) refuse(Detail::too_large);
+  if (head->length.value_or(0) + head->wire.size() > largest_storable(job)) {
+    if (head->storing) count_too_large(job);
+    refuse(Detail::too_large);
+  }
   if (head->storing && job.route->settings.set_cookie == config::SetCookie::store) {
     head->stored_only = std::exchange(head->set_cookies, {});
   }
@@ -242,7 +256,7 @@ awaitable<bool> Fetcher::receive_body(FetchJob& job, UpstreamConnection& connect
     size += body.data.size();
     if (storing && size > largest) {
       storing = false;
-      context_.counters.limits[static_cast<std::size_t>(Limit::object_memory)].add();
+      count_too_large(job);
       context_.shared.collapser.mark_uncacheable(job.primary_hash, now().mono_ms);
       if (job.collapsing) context_.shared.collapser.leave(job.hash, job.flight.get());
       job.flight->stop_keeping();

@@ -62,6 +62,7 @@ class Fetcher {
   awaitable<bool> receive_body(FetchJob& job, UpstreamConnection& connection, bool& storing);
   std::shared_ptr<FlightHead> judge(const FetchJob& job, UpstreamConnection& connection, Now asked) const;
   std::size_t largest_storable(const FetchJob& job) const;
+  void count_too_large(const FetchJob& job) const;
   Kept freshen(const FetchJob& job, UpstreamConnection& connection, Now asked, StoredResponsePtr& fresh) const;
   Kept pack(const FetchJob& job, const FlightHead& head, std::string_view body) const;
   void keep_in_memory(const FetchJob& job, const Kept& kept);

@@ -171,6 +171,7 @@ awaitable<UpstreamError> Forwarder::read_final_head(Exchange& e) {
 
 awaitable<void> Forwarder::invalidate(Exchange& e, const ResponseHead* response) {
   std::vector<Selector> selectors = selectors_of_unsafe(e.unsafe, e.plan.match, response);
+  add_spellings(*e.snapshot->routes, e.snapshot->listeners, selectors);
   co_await context_.shared.invalidations.invalidate(std::move(selectors));
 }
 

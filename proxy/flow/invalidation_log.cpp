@@ -74,6 +74,14 @@ const RedisReply* named(const RedisReply& pairs, std::string_view name) noexcept
   return nullptr;
 }
 
+// Whether records were cut off the stream's beginning. Redis 7.0 doesn't note what MAXLEN trims in
+// max-deleted-entry-id.
+bool was_trimmed(const RedisReply& info) noexcept {
+  const RedisReply* added = named(info, "entries-added");
+  const RedisReply* length = named(info, "length");
+  return added && length && added->integer > length->integer;
+}
+
 // A selector as the log keeps it: of bounded size.
 Selector bounded(const Selector& selector) {
   if (selector.text.size() <= max_text) return selector;
@@ -203,6 +211,7 @@ awaitable<bool> InvalidationLog::begin_lost_epoch() {
 
 void InvalidationLog::keep_pending(std::vector<Selector> selectors) {
   if (pending_.size() >= max_pending) {
+    log_.warn("Redis is out of reach for too many invalidations: all that it has will be invalidated");
     pending_.clear();
     selectors = everything;
   }
@@ -294,8 +303,7 @@ awaitable<bool> InvalidationLog::read_epoch(std::string& epoch, bool& lost) {
   if (!fields.elements.empty() && fields.elements[0].text == "begin") co_return true;
   const RedisReply info = co_await command({"XINFO", "STREAM", log_key_});
   if (!info.ok()) co_return false;
-  const RedisReply* deleted = named(info, "max-deleted-entry-id");
-  lost = !deleted || pack(deleted->text) == 0;
+  lost = !was_trimmed(info);
   co_return true;
 }
 
@@ -348,13 +356,13 @@ awaitable<bool> InvalidationLog::read_log(View& view, bool& older) {
     if (batch.elements.size() < read_batch) break;
   }
   const RedisReply info = co_await command({"XINFO", "STREAM", log_key_});
-  const RedisReply* deleted = named(info, "max-deleted-entry-id");
   const RedisReply* last = named(info, "last-generated-id");
-  if (!deleted || !last) co_return false;
+  const RedisReply* first = named(info, "recorded-first-entry-id");
+  if (!last || !first) co_return false;
   older = pack(last->text) < known;
-  // Trimmed past what was read: what it said is lost, so everything before it is distrusted.
-  if (pack(deleted->text) > pack(from)) {
-    view.table.raise_floor(pack(deleted->text));
+  // Trimmed past what was read: what it said is lost, so everything before what is left is distrusted.
+  if (was_trimmed(info) && pack(first->text) > pack(from) + 1) {
+    view.table.raise_floor(pack(first->text) - 1);
     if (from != "0-0") local_.apply_next(everything);
   }
   co_return true;
@@ -362,11 +370,14 @@ awaitable<bool> InvalidationLog::read_log(View& view, bool& older) {
 
 awaitable<bool> InvalidationLog::deliver_pending() {
   while (!pending_.empty()) {
-    const std::vector<Selector> selectors = pending_.front();
-    std::string id;
-    if (!co_await send(selectors, id)) co_return false;
+    // Out of the queue first: while it is on its way the queue may be emptied in favour of a single 'all'.
+    std::vector<Selector> selectors = std::move(pending_.front());
     pending_.pop_front();
+    std::string id;
+    const bool sent = co_await send(selectors, id);
+    if (!sent) pending_.push_front(std::move(selectors));
     pending_count_ = pending_.size();
+    if (!sent) co_return false;
   }
   co_return true;
 }

@@ -15,6 +15,14 @@ namespace {
 // How far a fetch that isn't kept may run ahead of its slowest reader.
 constexpr std::size_t stream_window = 256u << 10;
 
+// Passed on although the route caches: not looked up, or (HEAD) looked up and missed. Else it could never have been
+// cached.
+Result result_of_passing(const Plan& plan) {
+  if (plan.look_up) return plan.facts.has_range ? Result::bypass : Result::miss;
+  const bool cacheable = plan.forward == Forward::bypass || plan.forward == Forward::request;
+  return cacheable && plan.why != Detail::cache_off ? Result::bypass : Result::pass;
+}
+
 std::string_view trace_id_of(Fields fields) {
   // traceparent = version "-" trace-id "-" ... (W3C Trace Context)
   const Field* field = find(fields, Name::traceparent);
@@ -71,8 +79,7 @@ awaitable<void> RequestHandler::handle(ClientSession& session) {
     CacheStatus status;
     status.forward = plan.look_up ? (plan.facts.has_range ? Forward::bypass : found.forward) : plan.forward;
     status.detail = plan.look_up && plan.facts.has_range ? Detail::range : plan.why;
-    outcome.result = plan.look_up || plan.forward == Forward::bypass ? Result::bypass : Result::pass;
-    if (plan.why == Detail::cache_off) outcome.result = Result::pass;
+    outcome.result = result_of_passing(plan);
     outcome.detail = status.detail;
     co_await forwarder_.forward(session, plan, snapshot, names.request_id, status, outcome);
   }

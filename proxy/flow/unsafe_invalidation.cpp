@@ -2,24 +2,40 @@
 
 #include <algorithm>
 
+#include "core/cache_key.hpp"
+
 namespace pillion {
 
 namespace {
 
-// The path of a URL in Location or Content-Location if it is of the same origin, else nothing (RFC 9111 4.4).
-std::string_view same_origin_path(std::string_view url, const UnsafeRequest& request) {
-  if (url.size() >= 2 && url[0] == '/' && url[1] == '/') {
-    url.remove_prefix(2);
-  } else if (const auto colon = url.find("://"); colon != std::string_view::npos && url.find('/') > colon) {
+std::string_view without_default_port(std::string_view host, std::string_view scheme) {
+  const std::string_view port = scheme == "https" ? ":443" : ":80";
+  return host.ends_with(port) ? host.substr(0, host.size() - port.size()) : host;
+}
+
+// The path of a reference in Location or Content-Location if it is of the same origin, else nothing (RFC 9111 4.4, RFC
+// 3986 5.2; dot segments are removed where it is compared).
+std::string same_origin_path(std::string_view url, const UnsafeRequest& request) {
+  url = url.substr(0, url.find_first_of("?#"));
+  const auto colon = url.find("://");
+  const bool absolute = colon != std::string_view::npos && url.find('/') > colon;
+  if (absolute) {
     if (!iequals(url.substr(0, colon), request.scheme)) return {};
     url.remove_prefix(colon + 3);
+  } else if (url.starts_with("//")) {
+    url.remove_prefix(2);
+  } else if (url.starts_with('/')) {
+    return std::string(url);
   } else {
-    return !url.empty() && url.front() == '/' ? url.substr(0, url.find_first_of("?#")) : std::string_view{};
+    // Relative to the request's own path; a reference with a scheme of another kind is none of ours.
+    if (url.empty() || url.substr(0, url.find('/')).find(':') != std::string_view::npos) return {};
+    return request.path.substr(0, request.path.rfind('/') + 1) + std::string(url);
   }
-  const auto slash = url.find('/');
-  if (slash == std::string_view::npos || !iequals(url.substr(0, slash), request.host)) return {};
-  url.remove_prefix(slash);
-  return url.substr(0, url.find_first_of("?#"));
+  const auto slash = std::min(url.find('/'), url.size());
+  if (!iequals(without_default_port(url.substr(0, slash), request.scheme),
+               without_default_port(request.host, request.scheme)))
+    return {};
+  return slash == url.size() ? "/" : std::string(url.substr(slash));
 }
 
 }  // namespace
@@ -40,8 +56,8 @@ std::vector<Selector> selectors_of_unsafe(const UnsafeRequest& request, const Ro
   if (response) {
     for (const Field& field : response->fields) {
       if (field.id != Name::location && field.id != Name::content_location) continue;
-      const std::string_view path = same_origin_path(field.value, request);
-      if (!path.empty()) selectors.push_back({Selector::Kind::path, std::string(path)});
+      std::string path = same_origin_path(field.value, request);
+      if (!path.empty()) selectors.push_back({Selector::Kind::path, std::move(path)});
     }
   }
   if (!match.route) return selectors;
@@ -59,6 +75,37 @@ std::vector<Selector> selectors_of_unsafe(const UnsafeRequest& request, const Ro
       selectors.push_back({Selector::Kind::url, url.fill(values, Template::Encode::raw)});
   }
   return selectors;
+}
+
+void add_spellings(const RouteTable& routes, const std::vector<std::string>& listeners,
+                   std::vector<Selector>& selectors) {
+  const std::size_t given = selectors.size();
+  for (std::size_t i = 0; i < given; ++i) {
+    if (selectors[i].kind != Selector::Kind::url) continue;
+    const std::string url = selectors[i].text;
+    const auto colon = url.find("://");
+    const std::size_t host_begin = colon == std::string::npos ? 0 : colon + 3;
+    const std::size_t path_begin =
+        colon == std::string::npos ? 0 : std::min(url.find_first_of("/?#", host_begin), url.size());
+    const std::string_view origin = std::string_view(url).substr(0, path_begin);
+    const std::string_view host = std::string_view(url).substr(host_begin, path_begin - host_begin);
+    const std::string_view target = std::string_view(url).substr(path_begin);
+    const std::size_t mark = target.find('?');
+    const std::string_view path = target.substr(0, mark);
+    for (const std::string& listener : listeners) {
+      RouteMatch match;
+      routes.match(listener, host, path, match);
+      if (!match.route) continue;
+      const config::Route& route = match.route->settings;
+      std::string kept(target);
+      if (mark != std::string_view::npos && !route.query.changes_nothing()) {
+        const std::string query = apply_query_rule(target.substr(mark + 1), route.query);
+        kept = std::string(path) + (query.empty() ? "" : "?" + query);
+        selectors.push_back({Selector::Kind::url, std::string(origin) + kept});
+      }
+      if (route.ignore_host && !origin.empty()) selectors.push_back({Selector::Kind::url, kept});
+    }
+  }
 }
 
 }  // namespace pillion

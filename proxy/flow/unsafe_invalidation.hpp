@@ -24,4 +24,9 @@ UnsafeRequest remember_unsafe(const RequestHead& request, const RouteMatch& matc
 std::vector<Selector> selectors_of_unsafe(const UnsafeRequest& request, const RouteMatch& match,
                                           const ResponseHead* response);
 
+/// Adds to URL selectors the spellings under which the routes store what they name: with the query as a route's
+/// `query:` rule leaves it, and under every host where a route ignores the host.
+void add_spellings(const RouteTable& routes, const std::vector<std::string>& listeners,
+                   std::vector<Selector>& selectors);
+
 }  // namespace pillion

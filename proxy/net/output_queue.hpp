@@ -29,7 +29,8 @@ class OutputQueue {
   bool is_full() const noexcept { return pieces_.size() >= 60 || scratch_.size() >= (32u << 10); }
   std::uint64_t total() const noexcept { return total_; }
 
-  /// Sends what the socket takes at once, without a coroutine: nearly always all, which is what true says. Otherwise flush() goes on.
+  /// Sends what the socket takes at once, without a coroutine: nearly always all, which is what true says. Otherwise
+  /// flush() goes on.
   bool flush_now(Socket& socket);
   /// Sends all in as few writes as the kernel takes.
   awaitable<error_code> flush(Socket& socket, Deadline& deadline, std::chrono::milliseconds timeout);

@@ -126,9 +126,9 @@ awaitable<AdminResponse> explain_running(Control& control, const AdminRequest& r
   if (question != std::string_view::npos && !read_query(request.target.substr(question + 1), query))
     co_return admin_error(400, "the query is malformed, or names a parameter twice: percent-encode `&` and `%` in url");
   for (const auto& [name, value] : query)
-    if (name != "method" && name != "url")
-      co_return admin_error(
-          400, "unknown parameter `" + name.substr(0, 100) + "`: known are method and url; percent-encode `&` in url");
+    if (name != "method" && name != "url" && name != "listener")
+      co_return admin_error(400, "unknown parameter `" + name.substr(0, 100) +
+                                     "`: known are method, url and listener; percent-encode `&` in url");
   if (!query.contains("url")) co_return admin_error(400, "url is missing: GET /explain?method=GET&url=/path");
 
   const auto config = control.config();
@@ -138,11 +138,14 @@ awaitable<AdminResponse> explain_running(Control& control, const AdminRequest& r
   const auto explained = ExplainedRequest::make(method, query["url"], {}, config->canonical_host, error);
   if (!explained) co_return admin_error(400, error);
   const RequestHead head = explained->head();
-  Explanation explanation = explain(*config, *routes, head);
+  const std::string listener = query.contains("listener") ? query["listener"] : std::string(usual_listener(*config));
+  if (!has_listener(*config, listener))
+    co_return admin_error(400, "no listener is called `" + listener.substr(0, 100) + "`");
+  Explanation explanation = explain(*config, *routes, head, listener);
   explanation.asked_store = true;
   if (!explanation.key.empty()) {
-    const StoredLookup found = co_await control.find_stored(head);
-    const RouteMatch match = match_for_explain(*config, *routes, head);
+    const StoredLookup found = co_await control.find_stored(head, listener);
+    const RouteMatch match = match_for_explain(*routes, head, listener);
     if (found.response && match.route)
       explanation.stored = explain_stored(*found.response, found.tier, head, match.route->settings, clocks());
   }

@@ -53,8 +53,8 @@ class Control {
   /// Applies (or counts) and returns the receipt. Throws only what the executor throws when it is stopped.
   virtual boost::asio::awaitable<InvalidationReceipt> invalidate(InvalidationRequest request) = 0;
   /// What is stored for that request in the tiers its route uses, fresh or not, variants followed; counts as no hit.
-  /// The views in `request` live until the call completes.
-  virtual boost::asio::awaitable<StoredLookup> find_stored(const RequestHead& request) = 0;
+  /// The views in `request` live until the call completes. `listener`: by which it comes.
+  virtual boost::asio::awaitable<StoredLookup> find_stored(const RequestHead& request, std::string_view listener) = 0;
   virtual Counters& counters() = 0;
   /// All zero where there is no memory store.
   virtual MemoryStore::Figures memory_figures() const = 0;

@@ -130,22 +130,31 @@ const config::Upstream* upstream_without_route(const config::Config& config) {
 
 }  // namespace
 
-RouteMatch match_for_explain(const config::Config& config, const RouteTable& routes, const RequestHead& request) {
-  RouteMatch best;
-  for (const config::Listener& listener : config.listeners) {
-    RouteMatch match;
-    routes.match(listener.name, request.host, request.path, match);
-    if (match.route && (!best.route || match.route->index < best.route->index)) best = std::move(match);
-  }
-  return best;
+RouteMatch match_for_explain(const RouteTable& routes, const RequestHead& request, std::string_view listener) {
+  RouteMatch match;
+  routes.match(listener, request.host, request.path, match);
+  return match;
 }
 
-Explanation explain(const config::Config& config, const RouteTable& routes, const RequestHead& request) {
+std::string_view usual_listener(const config::Config& config) {
+  for (const config::Listener& listener : config.listeners) {
+    if (listener.name.empty()) return {};
+  }
+  return config.listeners.empty() ? std::string_view{} : std::string_view(config.listeners.front().name);
+}
+
+bool has_listener(const config::Config& config, std::string_view name) {
+  return std::any_of(config.listeners.begin(), config.listeners.end(),
+                     [name](const auto& listener) { return listener.name == name; });
+}
+
+Explanation explain(const config::Config& config, const RouteTable& routes, const RequestHead& request,
+                    std::string_view listener) {
   Explanation out;
   out.method = request.method_name;
   out.target = request.target;
   out.host = request.host;
-  const RouteMatch match = match_for_explain(config, routes, request);
+  const RouteMatch match = match_for_explain(routes, request, listener);
   explain_invalidations(request, match, out);
   if (!match.route) {
     const config::Upstream* upstream = upstream_without_route(config);

@@ -77,14 +77,19 @@ struct Explanation {
   std::optional<ExplainedStored> stored;
 };
 
-Explanation explain(const config::Config& config, const RouteTable& routes, const RequestHead& request);
+/// The listener that a request is taken to come by where none is named: the first without a name, else the first.
+std::string_view usual_listener(const config::Config& config);
+bool has_listener(const config::Config& config, std::string_view name);
+
+Explanation explain(const config::Config& config, const RouteTable& routes, const RequestHead& request,
+                    std::string_view listener);
 
 /// What of a stored response to tell; `tier` as in ops/control.hpp's StoredLookup.
 ExplainedStored explain_stored(const StoredResponse& response, Detail tier, const RequestHead& request,
                                const config::Route& route, Now now);
 
 /// Route and parameters of a request that arrives at the first listener on which one is found.
-RouteMatch match_for_explain(const config::Config& config, const RouteTable& routes, const RequestHead& request);
+RouteMatch match_for_explain(const RouteTable& routes, const RequestHead& request, std::string_view listener);
 
 boost::json::object to_json(const Explanation& explanation);
 /// Several lines for a person, each ended by a line feed.

@@ -191,7 +191,10 @@ TEST_CASE("a rewritten path is keyed and forwarded") {
   CHECK(forwarded_target(head, matched.match) == "/object_info/a%2fb?x");
   std::string key;
   append_primary_key(head, matched.match, "app", key);
-  CHECK(key == key_of(get("/object_info/a%2fb?x")));
+  // What the upstream sees is in the key, and the route's name: another route may ask for the same and is tagged
+  // otherwise.
+  CHECK(key.starts_with(key_of(get("/object_info/a%2fb?x"))));
+  CHECK(key != key_of(get("/object_info/a%2fb?x")));
 }
 
 TEST_CASE("key headers, cookies and Authorization set requests apart, absent from empty too") {

@@ -35,8 +35,11 @@ TEST_CASE("its own path, and Location and Content-Location of the same origin on
       {"http://b.example/items/8", nullptr},
       {"https://a.example/items/9", nullptr},
       {"//b.example/items/1", nullptr},
-      {"items/2", nullptr},
-      {"http://a.example", nullptr},
+      {"http://a.example:80/items/3", "/items/3"},
+      {"../x", "/../x"},
+      {"mailto:a", nullptr},
+      {"items/2", "/items/2"},
+      {"http://a.example", "/"},
   };
   for (const Row& row : rows) {
     for (const char* name : {"Location", "Content-Location"}) {
@@ -78,4 +81,23 @@ TEST_CASE("the route's rules for that method, with the path's parameters filled 
   selectors = selectors_of_unsafe(remember_unsafe(head, match), match, nullptr);
   CHECK_FALSE(has(selectors, Selector::Kind::tag, "item:a*b"));
   CHECK(has(selectors, Selector::Kind::tag, "any"));
+}
+
+TEST_CASE("a URL is invalidated under the spellings by which routes store it") {
+  config::Config config;
+  config.upstreams.push_back({});
+  config::Route sorted;
+  sorted.name = "sorted";
+  sorted.path = "/s/**";
+  sorted.query.sort = true;
+  sorted.query.ignore = {"utm_*"};
+  sorted.ignore_host = true;
+  config.routes.push_back(sorted);
+  const RouteTable table(config);
+  std::vector<Selector> selectors{{Selector::Kind::url, "http://h/s/a?b=1&utm_x=2&a=3"},
+                                  {Selector::Kind::url, "/other?b=1&a=2"}};
+  add_spellings(table, {""}, selectors);
+  CHECK(has(selectors, Selector::Kind::url, "http://h/s/a?a=3&b=1"));
+  CHECK(has(selectors, Selector::Kind::url, "/s/a?a=3&b=1"));
+  CHECK(selectors.size() == 4);
 }

@@ -13,11 +13,11 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 namespace {
 
 Explanation explained(const config::Config& config, const std::string& method, const std::string& target,
-                      const Headers& headers = {}) {
+                      const Headers& headers = {}, std::string_view listener = {}) {
   std::string error;
   const auto request = ExplainedRequest::make(method, target, headers, config.canonical_host, error);
   REQUIRE_MESSAGE(request.has_value(), error);
-  return explain(config, RouteTable(config), request->head());
+  return explain(config, RouteTable(config), request->head(), listener);
 }
 
 Explanation explained(const std::string& method, const std::string& target, const Headers& headers = {}) {
@@ -130,7 +130,8 @@ TEST_CASE("a personal request has no lifetime of the route's") {
 }
 
 TEST_CASE("a route of a named listener is found, with its rewrite and its stores") {
-  const Explanation e = explained("GET", "/comfyui/samplers");
+  const Explanation e = explained(sample_config(), "GET", "/comfyui/samplers", {}, "egress");
+  CHECK(explained("GET", "/comfyui/samplers").route != "samplers");
   CHECK(e.route == "samplers");
   CHECK(e.upstream == "comfyui");
   CHECK(e.forwarded_target == "/object_info/KSampler");

@@ -97,7 +97,7 @@ class FakeControl : public Control {
     asked = std::move(request);
     co_return receipt;
   }
-  boost::asio::awaitable<StoredLookup> find_stored(const RequestHead& request) override {
+  boost::asio::awaitable<StoredLookup> find_stored(const RequestHead& request, std::string_view) override {
     looked_up = std::string(request.method_name) + " " + std::string(request.host) + std::string(request.target);
     co_return stored;
   }
