@@ -195,3 +195,54 @@ TEST_CASE("robustness: a Redis that comes back with an older dump serves nothing
   roll_over(proxy);
   CHECK(proxy.get("/victim").body == "new");
 }
+
+TEST_CASE(
+    "robustness: a log that was trimmed isn't a lost one; only what is older than what is left of it is distrusted") {
+  RedisServer redis;
+  Pages pages;
+  ScriptedUpstream upstream(pages.handler());
+  Pillion proxy(config(upstream.endpoint(), redis));
+  const auto stored = [&](std::size_t n) { return eventually([&] { return redis.keys("api:all:*").size() == n; }); };
+  proxy.get("/before");
+  REQUIRE(stored(1));
+  for (int i = 0; i < 5; ++i) CHECK(proxy.request("PUT", "/other", {}, "x").status == 200);
+  proxy.get("/after");
+  REQUIRE(stored(2));
+  redis.command({"XTRIM", "pillion:log", "MAXLEN", "2"});
+  for (int i = 0; i < 2; ++i) {
+    proxy.restart();
+    CHECK(detailed(proxy.get("/after")) == "hit redis");
+  }
+  CHECK(proxy.get("/before").fields["Cache-Status"].find("hit") == std::string::npos);
+}
+
+TEST_CASE("robustness: more invalidations than are kept one by one still reach a Redis that was away") {
+  RedisServer redis;
+  Pages pages;
+  ScriptedUpstream upstream(pages.handler());
+  Pillion proxy(config(upstream.endpoint(), redis));
+  proxy.get("/victim");
+  REQUIRE(is_stored(redis));
+  redis.pause();
+  HttpClient client = proxy.connect();
+  for (int i = 0; i < 1100; ++i) CHECK(client.request("POST", "/other", {}, "x").status == 200);
+  CHECK(client.request("PUT", "/victim", {}, "new").status == 200);
+  redis.resume();
+  CHECK(eventually([&] { return proxy.admin_post("/invalidate", R"({"tags": ["t"]})").status == 200; }));
+  roll_over(proxy);
+  CHECK(proxy.get("/victim").body == "new");
+}
+
+TEST_CASE("redis: what has a validator stays for `keep` past its use") {
+  RedisServer redis;
+  ScriptedUpstream upstream(
+      [](Exchange& exchange) { exchange.respond(200, {{"Cache-Control", "max-age=10"}, {"ETag", "\"a\""}}, "kept"); });
+  Pillion proxy(config_for(upstream.endpoint(),
+                           "routes:\n  - { name: all, path: /**, cache: on, keep: 100s }\nstore:\n  redis:\n    url: " +
+                               redis.url() + "\n"));
+  proxy.get("/a");
+  REQUIRE(is_stored(redis));
+  const long left = redis.command({"PTTL", redis.keys("api:all:*").front()}).integer;
+  CHECK(left > 100000);
+  CHECK(left <= 110000);
+}
