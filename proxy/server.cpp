@@ -17,7 +17,6 @@
 #include <stdexcept>
 #include <thread>
 
-#include "config/loader.hpp"
 #include "flow/worker.hpp"
 #include "net/cpu_quota.hpp"
 #include "net/event_loop.hpp"
@@ -25,6 +24,7 @@
 #include "net/trusted_peers.hpp"
 #include "ops/admin_server.hpp"
 #include "ops/file_watch.hpp"
+#include "reload.hpp"
 #include "running_control.hpp"
 
 namespace pillion {
@@ -33,38 +33,11 @@ namespace {
 
 using ConfigPtr = std::shared_ptr<const config::Config>;
 
-// One line an error.
-std::string problems_of(const std::string& path, const std::vector<config::Problem>& problems, bool warnings) {
-  std::string lines;
-  for (const config::Problem& problem : problems) {
-    if (problem.warning != warnings) continue;
-    if (!lines.empty()) lines += '\n';
-    lines += config::format(path, problem);
-  }
-  return lines;
-}
-
 // Connections that leave room for the upstreams' and for everything else (product contract, "Limits").
 std::size_t connection_limit(const config::Limits& limits) {
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return limits.connections;
   return std::max<std::size_t>(1, std::min<std::size_t>(limits.connections, files.rlim_cur / 10 * 8));
-}
-
-// What a reload can't change, by name; empty where it changes nothing of that.
-std::string fixed_differences(const config::Config& old, const config::Config& fresh) {
-  std::string names;
-  const auto note = [&](bool same, std::string_view name) {
-    if (same) return;
-    if (!names.empty()) names += ", ";
-    names += name;
-  };
-  note(old.listeners == fresh.listeners, "listeners");
-  note(old.admin == fresh.admin, "admin");
-  note(old.metrics == fresh.metrics, "metrics");
-  note(old.workers == fresh.workers, "workers");
-  note(old.redis == fresh.redis, "store.redis");
-  return names;
 }
 
 }  // namespace
@@ -77,7 +50,6 @@ struct Server::Impl {
   void wait_for_redis();
   void start_listeners();
   void start_admin(AdminServer& server, const std::string& what, const config::Address& address);
-  void load();
   void reload();
   void take(Socket socket, std::string peer, const config::Listener& listener, std::size_t worker);
   void refuse(Socket socket);
@@ -115,21 +87,9 @@ struct Server::Impl {
   std::optional<int> exit_code;
 };
 
-void Server::Impl::load() {
-  if (options.config) {
-    config = std::make_shared<const config::Config>(*options.config);
-    return;
-  }
-  config::Loaded loaded = config::load_file(options.config_path);
-  if (!loaded.config) throw std::invalid_argument(problems_of(options.config_path, loaded.problems, false));
-  const std::string warnings = problems_of(options.config_path, loaded.problems, true);
-  if (!warnings.empty()) std::cerr << warnings << std::endl;
-  config = std::make_shared<const config::Config>(std::move(*loaded.config));
-}
-
 void Server::Impl::start() {
   ::signal(SIGPIPE, SIG_IGN);
-  load();
+  config = options.config ? std::make_shared<const config::Config>(*options.config) : read_first(options.config_path);
   log = std::make_unique<Log>(config->log);
   const std::size_t worker_count = config->workers > 0 ? config->workers : available_cpus();
   // One block more, for the control thread's Redis connection.
@@ -138,9 +98,7 @@ void Server::Impl::start() {
   shared = std::make_unique<Shared>(*counters, *log, *invalidations, config->memory);
   snapshot = std::make_shared<const Snapshot>(config, *counters);
   trusted = std::make_shared<const TrustedPeers>(config->trusted_proxies);
-  for (const config::Upstream& upstream : config->upstreams) {
-    if (upstream.tls) make_client_tls(upstream.tls_ca, upstream.tls_verify);
-  }
+  check_certificates(*config);
   for (std::size_t i = 0; i < worker_count; ++i) workers.push_back(std::make_unique<Worker>(i, *shared, snapshot));
   running = std::make_unique<RunningControl>(*shared, *workers.front(), snapshot);
   start_listeners();
@@ -244,36 +202,16 @@ void Server::Impl::watch_signals() {
 
 void Server::Impl::reload() {
   if (options.config || draining) return;
-  config::Loaded loaded = config::load_file(options.config_path);
-  if (!loaded.config) {
-    log->error("the configuration is refused and the old one stays in force");
-    for (const config::Problem& problem : loaded.problems) {
-      if (!problem.warning) log->error(config::format(options.config_path, problem));
-    }
-    return;
-  }
-  if (*loaded.config == *config) return log->info("the configuration is as it was: nothing changes");
-  const std::string fixed = fixed_differences(*config, *loaded.config);
-  if (!fixed.empty()) {
-    log->error(options.config_path + ": " + fixed +
-               " can't change while running: restart for that; the old configuration stays in force");
-    return;
-  }
-  try {
-    for (const config::Upstream& upstream : loaded.config->upstreams) {
-      if (upstream.tls) make_client_tls(upstream.tls_ca, upstream.tls_verify);
-    }
-    auto fresh = std::make_shared<const config::Config>(std::move(*loaded.config));
-    snapshot = std::make_shared<const Snapshot>(fresh, *counters);
-    config = std::move(fresh);
-  } catch (const std::exception& error) {
-    log->error(options.config_path + ": " + error.what() + "; the old configuration stays in force");
-    return;
-  }
+  Reloaded fresh = read_again(options.config_path, *config);
+  for (const std::string& error : fresh.errors) log->error(error);
+  if (!fresh.errors.empty()) return;
+  if (!fresh.config) return log->info("the configuration is as it was: nothing changes");
+  config = std::move(fresh.config);
+  snapshot = std::make_shared<const Snapshot>(config, *counters);
   trusted = std::make_shared<const TrustedPeers>(config->trusted_proxies);
   log->configure(config->log);
-  shared->memory.resize(config->memory.enabled ? config->memory.size : 0,
-                        config->memory.enabled ? config->memory.max_object : 0);
+  const config::MemorySettings& memory = config->memory;
+  shared->memory.resize(memory.enabled ? memory.size : 0, memory.enabled ? memory.max_object : 0);
   running->use(snapshot);
   for (auto& worker : workers) worker->use(snapshot);
   log->info("the configuration was reloaded");

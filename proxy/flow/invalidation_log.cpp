@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <charconv>
-#include <random>
+
+#include "flow/log_record.hpp"
 
 namespace pillion {
 
@@ -14,81 +14,9 @@ namespace {
 constexpr std::size_t max_pending = 1000;
 constexpr std::string_view max_length = "65536";
 constexpr std::size_t read_batch = 200;
-// Bounds of one record, so that a batch of them fits into what a reply may hold, whatever clients sent.
-constexpr std::size_t max_text = 256;
-constexpr std::size_t max_selectors = 32;
 constexpr std::chrono::milliseconds retry_every{250};
 constexpr std::chrono::milliseconds watch_every{1000};
 constexpr std::chrono::milliseconds last_chance{2000};
-
-// A stream id `milliseconds-sequence` as one number that keeps its order. 0 where it isn't one.
-std::uint64_t pack(std::string_view id) noexcept {
-  std::uint64_t ms = 0, sequence = 0;
-  const auto dash = id.find('-');
-  if (dash == std::string_view::npos) return 0;
-  std::from_chars(id.data(), id.data() + dash, ms);
-  std::from_chars(id.data() + dash + 1, id.data() + id.size(), sequence);
-  return std::min(ms, (std::uint64_t{1} << 44) - 1) << 20 | std::min(sequence, (std::uint64_t{1} << 20) - 1);
-}
-
-std::uint64_t epoch_number(std::string_view text) noexcept {
-  const std::uint64_t n = hash64(text);
-  return n == 0 ? 1 : n;
-}
-
-std::string random_name() {
-  std::random_device device;
-  std::string name(16, '0');
-  for (char& c : name) c = "0123456789abcdef"[device() % 16];
-  return name;
-}
-
-bool kind_of(std::string_view word, Selector::Kind& kind) noexcept {
-  for (const auto k : {Selector::Kind::tag, Selector::Kind::pattern, Selector::Kind::url, Selector::Kind::path,
-                       Selector::Kind::all, Selector::Kind::hashed}) {
-    if (word != to_string(k)) continue;
-    kind = k;
-    return true;
-  }
-  return false;
-}
-
-// A record is pairs of kind and text. One that this version doesn't understand invalidates everything: too much is
-// safe.
-std::vector<Selector> selectors_of_record(const RedisReply& fields) {
-  std::vector<Selector> selectors;
-  for (std::size_t i = 0; i + 1 < fields.elements.size(); i += 2) {
-    Selector selector;
-    if (fields.elements[i].text == "begin") continue;
-    if (!kind_of(fields.elements[i].text, selector.kind)) return {{Selector::Kind::all, {}}};
-    selector.text = fields.elements[i + 1].text;
-    selectors.push_back(std::move(selector));
-  }
-  return selectors;
-}
-
-const RedisReply* named(const RedisReply& pairs, std::string_view name) noexcept {
-  for (std::size_t i = 0; i + 1 < pairs.elements.size(); i += 2) {
-    if (pairs.elements[i].text == name) return &pairs.elements[i + 1];
-  }
-  return nullptr;
-}
-
-// Whether records were cut off the stream's beginning. Redis 7.0 doesn't note what MAXLEN trims in
-// max-deleted-entry-id.
-bool was_trimmed(const RedisReply& info) noexcept {
-  const RedisReply* added = named(info, "entries-added");
-  const RedisReply* length = named(info, "length");
-  return added && length && added->integer > length->integer;
-}
-
-// A selector as the log keeps it: of bounded size.
-Selector bounded(const Selector& selector) {
-  if (selector.text.size() <= max_text) return selector;
-  // A shorter pattern matches more, which is safe.
-  if (selector.kind == Selector::Kind::pattern) return {selector.kind, selector.text.substr(0, max_text - 1) + '*'};
-  return {Selector::Kind::hashed, std::to_string(selector_hash(selector))};
-}
 
 const std::vector<Selector> everything{{Selector::Kind::all, {}}};
 
@@ -172,8 +100,8 @@ awaitable<std::string> InvalidationLog::publish(std::vector<Selector> selectors)
 }
 
 awaitable<bool> InvalidationLog::send(const std::vector<Selector>& selectors, std::string& id) {
-  for (std::size_t from = 0; from < selectors.size(); from += max_selectors) {
-    const std::size_t n = std::min(max_selectors, selectors.size() - from);
+  for (std::size_t from = 0; from < selectors.size(); from += max_record_selectors) {
+    const std::size_t n = std::min(max_record_selectors, selectors.size() - from);
     if (!co_await send_record(std::span(selectors).subspan(from, n), id)) co_return false;
   }
   co_return true;
@@ -183,7 +111,7 @@ awaitable<bool> InvalidationLog::send_record(std::span<const Selector> selectors
   // A stream that is gone isn't begun anew in passing: what it said is lost, and that has to be noticed.
   std::vector<std::string> words{"XADD", log_key_, "NOMKSTREAM", "MAXLEN", "~", std::string(max_length), "*"};
   for (const Selector& selector : selectors) {
-    Selector small = bounded(selector);
+    Selector small = bounded_selector(selector);
     words.emplace_back(to_string(small.kind));
     words.push_back(std::move(small.text));
   }
@@ -191,7 +119,7 @@ awaitable<bool> InvalidationLog::send_record(std::span<const Selector> selectors
   const auto view = view_.load();
   if (!view || (reply.type != RedisReply::Type::string && reply.type != RedisReply::Type::nil)) co_return false;
   id = reply.text;
-  const std::uint64_t number = pack(id);
+  const std::uint64_t number = packed_id(id);
   if (reply.type == RedisReply::Type::nil || number <= view->known.load()) {
     // Gone, or ids that went down, as in an older copy of the log: nothing fenced by it can be trusted.
     co_await begin_lost_epoch();
@@ -233,12 +161,13 @@ void InvalidationLog::retry_later() {
 
 awaitable<void> InvalidationLog::deliver_last() {
   if (!redis_ || stopped_) co_return;
+  asio::steady_timer pause(executor_);
   const auto until = std::chrono::steady_clock::now() + last_chance;
   while (!pending_.empty() && redis_->is_up() && std::chrono::steady_clock::now() < until) {
     co_await synchronise();
     if (pending_.empty()) break;
-    watch_.expires_after(retry_every);
-    co_await watch_.async_wait(no_throw);
+    pause.expires_after(retry_every);
+    co_await pause.async_wait(no_throw);
   }
 }
 
@@ -309,7 +238,7 @@ awaitable<bool> InvalidationLog::read_epoch(std::string& epoch, bool& lost) {
 
 // The stream is begun before its epoch has a name, so whoever sees the name sees the stream.
 awaitable<bool> InvalidationLog::begin_epoch(bool only_if_absent, std::string& epoch) {
-  epoch = random_name();
+  epoch = random_epoch_name();
   if (!only_if_absent && !(co_await command({"DEL", log_key_})).ok()) co_return false;
   const RedisReply begun = co_await command({"XADD", log_key_, "*", "begin", epoch});
   if (!begun.ok()) co_return false;
@@ -346,7 +275,7 @@ awaitable<bool> InvalidationLog::read_log(View& view, bool& older) {
       if (record.elements.size() != 2) co_return false;
       const std::vector<Selector> selectors = selectors_of_record(record.elements[1]);
       view.cursor = record.elements[0].text;
-      const std::uint64_t number = pack(view.cursor);
+      const std::uint64_t number = packed_id(view.cursor);
       if (!selectors.empty()) {
         view.table.apply(selectors, number);
         local_.apply_next(selectors);
@@ -359,10 +288,10 @@ awaitable<bool> InvalidationLog::read_log(View& view, bool& older) {
   const RedisReply* last = named(info, "last-generated-id");
   const RedisReply* first = named(info, "recorded-first-entry-id");
   if (!last || !first) co_return false;
-  older = pack(last->text) < known;
+  older = packed_id(last->text) < known;
   // Trimmed past what was read: what it said is lost, so everything before what is left is distrusted.
-  if (was_trimmed(info) && pack(first->text) > pack(from) + 1) {
-    view.table.raise_floor(pack(first->text) - 1);
+  if (was_trimmed(info) && packed_id(first->text) > packed_id(from) + 1) {
+    view.table.raise_floor(packed_id(first->text) - 1);
     if (from != "0-0") local_.apply_next(everything);
   }
   co_return true;
