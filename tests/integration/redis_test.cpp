@@ -113,10 +113,12 @@ TEST_CASE("redis: the application's own table, from the example file") {
     CHECK(detailed(proxy.get(row.target)) == "hit memory");
   }
   // The image server's lists stay in memory, and come over the application's own way out.
+  // One client: each worker pools connections of its own.
+  HttpClient application(proxy.client(1));
   for (std::string list : {"/comfyui/checkpoints", "/comfyui/samplers", "/comfyui/schedulers"}) {
     CAPTURE(list);
-    CHECK(fetch(proxy.client(1), "GET", list).status == 200);
-    CHECK(detailed(fetch(proxy.client(1), "GET", list)) == "hit memory");
+    CHECK(application.get(list).status == 200);
+    CHECK(detailed(application.get(list)) == "hit memory");
   }
   CHECK(images.connections() == 1);
   CHECK(redis.keys("*comfyui*").empty());
