@@ -186,10 +186,24 @@ bool ClientSession::parse(std::size_t size) {
   return false;
 }
 
+namespace {
+// Nearly every Connection field says `keep-alive` or `close` and nothing else.
+bool nominates_others(Fields fields) {
+  for (const Field& field : fields) {
+    if (field.id != Name::connection) continue;
+    std::string_view list = field.value;
+    while (const auto member = next_member(list)) {
+      if (!iequals(*member, "close") && !is_hop_by_hop(name_of(*member))) return true;
+    }
+  }
+  return false;
+}
+}  // namespace
+
 // Fields that Connection names concern this connection alone (RFC 9110 7.6.1): gone before a key, a rule or the
 // upstream could see them.
 void ClientSession::drop_nominated() {
-  if (!find(request_.fields, Name::connection)) return;
+  if (!nominates_others(request_.fields)) return;
   const std::vector<Field> all = fields_;
   std::erase_if(fields_, [&all](const Field& field) {
     return !is_hop_by_hop(field.id) && is_connection_nominated(all, field.name);

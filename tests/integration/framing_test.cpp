@@ -161,7 +161,8 @@ TEST_CASE("framing: a chunked body that breaks its syntax is cut off at the upst
     CHECK(client.read_response("POST").status == 400);
     CHECK(client.closes());
     CHECK(upstream.wait_for_open_connections(0));
-    CHECK_FALSE(upstream.requests("/chunked").back().complete);
+    // It may have been cut off before the upstream had read any of it.
+    for (const auto& request : upstream.requests("/chunked")) CHECK_FALSE(request.complete);
   }
   CHECK(upstream.count("/smuggled") == 0);
 }
