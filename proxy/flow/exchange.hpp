@@ -27,6 +27,14 @@ struct Plan {
   Hash128 hash;
 };
 
+/// Why a request is not looked up; both none where it is.
+struct NotLookedUp {
+  Forward forward = Forward::none;
+  Detail why = Detail::none;
+};
+/// The questions in their order, for requests and for explain alike.
+NotLookedUp why_not_looked_up(const RequestHead& request, const config::Route& route, bool has_body);
+
 /// Works out the plan; `plan` is reused so that its memory is.
 void make_plan(const RequestHead& request, const std::string& listener, bool has_body, const Snapshot& snapshot,
                Plan& plan);

@@ -7,6 +7,7 @@
 #include "core/invalidation.hpp"
 #include "core/reuse.hpp"
 #include "core/validation.hpp"
+#include "flow/exchange.hpp"
 
 namespace pillion {
 namespace {
@@ -22,25 +23,24 @@ bool has_body(Fields fields) {
   return find(fields, Name::transfer_encoding) || (length && length->value != "0");
 }
 
-bool asks_upgrade(Fields fields) {
-  return find(fields, Name::upgrade) && list_has(fields, Name::connection, "upgrade") &&
-         !list_has(fields, Name::upgrade, "h2c");
-}
-
-/// Why a request is not even looked up: the questions of flow/exchange.cpp, in its order.
+/// Why a request is not even looked up, in words.
 Refused not_looked_up(const RequestHead& request, const config::Route& route) {
-  if (request.method != Method::get && request.method != Method::head)
+  const NotLookedUp reason = why_not_looked_up(request, route, has_body(request.fields));
+  if (reason.forward == Forward::none) return {};
+  if (reason.forward == Forward::method)
     return {to_string(Forward::method), "only GET and HEAD are looked up; a success of an unsafe method invalidates"};
-  if (route.cache == config::CacheMode::off)
-    return {to_string(Detail::cache_off), "the route has neither ttl nor freshness, or says cache: off"};
-  if (route.upgrade && asks_upgrade(request.fields))
-    return {to_string(Detail::upgrade), "the request asks for another protocol"};
-  if (has_body(request.fields)) return {to_string(Detail::request_body), "a GET with a body passes through"};
-  if (!is_keyable_path(request.path))
-    return {to_string(Detail::path), "dot segments, encoded slashes, `//` and encoded control characters pass through"};
-  if (has_write_precondition(request.fields))
+  if (reason.forward == Forward::request)
     return {to_string(Forward::request), "If-Match and If-Unmodified-Since are the application's to judge"};
-  return {};
+  switch (reason.why) {
+    case Detail::cache_off:
+      return {to_string(reason.why), "the route has neither ttl nor freshness, or says cache: off"};
+    case Detail::upgrade:
+      return {to_string(reason.why), "the request asks for another protocol"};
+    case Detail::request_body:
+      return {to_string(reason.why), "a GET with a body passes through"};
+    default:
+      return {to_string(reason.why), "dot segments, encoded slashes, `//` and encoded control characters pass through"};
+  }
 }
 
 std::string printable(std::string_view bytes) {
