@@ -6,6 +6,7 @@
 #include <string>
 
 #include "flow/worker.hpp"
+#include "net/shared_slot.hpp"
 #include "ops/control.hpp"
 
 namespace pillion {
@@ -31,7 +32,7 @@ class RunningControl final : public Control {
   void count(const InvalidationRequest& request, InvalidationReceipt& receipt) const;
   Shared& shared_;
   Worker& looker_;
-  std::atomic<SnapshotPtr> snapshot_;
+  SharedSlot<const Snapshot> snapshot_;
   std::atomic<bool> ready_{false};
   std::string replica_;
 };

@@ -17,6 +17,7 @@
 #include "core/stored_response.hpp"
 #include "net/async.hpp"
 #include "net/redis_connection.hpp"
+#include "net/shared_slot.hpp"
 #include "telemetry/counters.hpp"
 #include "telemetry/log.hpp"
 
@@ -95,7 +96,7 @@ class InvalidationLog {
   Counters& counters_;
   Log& log_;
   InvalidationTable local_;
-  std::atomic<std::shared_ptr<View>> view_;
+  SharedSlot<View> view_;
   std::atomic<bool> ready_{false};
   std::atomic<std::uint64_t> pending_count_{0};
   // On the executor alone:
