@@ -167,7 +167,7 @@ run_spread() { # EXECUTABLE LIMIT
 
 run_deploy_checks() { # PILLION
   local log=$logs/deploy.log good bad
-  run_one deploy "$log" 60 python3 "$root/tests/deploy/check_deploy.py" "$1"
+  run_one deploy "$log" 60 /usr/bin/python3 "$root/tests/deploy/check_deploy.py" "$1" # the one that python3-yaml is for
   read -r good bad < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log" | tail -n 1)
   good=${good:-0} bad=${bad:-1}
   passed=$((passed + good))
