@@ -30,7 +30,8 @@ struct Address {
 struct Listener {
   std::string name;  ///< empty unless routes choose it
   Address address{"127.0.0.1", 8080, {}};
-  unsigned mode = 0660;  ///< file mode of a Unix socket
+  unsigned mode = 0660;     ///< file mode of a Unix socket
+  bool h2c_tunnel = false;  ///< HTTP/2 with prior knowledge goes to the default upstream as it is; else it is refused
   friend bool operator==(const Listener&, const Listener&) = default;
 };
 
@@ -129,11 +130,17 @@ struct Route {
   std::optional<Milliseconds> ttl;
   std::map<int, Milliseconds> ttl_by_status;
   FreshnessFrom freshness = FreshnessFrom::origin_first;
+  /// Where the response doesn't say: how long past its lifetime it may be used while it is refreshed in the background,
+  /// and where the upstream fails (RFC 5861).
+  std::optional<Milliseconds> stale_while_revalidate, stale_if_error;
+  bool request_directives = true;   ///< false: Cache-Control and Pragma of requests count for nothing
   std::optional<double> heuristic;  ///< share of the time since Last-Modified (RFC 9111 4.2.2), 0.1 for 10%
   std::string key;                  ///< template of the readable key; the loader fills in `api:{route name}`
   QueryRule query;
   std::vector<std::string> key_headers;
   bool ignore_host = false;
+  std::vector<std::string>
+      accept_language;  ///< what the application speaks: Accept-Language is reduced to the best of it
   std::vector<std::string> tags;
   bool ignore_no_store = false;
   bool ignore_private = false;
@@ -165,6 +172,7 @@ struct Limits {
   unsigned interim_responses = 8;
   std::optional<std::uint64_t> body;  ///< of a request; none: streamed without a bound
   std::size_t connections = 10000;
+  std::size_t variants = 64;  ///< stored of one URL (Vary); the oldest makes room
   friend bool operator==(const Limits&, const Limits&) = default;
 };
 

@@ -82,9 +82,11 @@ Name name_10_to_13(const char* t, std::size_t size) noexcept {
       return is(t, "set-cookie") ? Name::set_cookie : Name::other;
     case 11:
       if (is(t, "traceparent")) return Name::traceparent;
+      if (is(t, "content-md5")) return Name::content_md5;
       return is(t, "retry-after") ? Name::retry_after : Name::other;
     case 12:
       if (is(t, "content-type")) return Name::content_type;
+      if (is(t, "cache-groups")) return Name::cache_groups;
       if (is(t, "cache-status")) return Name::cache_status;
       if (is(t, "x-request-id")) return Name::x_request_id;
       return is(t, "max-forwards") ? Name::max_forwards : Name::other;
@@ -92,6 +94,7 @@ Name name_10_to_13(const char* t, std::size_t size) noexcept {
       if (is(t, "cache-control")) return Name::cache_control;
       if (is(t, "authorization")) return Name::authorization;
       if (is(t, "last-modified")) return Name::last_modified;
+      if (is(t, "accept-ranges")) return Name::accept_ranges;
       if (is(t, "if-none-match")) return Name::if_none_match;
       if (is(t, "content-range")) return Name::content_range;
       return is(t, "surrogate-key") ? Name::surrogate_key : Name::other;
@@ -103,9 +106,12 @@ Name name_10_to_13(const char* t, std::size_t size) noexcept {
 Name name_over_13(const char* t, std::size_t size) noexcept {
   switch (size) {
     case 14:
-      return is(t, "content-length") ? Name::content_length : Name::other;
+      if (is(t, "content-length")) return Name::content_length;
+      if (is(t, "content-digest")) return Name::content_digest;
+      return is(t, "no-vary-search") ? Name::no_vary_search : Name::other;
     case 15:
       if (is(t, "accept-encoding")) return Name::accept_encoding;
+      if (is(t, "accept-language")) return Name::accept_language;
       return is(t, "x-forwarded-for") ? Name::x_forwarded_for : Name::other;
     case 16:
       if (is(t, "content-encoding")) return Name::content_encoding;
@@ -122,6 +128,10 @@ Name name_over_13(const char* t, std::size_t size) noexcept {
     case 19:
       if (is(t, "if-unmodified-since")) return Name::if_unmodified_since;
       return is(t, "proxy-authorization") ? Name::proxy_authorization : Name::other;
+    case 21:
+      return is(t, "pillion-cache-control") ? Name::pillion_cache_control : Name::other;
+    case 24:
+      return is(t, "cache-group-invalidation") ? Name::cache_group_invalidation : Name::other;
     case 25:
       return is(t, "proxy-authentication-info") ? Name::proxy_authentication_info : Name::other;
     default:

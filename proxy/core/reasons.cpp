@@ -35,6 +35,10 @@ std::string_view to_string(Detail detail) noexcept {
       return "redis";
     case Detail::revalidated:
       return "revalidated";
+    case Detail::stale_while_revalidate:
+      return "stale-while-revalidate";
+    case Detail::stale_if_error:
+      return "stale-if-error";
     case Detail::no_store:
       return "no-store";
     case Detail::private_:

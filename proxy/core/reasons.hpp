@@ -16,6 +16,8 @@ enum class Detail : std::uint8_t {
   memory,
   redis,
   revalidated,
+  stale_while_revalidate,
+  stale_if_error,
   // why a response was not stored
   no_store,
   private_,

@@ -64,6 +64,8 @@ std::string_view to_string(Limit limit) noexcept {
       return "object_memory";
     case Limit::object_redis:
       return "object_redis";
+    case Limit::variants:
+      return "variants";
     case Limit::bad_request:
       return "bad_request";
     case Limit::bad_response:

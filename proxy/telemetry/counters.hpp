@@ -89,10 +89,11 @@ enum class Limit : std::uint8_t {
   collapse_wait,
   object_memory,
   object_redis,
+  variants,
   bad_request,
   bad_response,
 };
-inline constexpr std::size_t limit_count = 24;
+inline constexpr std::size_t limit_count = 25;
 std::string_view to_string(Limit) noexcept;  ///< words with `_`
 
 /// One worker's figures that belong to no route.
