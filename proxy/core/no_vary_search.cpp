@@ -1,0 +1,1 @@
+#include "core/no_vary_search.hpp"

@@ -1,0 +1,1 @@
+#include "core/structured_field.hpp"
