@@ -72,6 +72,19 @@ void check_addresses(Context& context, const Draft& draft) {
   }
 }
 
+/// Where HTTP/2 is passed on, it goes to the upstream that a route without one would have.
+void check_tunnels(Context& context, const Draft& draft) {
+  const auto& upstreams = draft.config.upstreams;
+  const bool app = std::any_of(upstreams.begin(), upstreams.end(), [](const Upstream& u) { return u.name == "app"; });
+  if (upstreams.size() <= 1 || app) return;
+  for (std::size_t i = 0; i < draft.listener_nodes.size(); ++i) {
+    if (!draft.config.listeners[i].h2c_tunnel) continue;
+    context.error(draft.listener_nodes[i]->find("h2c")->at,
+                  "HTTP/2 is passed to the default upstream here, and there is none: there are several upstreams, and "
+                  "none is called app");
+  }
+}
+
 void check_stores(Context& context, const Draft& draft) {
   const Config& config = draft.config;
   if (!config.memory.enabled && !config.redis.enabled) {
@@ -228,7 +241,8 @@ void check_caching(Context& context, const Draft& draft) {
     const Route& route = draft.config.routes[i];
     const Node& node = *draft.route_nodes[i];
     if (route.cache == CacheMode::off) {
-      for (const char* key : {"ttl", "ttl_by_status", "freshness", "heuristic", "keep", "set_cookie", "personal"}) {
+      for (const char* key : {"ttl", "ttl_by_status", "freshness", "heuristic", "stale", "request_directives",
+                              "accept_language", "keep", "set_cookie", "personal"}) {
         if (const Node* setting = node.find(key)) {
           context.warn(setting->at,
                        "this has no effect: the route's cache is off (it is on where a ttl or freshness is given, "
@@ -265,6 +279,7 @@ void check_all(Context& context, const Draft& draft) {
                  "there are no routes: every request is passed through uncached");
   }
   check_addresses(context, draft);
+  check_tunnels(context, draft);
   check_stores(context, draft);
   check_names(context, draft);
   check_hidden(context, draft);

@@ -29,6 +29,7 @@ Tree listeners(const std::vector<Listener>& all) {
     Tree& item = tree.add("", Tree::map());
     if (!listener.name.empty()) item.add("name", Tree::string(listener.name));
     item.add("address", Tree::string(listener.address.to_string()));
+    if (listener.h2c_tunnel) item.add("h2c", Tree::string("tunnel"));
     if (!listener.address.is_unix()) continue;
     std::string mode = "0";
     for (const int shift : {6, 3, 0}) mode += static_cast<char>('0' + ((listener.mode >> shift) & 7u));
@@ -101,6 +102,14 @@ void add_route_caching(const Route& r, Tree& tree) {
     tree.add("freshness", Tree::string(freshness[static_cast<int>(r.freshness)]));
   }
   if (r.heuristic) tree.add("heuristic", Tree::string(percentage_text(*r.heuristic)));
+  if (r.stale_while_revalidate || r.stale_if_error) {
+    Tree& stale = tree.add("stale", Tree::map());
+    if (r.stale_while_revalidate) stale.add("while_revalidate", duration(*r.stale_while_revalidate));
+    if (r.stale_if_error) stale.add("if_error", duration(*r.stale_if_error));
+  }
+  if (r.cache == CacheMode::on || !r.request_directives) {
+    tree.add("request_directives", Tree::string(r.request_directives ? "obey" : "ignore"));
+  }
   tree.add("key", Tree::string(r.key));
   if (!r.query.changes_nothing()) {
     Tree& query = tree.add("query", Tree::map());
@@ -109,6 +118,7 @@ void add_route_caching(const Route& r, Tree& tree) {
     query.add("sort", Tree::boolean(r.query.sort));
   }
   if (!r.key_headers.empty()) tree.add("key_headers", Tree::strings(r.key_headers));
+  if (!r.accept_language.empty()) tree.add("accept_language", Tree::strings(r.accept_language));
   if (r.ignore_host) tree.add("ignore_host", Tree::boolean(true));
   if (!r.tags.empty()) tree.add("tags", Tree::strings(r.tags));
   std::vector<std::string> ignore;
@@ -181,6 +191,7 @@ Tree limits(const Limits& l) {
   tree.add("interim_responses", Tree::number(l.interim_responses));
   tree.add("body", l.body ? size(*l.body) : Tree::string("none"));
   tree.add("connections", Tree::number(l.connections));
+  tree.add("variants", Tree::number(l.variants));
   return tree;
 }
 

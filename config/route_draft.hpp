@@ -34,6 +34,9 @@ Parsed<std::string> parse_rewrite(std::string_view text);
 Parsed<std::string> parse_host_condition(std::string_view text);
 /// A query parameter's name, or `utm_*`.
 Parsed<std::string> parse_parameter(std::string_view text);
+/// A language range of RFC 4647 2.1 without `*`: `de`, `pt-BR`; 64 bytes at most.
+Parsed<std::string> parse_language(std::string_view text);
+bool same_but_for_case(std::string_view a, std::string_view b);
 
 // lifetimes.cpp
 void read_route_ttl(Context& context, const Node& node, RouteDraft& draft);

@@ -9,6 +9,7 @@ namespace pillion::config {
 namespace {
 constexpr std::size_t max_template = 256;
 constexpr std::size_t max_url = 2048;
+constexpr std::size_t max_language = 64;
 }  // namespace
 
 Parsed<std::string> parse_template(std::string_view text) {
@@ -80,6 +81,28 @@ Parsed<std::string> parse_parameter(std::string_view text) {
       text.empty() || text.size() > 128 || !is_visible_ascii(text) || text.find_first_of("&=#") != text.npos;
   if (!bad && (star == text.size() || star + 1 == text.size())) return std::string(text);
   return Parsed<std::string>::error(quoted(text) + " is not a query parameter: write its name as it is sent, or utm_*");
+}
+
+Parsed<std::string> parse_language(std::string_view text) {
+  const auto is_alpha = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  const auto is_alnum = [&](char c) { return is_alpha(c) || (c >= '0' && c <= '9'); };
+  bool good = text.size() <= max_language;
+  bool first = true;
+  for (std::size_t begin = 0; good && begin <= text.size(); first = false) {
+    const std::size_t end = std::min(text.find('-', begin), text.size());
+    const std::string_view subtag = text.substr(begin, end - begin);
+    good = !subtag.empty() && subtag.size() <= 8 &&
+           (first ? std::all_of(subtag.begin(), subtag.end(), is_alpha)
+                  : std::all_of(subtag.begin(), subtag.end(), is_alnum));
+    begin = end + 1;
+  }
+  if (good) return std::string(text);
+  return Parsed<std::string>::error(quoted(text) + " is not a language: write a tag such as de, en or pt-BR");
+}
+
+bool same_but_for_case(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) { return lower(x) == lower(y); });
 }
 
 }  // namespace pillion::config

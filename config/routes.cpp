@@ -22,6 +22,7 @@ constexpr Word<CacheStatusMode> cache_status_words[] = {{"on", CacheStatusMode::
                                                         {"false", CacheStatusMode::off}};
 constexpr Word<SetCookie> set_cookie_words[] = {
     {"refuse", SetCookie::refuse}, {"strip", SetCookie::strip}, {"store", SetCookie::store}};
+constexpr Word<bool> request_directives_words[] = {{"obey", true}, {"ignore", false}};
 constexpr Word<Personal> authorization_words[] = {{"ignore", Personal::ignore}, {"key", Personal::key}};
 
 constexpr Key<QueryRule> query_keys[] = {
@@ -82,6 +83,30 @@ void read_personal(Context& context, const Node& node, RouteDraft& draft) {
   route.personal_cookie_names.clear();
   route.personal_authorization = Personal::careful;
   read_map(context, node, "personal", personal_keys, route);
+}
+
+constexpr Key<Route> stale_keys[] = {
+    {"while_revalidate",
+     [](Context& c, const Node& n, Route& r) { read_duration(c, n, r.stale_while_revalidate.emplace()); }},
+    {"if_error", [](Context& c, const Node& n, Route& r) { read_duration(c, n, r.stale_if_error.emplace()); }},
+};
+
+void read_stale(Context& context, const Node& node, RouteDraft& draft) {
+  draft.route.stale_while_revalidate.reset();
+  draft.route.stale_if_error.reset();
+  read_map(context, node, "stale", stale_keys, draft.route);
+}
+
+void read_accept_language(Context& context, const Node& node, RouteDraft& draft) {
+  read_list(context, node, "accept_language", max_list, draft.route.accept_language, parse_language);
+  // Case means nothing in a tag (RFC 5646 2.1.1); one that differs in case alone could never be chosen.
+  for (auto item = node.items.begin(); item != node.items.end(); ++item) {
+    const auto same = [&](const Node& before) {
+      return before.text != item->text && same_but_for_case(before.text, item->text);
+    };
+    if (std::none_of(node.items.begin(), item, same)) continue;
+    context.error(item->at, quoted(item->text) + " stands here twice: capitals mean nothing");
+  }
 }
 
 void read_tiers(Context& context, const Node& node, RouteDraft& draft) {
@@ -169,9 +194,15 @@ constexpr Key<RouteDraft> route_keys[] = {
        read_word(c, n, freshness_words, d.route.freshness);
      }},
     {"heuristic", read_heuristic},
+    {"stale", read_stale},
+    {"request_directives",
+     [](Context& c, const Node& n, RouteDraft& d) {
+       read_word(c, n, request_directives_words, d.route.request_directives);
+     }},
     {"query", read_query},
     {"key_headers", [](Context& c, const Node& n,
                        RouteDraft& d) { read_list(c, n, "key_headers", 16, d.route.key_headers, parse_field_name); }},
+    {"accept_language", read_accept_language},
     {"ignore_host", [](Context& c, const Node& n, RouteDraft& d) { read_switch(c, n, d.route.ignore_host); }},
     {"tags",
      [](Context& c, const Node& n, RouteDraft& d) { read_list(c, n, "tags", max_list, d.route.tags, parse_tag); }},
@@ -189,7 +220,6 @@ constexpr Key<RouteDraft> route_keys[] = {
     {"forwarded", [](Context& c, const Node& n, RouteDraft& d) { read_switch(c, n, d.route.forwarded); }},
     {"when_unsure"},
     {"compress_answers"},
-    {"stale"},
     {"refresh"},
     {"adaptive"},
 };
@@ -257,9 +287,11 @@ void append_route_keys(std::vector<KeyList>& lists) {
   lists.push_back(list_keys("defaults", default_table.keys));
   lists.push_back(list_keys("defaults.query", query_keys));
   lists.push_back(list_keys("defaults.personal", personal_keys));
+  lists.push_back(list_keys("defaults.stale", stale_keys));
   lists.push_back(list_keys("routes.*", route_keys));
   lists.push_back(list_keys("routes.*.query", query_keys));
   lists.push_back(list_keys("routes.*.personal", personal_keys));
+  lists.push_back(list_keys("routes.*.stale", stale_keys));
   lists.push_back(list_keys("routes.*.invalidate.*", invalidate_keys));
 }
 

@@ -18,12 +18,14 @@ void read_address(Context& context, const Node& node, Address& into) {
   read_value(context, node, into, parse_address);
 }
 
+constexpr Word<bool> h2c_words[] = {{"tunnel", true}};
+
 constexpr Key<Listener> listener_keys[] = {
     {"address", [](Context& c, const Node& n, Listener& l) { read_address(c, n, l.address); }},
     {"name", [](Context& c, const Node& n, Listener& l) { read_value(c, n, l.name, parse_name); }},
     {"mode", [](Context& c, const Node& n, Listener& l) { read_value(c, n, l.mode, parse_mode); }},
+    {"h2c", [](Context& c, const Node& n, Listener& l) { read_word(c, n, h2c_words, l.h2c_tunnel); }},
     {"tls"},
-    {"h2c"},
 };
 
 constexpr Key<Admin> admin_keys[] = {

@@ -117,6 +117,7 @@ constexpr Key<Limits> limit_keys[] = {
        }
      }},
     {"connections", [](Context& c, const Node& n, Limits& l) { read_count(c, n, l.connections, 1, 1'000'000); }},
+    {"variants", [](Context& c, const Node& n, Limits& l) { read_count(c, n, l.variants, 1, 1024); }},
 };
 
 constexpr Key<ClientTimeouts> timeout_keys[] = {

@@ -97,10 +97,10 @@ TEST_CASE("cli: check names the place of each mistake, and what would be right")
       {"a key twice", "upstreams: { app: http://127.0.0.1:1 }\nlimits: { head: 1KiB }\nlimits: { head: 2KiB }\n", 3,
        "limits"},
       {"a setting of a later version", "upstreams: { app: http://127.0.0.1:1 }\nwarm: { urls: [/a] }\n", 2, "warm"},
-      {"a stale window, of a later version",
-       "upstreams: { app: http://127.0.0.1:1 }\nroutes:\n  - name: a\n    path: /\n    ttl: 5s\n    stale: { if_error: "
-       "5m }\n",
-       6, "stale"},
+      {"a refresh, of a later version",
+       "upstreams: { app: http://127.0.0.1:1 }\nroutes:\n  - name: a\n    path: /\n    ttl: 5s\n    refresh: { ahead: "
+       "10% }\n",
+       6, "refresh"},
       {"broken YAML", "upstreams: { app: http://127.0.0.1:1 }\nroutes: [\n", 0, ""},
       {"memory off without Redis", "upstreams: { app: http://127.0.0.1:1 }\nstore:\n  memory: off\n", 3, "redis"},
   };

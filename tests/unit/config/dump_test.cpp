@@ -13,7 +13,7 @@ namespace {
 
 // Whatever differs from the defaults, and names that YAML would take for something else.
 constexpr std::string_view everything = R"(
-listeners: [{ address: "[::1]:0" }, { address: unix:/s, mode: "0007", name: "null" }]
+listeners: [{ address: "[::1]:0", h2c: tunnel }, { address: unix:/s, mode: "0007", name: "null" }]
 canonical_host: h:1
 admin: { address: "[::]:1", token_file: /secrets/token }
 metrics: { address: 127.0.0.1:2 }
@@ -26,6 +26,7 @@ upstreams:
     request_headers: { X: "$${HOST} \" \\ \t ü $$${x}", "null": { file: /secrets/token } }
     host: upstream
   "0": http://localhost
+  app: http://localhost
 store:
   memory: { size: 65537B, max_object: 1B }
   redis: { url: "redis://u:pass-word@h:1/2", connect_timeout: 1h, timeout: 1ms, namespace: "a:", max_object: 3B }
@@ -33,15 +34,17 @@ ttl: { "null": 1ms, b: 0s, "on": 3650d }
 defaults: { store: [memory], query: { only: [] } }
 routes:
   - { name: "1", path: /, listener: "null", upstream: "on", freshness: origin, key: "$${", key_headers: [A, b] }
-  - { name: "~", path: /, ttl: b, upstream: "0", personal: { cookies: ignore, authorization: ignore } }
-  - { name: "true", path: '/{a}/*/**', upstream: "0", ttl: "on", heuristic: 0.0001%, ttl_by_status: { 404: 1ms, 599: 1d },
+  - { name: "~", path: /, ttl: b, upstream: "0", personal: { cookies: ignore, authorization: ignore },
+      stale: { if_error: 1ms } }
+  - { name: "true", path: '/{a}/*/**', upstream: "0", ttl: "on", heuristic: 0.0001%, stale: { while_revalidate: 0s, if_error: 3650d },
+      request_directives: ignore, accept_language: [de, "no", pt-BR], ttl_by_status: { 404: 1ms, 599: 1d },
       key: "k:{a}", query: { ignore: ["x*"], sort: on }, tags: ["{a}"], ignore: [private], set_cookie: store, keep: 1d,
       personal: { cookies: [a, b], authorization: key }, cache_status: off, collapse: off, collapse_wait: 0s,
       store: [redis], upgrade: off, forwarded: off, rewrite: '/{a}', host: "[::1]", ignore_host: on,
       invalidate: [{ patterns: ["*"] }, { methods: [A, B], urls: ["http://h/{a}"] }] }
 trusted_proxies: []
 limits: { target: 256B, head: 1025B, fields: 1, response_head: 16MiB, response_fields: 2, trailers: 0B,
-          chunk_extensions: 0B, interim_responses: 0, body: 0B, connections: 1 }
+          chunk_extensions: 0B, interim_responses: 0, body: 0B, connections: 1, variants: 1 }
 timeouts: { head: 1ms, body: 1ms, idle: 1ms }
 drain: { delay: 0s, timeout: 0s }
 workers: 1
@@ -102,6 +105,13 @@ TEST_CASE("the JSON is JSON, in the words of the file") {
   const boost::json::value json = boost::json::parse(to_json(*loaded.config));
   CHECK(json.at("upstreams").at("on").at("connections").at("max") == 1);
   CHECK(json.at("routes").at(1).at("ttl") == "0s");
+  CHECK(json.at("routes").at(1).at("stale").at("if_error") == "1ms");
+  CHECK(json.at("routes").at(1).at("request_directives") == "obey");
+  CHECK(json.at("routes").at(2).at("request_directives") == "ignore");
+  CHECK(json.at("routes").at(2).at("accept_language").at(1) == "no");
+  CHECK(json.at("listeners").at(0).at("h2c") == "tunnel");
+  CHECK_FALSE(json.at("listeners").at(1).as_object().contains("h2c"));
   CHECK(json.at("limits").at("body") == "0B");
+  CHECK(json.at("limits").at("variants") == 1);
   CHECK(json.at("log").at("access") == "99.9999%");
 }

@@ -44,7 +44,7 @@ TEST_CASE("one upstream is a whole configuration, with the defaults of the contr
 TEST_CASE("every section's values arrive") {
   const Config config = good(R"(
 listeners:
-  - { address: "[::]:8080" }
+  - { address: "[::]:8080", h2c: tunnel }
   - { address: unix:/run/p.sock, mode: "0600", name: egress }
 canonical_host: app.example.com:8443
 admin: { address: 0.0.0.0:9901, token_file: /secrets/token }
@@ -71,13 +71,14 @@ routes: [{ name: r, path: /r, listener: egress, upstream: images }]
 trusted_proxies: [10.1.2.3/8, fd00::1]
 limits:
   { target: 1KiB, head: 2KiB, fields: 3, response_head: 4KiB, response_fields: 5, trailers: 6B, chunk_extensions: 7B,
-    interim_responses: 9, body: 1GiB, connections: 11 }
+    interim_responses: 9, body: 1GiB, connections: 11, variants: 12 }
 timeouts: { head: 1s, body: 2s, idle: 3s }
 drain: { delay: 0s, timeout: 1m }
 workers: 4
 log: { level: warn, access: 2.5% }
 )");
   CHECK(config.listeners[0].address.host == "::");
+  CHECK(config.listeners[0].h2c_tunnel);
   CHECK(config.listeners[1] == Listener{"egress", Address{{}, 0, "/run/p.sock"}, 0600});
   CHECK(config.canonical_host == "app.example.com:8443");
   CHECK(config.admin.token == "s3cret");
@@ -112,7 +113,7 @@ log: { level: warn, access: 2.5% }
   CHECK(config.redis.key_namespace == "ns:");
   CHECK(config.redis.max_object == 100);
   CHECK(config.trusted_proxies == std::vector<std::string>{"10.0.0.0/8", "fd00::1/128"});
-  CHECK(config.limits == Limits{1024, 2048, 3, 4096, 5, 6, 7, 9, std::uint64_t{1} << 30, 11});
+  CHECK(config.limits == Limits{1024, 2048, 3, 4096, 5, 6, 7, 9, std::uint64_t{1} << 30, 11, 12});
   CHECK(config.timeouts == ClientTimeouts{1s, 2s, 3s});
   CHECK(config.drain == Drain{0s, 60s});
   CHECK(config.workers == 4);
@@ -136,9 +137,12 @@ routes:
     ttl_by_status: { 404: 10s, 503: short }
     freshness: route
     heuristic: 10%
+    stale: { while_revalidate: 30s, if_error: 10m }
+    request_directives: ignore
     key: "r:{id}"
     query: { only: [page, "x_*"], sort: true }
     key_headers: [X-Lang]
+    accept_language: [de, en-GB, sr-Latn-RS]
     ignore_host: true
     tags: ["r:{id}", all]
     ignore: [no-store, no-cache]
@@ -165,6 +169,10 @@ routes:
   CHECK(r.ttl_by_status == std::map<int, Milliseconds>{{404, 10s}, {503, 1s}});
   CHECK(r.freshness == FreshnessFrom::route);
   CHECK(r.heuristic == 0.1);
+  CHECK(r.stale_while_revalidate == 30s);
+  CHECK(r.stale_if_error == 10min);
+  CHECK_FALSE(r.request_directives);
+  CHECK(r.accept_language == std::vector<std::string>{"de", "en-GB", "sr-Latn-RS"});
   CHECK(r.key == "r:{id}");
   CHECK(r.query == QueryRule{{}, std::vector<std::string>{"page", "x_*"}, true});
   CHECK(r.key_headers == std::vector<std::string>{"X-Lang"});
@@ -233,6 +241,50 @@ routes:
   CHECK(own.personal_cookies == Personal::key);
   CHECK(own.personal_authorization == Personal::careful);
   CHECK(own.ttl_by_status == std::map<int, Milliseconds>{{410, 2s}});
+}
+
+TEST_CASE("stale windows and languages of a route replace those of defaults, whole") {
+  const Config config = good(R"(
+upstreams: { app: http://a }
+defaults: { ttl: 1m, stale: { while_revalidate: 1s, if_error: 2s }, request_directives: ignore, accept_language: [de] }
+routes:
+  - { name: none, path: /1 }
+  - { name: own, path: /2, stale: { if_error: 3s }, request_directives: obey, accept_language: [fr, en] }
+  - { name: off, path: /3, stale: {}, accept_language: [] }
+)");
+  const Route& none = route_of(config, "none");
+  CHECK(none.stale_while_revalidate == 1s);
+  CHECK(none.stale_if_error == 2s);
+  CHECK_FALSE(none.request_directives);
+  CHECK(none.accept_language == std::vector<std::string>{"de"});
+  const Route& own = route_of(config, "own");
+  CHECK_FALSE(own.stale_while_revalidate.has_value());
+  CHECK(own.stale_if_error == 3s);
+  CHECK(own.request_directives);
+  CHECK(own.accept_language == std::vector<std::string>{"fr", "en"});
+  const Route& off = route_of(config, "off");
+  CHECK_FALSE(off.stale_while_revalidate.has_value());
+  CHECK_FALSE(off.stale_if_error.has_value());
+  CHECK(off.accept_language.empty());
+}
+
+TEST_CASE("where nothing is said, nothing is stale, requests are obeyed, languages stay and HTTP/2 is refused") {
+  const Config config = good("upstreams: { app: http://a }\nroutes: [{ name: r, path: /, ttl: 1s }]\n");
+  CHECK_FALSE(config.routes[0].stale_while_revalidate.has_value());
+  CHECK_FALSE(config.routes[0].stale_if_error.has_value());
+  CHECK(config.routes[0].request_directives);
+  CHECK(config.routes[0].accept_language.empty());
+  CHECK_FALSE(config.listeners[0].h2c_tunnel);
+  CHECK(config.limits.variants == 64);
+}
+
+TEST_CASE("a listener passes HTTP/2 on where there is a default upstream: the only one, or the one called app") {
+  for (const char* upstreams : {"{ x: http://a }", "{ x: http://a, app: http://b }"}) {
+    CAPTURE(upstreams);
+    CHECK(good("upstreams: " + std::string(upstreams) + "\nlisteners: [{ address: unix:/s, h2c: tunnel }]\n")
+              .listeners[0]
+              .h2c_tunnel);
+  }
 }
 
 TEST_CASE("a route's upstream is the only one, or the one called app") {

@@ -42,25 +42,22 @@ warm: {}
 listeners:
   - address: 127.0.0.1:1
     tls: {}
-    h2c: tunnel
 store:
   redis: { url: redis://h, cluster: [], sentinel: {}, max_silence: 5s, compress: {} }
 )",
      {"2:1: 'query_cache' is not known yet: this version does not have it",
       "3:1: 'warm' is not known yet: this version does not have it",
       "6:5: 'tls' is not known yet: this version does not have it",
-      "7:5: 'h2c' is not known yet: this version does not have it",
-      "9:28: 'cluster' is not known yet: this version does not have it",
-      "9:41: 'sentinel' is not known yet: this version does not have it",
-      "9:55: 'max_silence' is not known yet: this version does not have it",
-      "9:72: 'compress' is not known yet: this version does not have it"}},
+      "8:28: 'cluster' is not known yet: this version does not have it",
+      "8:41: 'sentinel' is not known yet: this version does not have it",
+      "8:55: 'max_silence' is not known yet: this version does not have it",
+      "8:72: 'compress' is not known yet: this version does not have it"}},
     {"settings of routes that this version does not have",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }
 routes:
   - name: a
     path: /a
-    stale: {}
     refresh: {}
     adaptive: {}
     when_unsure: serve
@@ -69,14 +66,13 @@ routes:
     collapse: fleet
 defaults: { when_unsure: serve }
 )",
-     {"5:5: 'stale' is not known yet: this version does not have it",
-      "6:5: 'refresh' is not known yet: this version does not have it",
-      "7:5: 'adaptive' is not known yet: this version does not have it",
-      "8:5: 'when_unsure' is not known yet: this version does not have it",
-      "9:5: 'compress_answers' is not known yet: this version does not have it",
-      "10:12: 'cache: shadow' is not known yet: this version does not have it",
-      "11:15: 'collapse: fleet' is not known yet: this version does not have it",
-      "12:13: 'when_unsure' is not known yet: this version does not have it"}},
+     {"5:5: 'refresh' is not known yet: this version does not have it",
+      "6:5: 'adaptive' is not known yet: this version does not have it",
+      "7:5: 'when_unsure' is not known yet: this version does not have it",
+      "8:5: 'compress_answers' is not known yet: this version does not have it",
+      "9:12: 'cache: shadow' is not known yet: this version does not have it",
+      "10:15: 'collapse: fleet' is not known yet: this version does not have it",
+      "11:13: 'when_unsure' is not known yet: this version does not have it"}},
     {"rediss and a sentinel alone",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }

@@ -49,12 +49,12 @@ limits: { head: 1B, target: 16EiB, trailers: 99999999999TiB, response_head: 1GiB
     {"numbers that are none, or out of bounds",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }
-limits: { fields: 0, response_fields: 1e3, interim_responses: 99999999999999999999, connections: -5 }
+limits: { fields: 0, response_fields: 1e3, interim_responses: 99999999999999999999, connections: -5, variants: 1025 }
 workers: many
 )",
      {"2:19: '0' is not a number from 1 to 10000", "2:39: '1e3' is not a number from 1 to 10000",
       "2:63: '99999999999999999999' is not a number from 0 to 1000", "2:98: '-5' is not a number from 1 to 1000000",
-      "3:10: 'many' is not a number from 1 to 1024, nor auto"}},
+      "2:112: '1025' is not a number from 1 to 1024", "3:10: 'many' is not a number from 1 to 1024, nor auto"}},
     {"a target over the head",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }

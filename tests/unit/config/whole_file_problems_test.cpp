@@ -35,6 +35,57 @@ routes:
   - { name: s, path: /s, upstream: a }
 )",
      {"3:5: this route needs an upstream: there are several, and none is called app"}},
+    {"HTTP/2 passed on where there is no default upstream",
+     R"(
+upstreams: { a: http://h, b: http://i }
+listeners:
+  - { address: 127.0.0.1:1 }
+  - { address: 127.0.0.1:2, h2c: tunnel }
+)",
+     {"4:34: HTTP/2 is passed to the default upstream here, and there is none: there are several upstreams, and none "
+      "is called app"}},
+    {"words of HTTP/2 and of requests that are none",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+listeners: [{ address: 127.0.0.1:1, h2c: on }, { address: 127.0.0.1:2, h2: tunnel }]
+defaults: { request_directives: off }
+routes: [{ name: a, path: /a, request_directive: ignore }]
+)",
+     {"2:42: 'on' is unknown here: write tunnel", "2:72: 'h2' is unknown in a listener: did you mean 'h2c'?",
+      "3:33: 'off' is unknown here: write obey or ignore",
+      "4:31: 'request_directive' is unknown in a route: did you mean 'request_directives'?"}},
+    {"stale windows that are none",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+defaults: { stale: { if_errors: 1s } }
+routes:
+  - { name: a, path: /a, ttl: 1s, stale: { while_revalidate: soon, if_error: -1s } }
+  - { name: b, path: /b, ttl: 1s, stale: 30s }
+)",
+     {"2:22: 'if_errors' is unknown in stale: did you mean 'if_error'?",
+      "4:62: 'soon' is not a duration: write 250ms, 30s, 5m, 1h or 7d",
+      "4:78: '-1s' is not a duration: write 250ms, 30s, 5m, 1h or 7d",
+      "5:42: stale must be a map of keys, and here is a single value"}},
+    {"languages that are none",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+routes:
+  - { name: a, path: /a, ttl: 1s, accept_language: ["*", de-*, "", de-, -de, 1e, de_DE, abcdefghi, a-abcdefghi, "de;q=1"] }
+  - { name: b, path: /b, ttl: 1s, accept_language: [de, DE, x-1, i-klingon, x-1, de-419] }
+  - { name: c, path: /c, ttl: 1s, accept_language: de }
+)",
+     {"3:53: '*' is not a language: write a tag such as de, en or pt-BR",
+      "3:58: 'de-*' is not a language: write a tag such as de, en or pt-BR",
+      "3:64: '' is not a language: write a tag such as de, en or pt-BR",
+      "3:68: 'de-' is not a language: write a tag such as de, en or pt-BR",
+      "3:73: '-de' is not a language: write a tag such as de, en or pt-BR",
+      "3:78: '1e' is not a language: write a tag such as de, en or pt-BR",
+      "3:82: 'de_DE' is not a language: write a tag such as de, en or pt-BR",
+      "3:89: 'abcdefghi' is not a language: write a tag such as de, en or pt-BR",
+      "3:100: 'a-abcdefghi' is not a language: write a tag such as de, en or pt-BR",
+      "3:113: 'de;q=1' is not a language: write a tag such as de, en or pt-BR",
+      "4:57: 'DE' stands here twice: capitals mean nothing", "4:77: 'x-1' stands here twice",
+      "5:52: accept_language must be a list, and here is a single value"}},
     {"what belongs to one route alone",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }
@@ -226,11 +277,14 @@ routes:
   - { name: a, path: /a, ttl_by_status: { 404: 1s } }
   - { name: b, path: /b, freshness: origin, ttl: 1m }
   - { name: c, path: /c, cache: off, ttl: 1m }
+  - { name: d, path: /d, stale: { if_error: 1m } }
 )",
      {"3:41: warning: this has no effect: the route's cache is off (it is on where a ttl or freshness is given, or "
       "with cache: on)",
       "4:50: warning: this ttl has no effect: with 'freshness: origin' the response alone decides",
       "5:43: warning: this has no effect: the route's cache is off (it is on where a ttl or freshness is given, or "
+      "with cache: on)",
+      "6:33: warning: this has no effect: the route's cache is off (it is on where a ttl or freshness is given, or "
       "with cache: on)"}},
     {"tls before a plain upstream",
      R"(
