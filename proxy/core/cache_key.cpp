@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/accept.hpp"
 #include "core/query_rule.hpp"
 
 namespace pillion {
@@ -23,6 +24,8 @@ enum Part : char {
   part_authorization = 'a',  // then a part_value for each line
   part_value = 'v',
   part_bare = 'w',     // a cookie without `=`
+  part_rule = 'S',     // No-Vary-Search
+  part_search = 'Q',   // what of the query counts under it
   part_variant = 'V',  // name of a Vary field; then a part_value where the request has it
 };
 
@@ -140,6 +143,20 @@ void append_personal(const RequestHead& request, const config::Route& route, std
   }
 }
 
+/// Members of a list-valued field over all its lines, joined in one way.
+void append_lines(std::string_view name, Fields fields, std::string& out) {
+  OpenPart value(out, part_value);
+  for (const Field& field : fields) {
+    if (!iequals(field.name, name)) continue;
+    std::string_view list = field.value;
+    while (const auto member = next_member(list)) {
+      if (out.size() != value.start()) out += ", ";
+      out += *member;
+    }
+  }
+  value.close();
+}
+
 }  // namespace
 
 void append_primary_key(const RequestHead& request, const RouteMatch& match, std::string_view upstream_name,
@@ -223,23 +240,33 @@ std::optional<std::string> canonical_vary(Fields response_fields) {
   return out;
 }
 
-std::string variant_key(std::string_view canonical_vary, Fields request_fields) {
+std::string variant_key(std::string_view canonical_vary, Fields request_fields,
+                        const std::vector<std::string>& spoken) {
   std::string out;
   while (const auto name = next_member(canonical_vary)) {
     append_part(out, part_variant, *name);
-    if (find(request_fields, *name) == nullptr) continue;
-    OpenPart value(out, part_value);
-    for (const Field& field : request_fields) {
-      if (!iequals(field.name, *name)) continue;
-      std::string_view list = field.value;
-      while (const auto member = next_member(list)) {
-        if (out.size() != value.start()) out += ", ";
-        out += *member;
-      }
+    const Field* first = find(request_fields, *name);
+    if (first == nullptr) continue;
+    if (first->id == Name::accept_encoding) {
+      append_part(out, part_value, normalised_accept_encoding(request_fields).value_or(std::string()));
+    } else if (first->id == Name::accept_language && !spoken.empty()) {
+      const auto language = normalised_accept_language(request_fields, spoken);
+      if (language) append_part(out, part_value, *language);
+    } else {
+      append_lines(*name, request_fields, out);
     }
-    value.close();
   }
   return out;
+}
+
+Hash128 variant_place(const Hash128& primary, const Hash128& variant) {
+  const std::uint64_t words[] = {primary.high, primary.low, variant.high, variant.low};
+  return hash128({reinterpret_cast<const char*>(words), sizeof words});
+}
+
+void append_search(std::string_view rule, std::string_view canonical_search, std::string& out) {
+  append_part(out, part_rule, rule);
+  append_part(out, part_search, canonical_search);
 }
 
 }  // namespace pillion

@@ -151,6 +151,22 @@ Lifetime lifetime_of(const ResponseMeta& meta, const config::Route& route) noexc
   return heuristic_lifetime(meta, route).value_or(Lifetime{});
 }
 
+bool forbids_stale(const ResponseDirectives& d) noexcept {
+  return d.must_revalidate || d.proxy_revalidate || d.s_maxage != no_delta;
+}
+
+StaleWindows stale_windows(const ResponseMeta& meta, const config::Route& route) noexcept {
+  const ResponseDirectives& d = meta.directives;
+  if (forbids_stale(d) || (d.no_cache && !route.ignore_no_cache)) return {};
+  const auto window = [&](std::int32_t said, const std::optional<config::Milliseconds>& ours) {
+    const bool route_decides = ours && (route.freshness == config::FreshnessFrom::route || said == no_delta);
+    if (route_decides) return std::clamp<std::int64_t>(ours->count(), 0, max_i32 * 1000);
+    return said == no_delta ? 0 : std::int64_t{said} * 1000;
+  };
+  return {window(d.stale_while_revalidate, route.stale_while_revalidate),
+          window(d.stale_if_error, route.stale_if_error)};
+}
+
 std::int64_t current_age_ms(const ResponseMeta& meta, Now now) noexcept {
   if (meta.initial_age_ms == max_i32) return oldest_ms;  // how old is not known: see initial_age_ms
   const std::int64_t resident_ms = std::max<std::int64_t>(0, saturating_sub(now.mono_ms, meta.received_mono_ms));

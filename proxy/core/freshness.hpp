@@ -40,6 +40,20 @@ Lifetime lifetime_of(const ResponseMeta& meta, const config::Route& route) noexc
 /// Explicit lifetime the response itself gives to a shared cache, route aside.
 Lifetime explicit_lifetime(const ResponseMeta& meta) noexcept;
 
+/// How long past its lifetime a response may be used, in milliseconds (RFC 5861): while it is refreshed in the
+/// background, and where the upstream fails. What the response says goes before what the route says, but where the
+/// route decides
+/// (`freshness: route`). Both 0 where stale answers are forbidden (RFC 9111 4.2.4): must-revalidate, proxy-revalidate,
+/// s-maxage, no-cache.
+struct StaleWindows {
+  std::int64_t while_revalidate_ms = 0;
+  std::int64_t if_error_ms = 0;
+};
+StaleWindows stale_windows(const ResponseMeta& meta, const config::Route& route) noexcept;
+/// RFC 9111 4.2.4: who forbids stale answers, whatever a client would accept. s-maxage implies proxy-revalidate
+/// (5.2.2.10).
+bool forbids_stale(const ResponseDirectives& directives) noexcept;
+
 /// current_age of RFC 9111 4.2.3: 0 to 2^31 seconds, in milliseconds. A response is fresh while its lifetime exceeds
 /// it.
 std::int64_t current_age_ms(const ResponseMeta& meta, Now now) noexcept;

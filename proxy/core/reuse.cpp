@@ -6,12 +6,6 @@ namespace {
 
 std::int64_t ms_of(std::int32_t seconds) noexcept { return std::int64_t{seconds} * 1000; }
 
-/// RFC 9111 4.2.4: who forbids stale answers, whatever a client would accept. s-maxage implies proxy-revalidate
-/// (5.2.2.10).
-bool forbids_stale(const ResponseDirectives& d) noexcept {
-  return d.must_revalidate || d.proxy_revalidate || d.s_maxage != no_delta;
-}
-
 /// RFC 9111 5.2.1.2. Just stale, at ttl 0, is stale: fresh is what has some lifetime left (4.2).
 bool client_accepts_stale(const RequestDirectives& d, std::int64_t ttl_ms) noexcept {
   return d.max_stale_any || (d.max_stale != no_delta && -ttl_ms <= ms_of(d.max_stale));
@@ -40,9 +34,12 @@ ReuseDecision may_reuse(const RequestFacts& facts, const ResponseMeta& meta, con
     decision.detail = detail;
     return decision;
   };
+  const StaleWindows windows = stale_windows(meta, route);
   const auto validate = [&](Forward forward) {
     decision.reuse = Reuse::validate;
     decision.forward = forward;
+    decision.serves_error =
+        windows.if_error_ms > 0 && -decision.ttl_ms <= windows.if_error_ms && !facts.directives.no_cache;
     return decision;
   };
 
@@ -62,10 +59,14 @@ ReuseDecision may_reuse(const RequestFacts& facts, const ResponseMeta& meta, con
   if (lifetime.from == LifetimeFrom::none) return refuse(Forward::miss, Detail::no_lifetime);
 
   const bool fresh = decision.ttl_ms > 0;  // RFC 9111 4.2
-  if (!fresh && (forbids_stale(meta.directives) || !client_accepts_stale(facts.directives, decision.ttl_ms)))
-    return validate(Forward::stale);
-  if (wants_validation(facts.directives, decision.age_ms, decision.ttl_ms)) return validate(Forward::request);
-  decision.reuse = Reuse::fresh;
+  const bool accepted = !forbids_stale(meta.directives) && client_accepts_stale(facts.directives, decision.ttl_ms);
+  // A client that says how stale an answer may be has said it (RFC 9111 5.2.1.2).
+  const bool behind = !fresh && !accepted && facts.directives.max_stale == no_delta &&
+                      windows.while_revalidate_ms > 0 && -decision.ttl_ms <= windows.while_revalidate_ms;
+  if (!fresh && !accepted && !behind) return validate(Forward::stale);
+  if (wants_validation(facts.directives, decision.age_ms, decision.ttl_ms))
+    return validate(behind ? Forward::stale : Forward::request);
+  decision.reuse = behind ? Reuse::behind : Reuse::fresh;
   return decision;
 }
 

@@ -7,6 +7,7 @@ namespace pillion {
 
 enum class Reuse : std::uint8_t {
   fresh,     ///< answer with it
+  behind,    ///< answer with it though it is stale, and refresh it behind the answer (RFC 5861 3)
   validate,  ///< stale or to be checked: ask the upstream, with its validators where it has some (RFC 9111 4.3)
   refuse,    ///< not for this request: as if nothing were stored
 };
@@ -16,7 +17,8 @@ struct ReuseDecision {
   Forward forward = Forward::none;  ///< why it is not answered from the store: stale, request, bypass...
   Detail detail = Detail::none;
   std::int64_t age_ms = 0;
-  std::int64_t ttl_ms = 0;  ///< lifetime left, negative when stale
+  std::int64_t ttl_ms = 0;    ///< lifetime left, negative when stale
+  bool serves_error = false;  ///< with `validate`: it may answer where the upstream fails (RFC 5861 4)
 };
 
 /// Permission and lifetime worked out anew: directives of the request (max-age, min-fresh, max-stale, no-cache), of the
@@ -24,6 +26,9 @@ struct ReuseDecision {
 /// (but `Vary`, which selects the variant before). A request's no-store forbids storing only: what is stored may answer
 /// it (RFC 9111 5.2.1.5). Whether the method, a body, Range or the path keep a request from being looked up is the
 /// caller's to say before.
+///
+/// A client's no-cache wants an answer of the upstream, be it an error; any other wish for a fresher one is given up
+/// where only errors are to be had.
 ///
 /// `fresh` with a negative ttl_ms is a stale answer that the client's max-stale permits. `forward` is none for `fresh`.
 /// It is bypass where the route doesn't cache, miss where the route of today wouldn't have stored it, request where

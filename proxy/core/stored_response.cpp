@@ -80,6 +80,10 @@ std::string_view StoredResponse::body() const noexcept {
   return {before.data() + before.size(), body_size_};
 }
 
+bool has_key(const StoredResponse& response, std::string_view key, KeyMatch match) noexcept {
+  return match == KeyMatch::whole ? response.primary_key() == key : response.primary_key().starts_with(key);
+}
+
 std::size_t StoredResponse::footprint() const noexcept {
   const auto block = static_cast<std::size_t>(body().data() + body_size_ - block_.get());
   return allocated(control_block + sizeof(StoredResponse)) + allocated(block);

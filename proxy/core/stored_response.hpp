@@ -95,16 +95,20 @@ class StoredResponse {
   mutable std::atomic<std::uint64_t> checked_;
 };
 
+/// How a key is compared: a prefix is whole parts of it, so it names one URL and any of its variants.
+enum class KeyMatch : std::uint8_t { whole, prefix };
+bool has_key(const StoredResponse& response, std::string_view key, KeyMatch match) noexcept;
+
 /// The versioned bytes of one entry in Redis: magic, version, lengths, whole key, meta, head, body, checksum (XXH3-64).
 /// Little-endian, independent of the compiler's layout.
 std::string encode(const StoredResponse& response);
 
-/// nullptr for anything that is not exactly an entry of this version whose primary key is `primary_key`: foreign,
-/// cut, flipped, of another version or of another key, or with numbers out of range (times from 0 on and dates within
-/// 2^40 s of 1970, so that arithmetic on them can't overflow). Never allocates more than the size of `bytes` plus a
-/// constant.
-/// `now` turns the stored wall time into this process's steady one (a time in the future counts as now);
-/// `local_position` becomes position().
-StoredResponsePtr decode(std::string_view bytes, std::string_view primary_key, Now now, std::uint64_t local_position);
+/// nullptr for anything that is not exactly an entry of this version whose primary key is `primary_key` (or, where
+/// asked, begins with it): foreign, cut, flipped, of another version or of another key, or with numbers out of range
+/// (times from 0 on and dates within 2^40 s of 1970, so that arithmetic on them can't overflow). Never allocates more
+/// than the size of `bytes` plus a constant. `now` turns the stored wall time into this process's steady one (a time in
+/// the future counts as now); `local_position` becomes position().
+StoredResponsePtr decode(std::string_view bytes, std::string_view primary_key, Now now, std::uint64_t local_position,
+                         KeyMatch match = KeyMatch::whole);
 
 }  // namespace pillion

@@ -155,7 +155,8 @@ std::string encode(const StoredResponse& response) {
   return out;
 }
 
-StoredResponsePtr decode(std::string_view bytes, std::string_view primary_key, Now now, std::uint64_t local_position) {
+StoredResponsePtr decode(std::string_view bytes, std::string_view primary_key, Now now, std::uint64_t local_position,
+                         KeyMatch match) {
   if (bytes.size() < fixed_size + checksum_size || !bytes.starts_with(magic)) return nullptr;
   const std::size_t checked = bytes.size() - checksum_size;
   if (get<std::uint64_t>(bytes, checked) != hash64(bytes.substr(0, checked))) return nullptr;
@@ -187,7 +188,9 @@ StoredResponsePtr decode(std::string_view bytes, std::string_view primary_key, N
   for (std::uint32_t& selector : selectors) reader.read(selector);
   parts.selectors = selectors;
   parts.primary_key = reader.read_bytes(sizes.of[1]);
-  if (parts.primary_key != primary_key) return nullptr;
+  const bool ours =
+      match == KeyMatch::whole ? parts.primary_key == primary_key : parts.primary_key.starts_with(primary_key);
+  if (!ours) return nullptr;
   parts.readable_key = reader.read_bytes(sizes.of[2]);
   parts.etag = reader.read_bytes(sizes.of[3]);
   parts.head = reader.read_bytes(sizes.of[4]);

@@ -70,10 +70,10 @@ MemoryStore::Shard& MemoryStore::shard_of(const Hash128& hash) const noexcept {
   return *shards_[(hash.high >> 48) & (shards_.size() - 1)];
 }
 
-StoredResponsePtr MemoryStore::find(const Hash128& hash, std::string_view primary_key) const {
+StoredResponsePtr MemoryStore::find(const Hash128& hash, std::string_view primary_key, KeyMatch match) const {
   Shard& shard = shard_of(hash);
   std::lock_guard guard(shard.lock);
-  return shard.index.find(hash, primary_key);
+  return shard.index.find(hash, primary_key, match);
 }
 
 bool MemoryStore::store(const Hash128& hash, StoredResponsePtr response) {

@@ -22,8 +22,9 @@ class MemoryStore {
   MemoryStore(std::size_t capacity, std::size_t max_object);
   ~MemoryStore();
 
-  /// The entry of that hash whose primary key is `primary_key`, or nullptr. A hit marks it as visited.
-  StoredResponsePtr find(const Hash128& hash, std::string_view primary_key) const;
+  /// The entry of that hash whose primary key is `primary_key` (or begins with it), or nullptr. A hit marks it as
+  /// visited.
+  StoredResponsePtr find(const Hash128& hash, std::string_view primary_key, KeyMatch match = KeyMatch::whole) const;
   /// Puts it in place of what stood there. False where it is too large. Shards share one budget, so an object may be
   /// as large as the whole capacity.
   bool store(const Hash128& hash, StoredResponsePtr response);

@@ -15,11 +15,11 @@ std::string RedisStore::redis_key(std::string_view readable_key) const {
 }
 
 boost::asio::awaitable<StoredResponsePtr> RedisStore::find(std::string readable_key, std::string primary_key, Now now,
-                                                           std::uint64_t local_position) {
+                                                           std::uint64_t local_position, KeyMatch match) {
   std::vector<std::string> arguments{"GET", redis_key(readable_key)};
   const RedisReply reply = co_await connection_.command(std::move(arguments));
   if (reply.type != RedisReply::Type::string) co_return nullptr;
-  co_return decode(reply.text, primary_key, now, local_position);
+  co_return decode(reply.text, primary_key, now, local_position, match);
 }
 
 boost::asio::awaitable<bool> RedisStore::store(StoredResponsePtr response, std::int64_t ttl_ms) {
@@ -28,6 +28,13 @@ boost::asio::awaitable<bool> RedisStore::store(StoredResponsePtr response, std::
                                      std::to_string(ttl_ms)};
   const RedisReply reply = co_await connection_.command(std::move(arguments));
   co_return reply.type == RedisReply::Type::string&& reply.text == "OK";
+}
+
+boost::asio::awaitable<void> RedisStore::erase(std::vector<std::string> readable_keys) {
+  if (readable_keys.empty()) co_return;
+  std::vector<std::string> arguments{"UNLINK"};
+  for (const std::string& key : readable_keys) arguments.push_back(redis_key(key));
+  co_await connection_.command(std::move(arguments));
 }
 
 }  // namespace pillion

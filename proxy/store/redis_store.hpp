@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "config/model.hpp"
 #include "core/stored_response.hpp"
@@ -20,9 +21,11 @@ class RedisStore {
   /// GET; a value that does not decode, or is another key's, is a miss. `local_position` becomes position() of the
   /// result. The caller still has to compare shared_position() and epoch() with the invalidations.
   boost::asio::awaitable<StoredResponsePtr> find(std::string readable_key, std::string primary_key, Now now,
-                                                 std::uint64_t local_position);
+                                                 std::uint64_t local_position, KeyMatch match = KeyMatch::whole);
   /// SET with PX in one command. False where it was not stored: too large, ttl not positive, or Redis said no.
   boost::asio::awaitable<bool> store(StoredResponsePtr response, std::int64_t ttl_ms);
+  /// UNLINK. What can't be removed expires.
+  boost::asio::awaitable<void> erase(std::vector<std::string> readable_keys);
   /// Whether looking there has any use now.
   bool is_up() const noexcept { return connection_.is_up(); }
 

@@ -23,11 +23,11 @@ SieveIndex::Slot SieveIndex::lookup(std::uint64_t hash) noexcept {
   return none;
 }
 
-StoredResponsePtr SieveIndex::find(const Hash128& hash, std::string_view primary_key) noexcept {
+StoredResponsePtr SieveIndex::find(const Hash128& hash, std::string_view primary_key, KeyMatch match) noexcept {
   const Slot s = lookup(hash.low);
   if (s == none) return nullptr;
   Entry& e = entry(s);
-  if (e.response->primary_key() != primary_key) return nullptr;
+  if (!has_key(*e.response, primary_key, match)) return nullptr;
   e.visited = 1;
   return e.response;
 }

@@ -27,8 +27,8 @@ class SieveIndex {
   /// What the entry of `response` counts for, bytes; a multiple of 16.
   static std::size_t cost(const StoredResponse& response);
 
-  /// The entry of that hash if its primary key is this one, else nullptr. Marks it as visited.
-  StoredResponsePtr find(const Hash128& hash, std::string_view primary_key) noexcept;
+  /// The entry of that hash if its primary key is this one (or begins so), else nullptr. Marks it as visited.
+  StoredResponsePtr find(const Hash128& hash, std::string_view primary_key, KeyMatch match = KeyMatch::whole) noexcept;
   /// Puts it in; what stood under that hash comes back and its place in the queue goes to the new one.
   StoredResponsePtr insert(const Hash128& hash, StoredResponsePtr response, std::size_t cost,
                            std::size_t& replaced_cost);
