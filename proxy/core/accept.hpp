@@ -12,12 +12,13 @@ namespace pillion {
 
 /// Accept-Encoding over all its lines (RFC 9110 12.5.3): codings in lower case, `x-gzip` and `x-compress` as what they
 /// mean, sorted, each once, weights kept where they say something (`gzip;q=0.5`, `br;q=0`) and left out where they are
-/// 1. Absent: nullopt. Present and empty: empty. What is malformed stays as it came, lines joined by `, `.
+/// 1. Absent: nullopt. Present and empty: empty. What is malformed, or gives one coding two weights, stays as it came,
+/// lines joined by `, `.
 std::optional<std::string> normalised_accept_encoding(Fields request_fields);
 
 /// Accept-Language (RFC 9110 12.5.4) reduced to the one of `spoken` that the client likes best (lookup, RFC 4647 3.4;
-/// highest weight first, then the client's order), as `spoken` spells it. nullopt where the field is absent, malformed
-/// or names none of them: the application's default.
+/// highest weight first, then the client's order), as `spoken` spells it. What the client refuses by name (`;q=0`) it
+/// doesn't get. nullopt where the field is absent, malformed or names none of them: the application's default.
 std::optional<std::string> normalised_accept_language(Fields request_fields, const std::vector<std::string>& spoken);
 
 }  // namespace pillion

@@ -7,8 +7,9 @@
 
 namespace pillion {
 
-/// Seconds since 1970-01-01 UTC. All three formats; anything not exactly of one of them is nullopt, but case doesn't
-/// matter (RFC 9111 4.2) and the day's name needn't be the right one. Second 60 is the first of the next minute.
+/// Seconds since 1970-01-01 UTC. All three formats; anything not exactly of one of them is nullopt. But case doesn't
+/// matter: RFC 9110 5.6.7 binds those who write dates, and caches are to read them without it (RFC 9111 4.2). Nor need
+/// the day's name be the right one: it says nothing that the date doesn't. Second 60 is the first of the next minute.
 /// `now_s` places the two-digit year of the RFC 850 form: a date over 50 years ahead is in the past century.
 std::optional<std::int64_t> parse_http_date(std::string_view text, std::int64_t now_s) noexcept;
 

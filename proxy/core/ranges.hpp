@@ -38,6 +38,13 @@ struct RangeAnswer {
 /// More ranges than this, or ranges that together are longer than the body, are an attack (RFC 9110 14.2, 17.15):
 /// whole.
 inline constexpr std::size_t max_ranges = 32;
+
+/// What a GET with these fields is to get of a stored 200 (RFC 9110 14.2, 13.1.5); whether the method is GET, and
+/// whether If-None-Match and its like leave anything to answer with, the caller has seen before (13.2.2).
+/// Whole where there are several Range or several If-Range lines; unsatisfiable where every range is. If-Range counts
+/// by strong comparison alone: the very same strong entity tag, or the stored Last-Modified where that lies at least a
+/// second before Date (8.8.2.2). Of an empty body a suffix is the whole, and any other range unsatisfiable. `now_s`
+/// places a two-digit year.
 RangeAnswer select_ranges(Fields request_fields, const Representation& stored, std::int64_t now_s);
 
 /// `bytes 0-4/10`.

@@ -29,10 +29,22 @@ bool is_understood(unsigned status) noexcept {
   }
 }
 
-/// Errors that one odd request can provoke or that pass by themselves: stored, they would be everybody's.
+/// Errors that one odd request can provoke or that pass by themselves: stored, they would be everybody's. A status that
+/// nobody has registered may mean anything: who gives it a lifetime knows why (RFC 9111 3).
 bool is_refused_status(unsigned status) noexcept {
-  if (status >= 500) return true;
+  if (status >= 600) return true;  // RFC 9110 15: outside the classes, to be taken for a 5xx
   switch (status) {
+    case 500:
+    case 501:
+    case 502:
+    case 503:
+    case 504:
+    case 505:
+    case 506:
+    case 507:
+    case 508:
+    case 510:
+    case 511:
     case 400:
     case 403:
     case 413:
@@ -82,14 +94,41 @@ bool has_unusable_vary(Fields fields) noexcept {
   return false;
 }
 
-/// Whether storing it can be of any use: it will be fresh for a moment, or can be validated (RFC 9111 3, last note).
+/// RFC 9111 3, last condition: something says that it may be stored, be it the definition of the status (RFC
+/// 9110 15.1).
+bool may_be_stored_unasked(const ResponseMeta& meta, const config::Route& route) noexcept {
+  switch (meta.status) {
+    case 200:
+    case 203:
+    case 204:
+    case 300:
+    case 301:
+    case 308:
+    case 404:
+    case 405:
+    case 410:
+      return true;
+    default:
+      return meta.directives.public_ || explicit_lifetime(meta).is_explicit() ||
+             route.ttl_by_status.contains(meta.status);
+  }
+}
+
+/// Whether storing it can be of any use: it will be fresh for a moment, can be validated (RFC 9111 3, last note), or
+/// may be used while stale (RFC 5861).
 Detail refused_as_useless(const ResponseMeta& meta, PersonalParts personal, const config::Route& route) noexcept {
   const Lifetime lifetime = permitted_lifetime(meta, personal, route);
   const bool always_validated = meta.directives.no_cache && !route.ignore_no_cache;
-  if (always_validated) return meta.has_validator ? Detail::none : Detail::no_cache;
-  if (lifetime.ms > current_age_ms(meta, {0, meta.received_mono_ms})) return Detail::none;
+  if (always_validated) {
+    if (!may_be_stored_unasked(meta, route)) return Detail::no_lifetime;
+    return meta.has_validator ? Detail::none : Detail::no_cache;
+  }
   const bool said = lifetime.is_explicit() || lifetime.ms > 0;
-  return said && meta.has_validator ? Detail::none : Detail::no_lifetime;
+  if (!said) return Detail::no_lifetime;
+  const StaleWindows stale = stale_windows(meta, route);
+  const std::int64_t usable_ms = lifetime.ms + std::max(stale.while_revalidate_ms, stale.if_error_ms);
+  const bool useful = usable_ms > current_age_ms(meta, {0, meta.received_mono_ms}) || meta.has_validator;
+  return useful ? Detail::none : Detail::no_lifetime;
 }
 
 }  // namespace

@@ -37,13 +37,15 @@ struct StoreDecision {
 /// response) nor `private` (unless the route ignores them); Authorization needs public, s-maxage or must-revalidate
 /// (3.5); Cookie needs an explicit lifetime; Set-Cookie as the route says; `Vary: *`, or of over max_vary_fields names,
 /// never; 206 and 304 never; with `must-understand` a status that RFC 9110 says how to cache (`no-store` beside it is
-/// then meant for others, 5.2.2.3). What is stale from the start is worth storing only where it has a validator, and a
-/// silent response needs a lifetime from the route or `no-cache`. What an ignored `private` or `no-store` came with
-/// permits nothing to requests with Cookie or Authorization.
+/// then meant for others, 5.2.2.3). What is stale from the start is worth storing only where it has a validator or may
+/// be used while stale; a silent response needs a lifetime from the route, or `no-cache` and a status that RFC
+/// 9110 15.1 lets be stored unasked. What an ignored `private` or `no-store` came with permits nothing to requests with
+/// Cookie or Authorization.
 ///
-/// Refused whatever the lifetime: 400, 403, 413, 414, 429, 431 and every 5xx, and what speaks of one request or
-/// connection alone (401, 407, 408, 412, 416, 417, 421, 425, 426), but where ttl_by_status names one (429 and 431
-/// never).
+/// Refused whatever the lifetime: 400, 403, 413, 414, 429, 431, every registered 5xx and what is 600 or above, and what
+/// speaks of one request or connection alone (401, 407, 408, 412, 416, 417, 421, 425, 426), but where ttl_by_status
+/// names one (429 and 431 never). A status that nobody has registered (299, 499, 599) is stored with an explicit
+/// lifetime; the route's `ttl` gives it none.
 StoreDecision may_store(const RequestFacts& facts, const ResponseMeta& meta, Fields response_fields,
                         const config::Route& route) noexcept;
 

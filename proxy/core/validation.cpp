@@ -2,6 +2,7 @@
 #include "core/validation.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include "core/http_date.hpp"
 
@@ -41,13 +42,15 @@ bool line_names(std::string_view line, std::string_view etag) noexcept {
   }
 }
 
-/// Of a 304: fields of the stored response that its own don't replace (RFC 9111 3.2).
+/// Of a 304, or of the answer to a HEAD: fields of the stored response that its own don't replace (RFC 9111 3.2).
 bool is_kept(const Field& field, Fields not_modified) noexcept {
   switch (field.id) {
     case Name::content_length:  // they describe the body that is stored
     case Name::content_encoding:
     case Name::content_type:
     case Name::content_range:
+    case Name::content_md5:
+    case Name::content_digest:
     case Name::etag:
     case Name::age:  // written anew into each answer
     case Name::cache_status:
@@ -56,6 +59,27 @@ bool is_kept(const Field& field, Fields not_modified) noexcept {
     default:
       return is_hop_by_hop(field.id) || is_connection_nominated(not_modified, field.name);
   }
+}
+
+/// Whether the one entity tag of a newer message about it is that of the stored response.
+bool etag_agrees(const StoredResponse& stored, Fields newer) noexcept {
+  const std::string_view etag = entity_tag_of(newer);
+  if (etag.empty() || !is_entity_tag(stored.etag())) return false;
+  return is_strong(etag) ? etag == stored.etag() : opaque_part(etag) == opaque_part(stored.etag());
+}
+
+bool last_modified_agrees(const StoredResponse& stored, Fields newer) noexcept {
+  if (count(newer, Name::last_modified) != 1 || stored.meta().last_modified_s < 0) return false;
+  const auto date = parse_http_date(find(newer, Name::last_modified)->value, stored.meta().received_wall_ms / 1000);
+  return date && *date == stored.meta().last_modified_s;
+}
+
+bool length_agrees(const StoredResponse& stored, Fields newer) noexcept {
+  if (count(newer, Name::content_length) != 1) return false;
+  const std::string_view text = find(newer, Name::content_length)->value;
+  std::uint64_t length = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
+  return error == std::errc{} && end == text.data() + text.size() && length == stored.body().size();
 }
 
 void append_field(std::string_view name, std::string_view value, std::string& out) {
@@ -153,16 +177,28 @@ std::string freshened_head(const StoredResponse& stored, Fields not_modified) {
 }
 
 bool speaks_of(const StoredResponse& stored, Fields not_modified) noexcept {
-  if (find(not_modified, Name::etag) != nullptr) {
-    const std::string_view etag = entity_tag_of(not_modified);
-    if (etag.empty() || !is_entity_tag(stored.etag())) return false;
-    return is_strong(etag) ? etag == stored.etag() : opaque_part(etag) == opaque_part(stored.etag());
-  }
-  if (const Field* date = find(not_modified, Name::last_modified)) {
-    const auto last_modified_s = parse_http_date(date->value, stored.meta().received_wall_ms / 1000);
-    return last_modified_s && *last_modified_s == stored.meta().last_modified_s;
-  }
+  if (find(not_modified, Name::etag) != nullptr) return etag_agrees(stored, not_modified);
+  if (find(not_modified, Name::last_modified) != nullptr) return last_modified_agrees(stored, not_modified);
   return true;
+}
+
+bool same_strong_validator(const StoredResponse& stored, Fields not_modified) noexcept {
+  const std::string_view etag = entity_tag_of(not_modified);
+  return is_strong(etag) && etag == stored.etag();
+}
+
+HeadEffect effect_of_head(const StoredResponse& stored, const ResponseHead& head) noexcept {
+  const unsigned status = head.status;
+  if (status != stored.meta().status) {
+    if (status == 206 || status == 304) return HeadEffect::none;
+    const bool of_the_resource = (status >= 200 && status < 400) || status == 404 || status == 410;
+    return of_the_resource ? HeadEffect::outdated : HeadEffect::none;
+  }
+  if (status != 200) return HeadEffect::none;
+  const bool agrees = (!find(head.fields, Name::content_length) || length_agrees(stored, head.fields)) &&
+                      (!find(head.fields, Name::etag) || etag_agrees(stored, head.fields)) &&
+                      (!find(head.fields, Name::last_modified) || last_modified_agrees(stored, head.fields));
+  return agrees ? HeadEffect::freshen : HeadEffect::outdated;
 }
 
 std::vector<Field> fields_of_head(std::string_view head) {

@@ -35,17 +35,35 @@ bool is_client_condition(Name id) noexcept;
 /// `If-Modified-Since: ...\r\n`. Empty where it has no validator.
 std::string validation_fields(const StoredResponse& stored);
 
-/// Head of `stored` freshened by a 304's fields (RFC 9111 3.2, 4.3.4): every field of the 304 replaces those of that
-/// name, but for those that describe the stored body (Content-Length, Content-Encoding, Content-Type, Content-Range,
-/// ETag), those that are never stored (hop-by-hop, Connection-named, Age, Cache-Status), and Set-Cookie, which is for
-/// the client that asked; the route says what becomes of it. The stored Date goes in any case: where the 304 brings
-/// none, the time of its receipt is the new one (RFC 9110 6.6.1), and whoever stores the head adds it. Wire bytes as
-/// StoredParts::head.
+/// Head of `stored` freshened by the fields of a 304, or of a 200 to a HEAD (RFC 9111 3.2, 4.3.4, 4.3.5): every field
+/// of it replaces those of that name, but for those that describe the stored body (Content-Length, Content-Encoding,
+/// Content-Type, Content-Range, Content-MD5, Content-Digest, ETag), those that are never stored (hop-by-hop,
+/// Connection-named, Age, Cache-Status), and Set-Cookie, which is for the client that asked; the route says what
+/// becomes of it. The stored Date goes in any case: where the 304 brings none, the time of its receipt is the new one
+/// (RFC 9110 6.6.1), and whoever stores the head adds it. Wire bytes as StoredParts::head.
 std::string freshened_head(const StoredResponse& stored, Fields not_modified);
 /// Whether a 304 to validation_fields(stored) speaks of this stored response (RFC 9111 4.3.4): a strong entity tag must
 /// be the very same, a weak one equal by weak comparison; without an entity tag a Last-Modified must be the stored one;
 /// with neither it does, since it was asked about nothing else.
 bool speaks_of(const StoredResponse& stored, Fields not_modified) noexcept;
+
+/// Whether a 304 updates this stored response too, though it was another that was asked about: they stand under one
+/// primary key, and the 304's strong entity tag is this one's (RFC 9111 4.3.4). False where the 304 has none: a weak
+/// tag or a date doesn't tell the variants of one URL apart.
+bool same_strong_validator(const StoredResponse& stored, Fields not_modified) noexcept;
+
+/// What the answer to a HEAD says of a stored response to a GET that could have answered it (RFC 9111 4.3.5).
+enum class HeadEffect : std::uint8_t {
+  none,      ///< nothing
+  freshen,   ///< it still holds: freshened_head() makes its new head, and may_store() says whether that may be stored
+  outdated,  ///< a GET would bring another: it counts as stale from now on, whatever its lifetime
+};
+/// A 200 freshens a stored 200 unless one of Content-Length, ETag and Last-Modified that it has disagrees: a length
+/// with the stored body's, a strong entity tag with the very same, a weak one by weak comparison (RFC 9110 8.8.3.2), a
+/// date with the same second. What is stored lacks, and what is malformed or repeated, disagrees. Another status than
+/// the stored one outdates it where it speaks of the resource: 2xx, 3xx, 404, 410; but not 206 and 304, which answer a
+/// condition of that client, nor any other 4xx or 5xx.
+HeadEffect effect_of_head(const StoredResponse& stored, const ResponseHead& head) noexcept;
 
 /// Parses wire bytes as StoredParts::head back into fields (views into `head`). The status line is skipped, and so is
 /// any line that is not a field.

@@ -17,10 +17,10 @@ namespace {
 constexpr Now arrival{start_s * 1000, 50'000};
 
 /// A stored 200 with these end-to-end fields.
-StoredResponsePtr stored(const std::string& lines) {
+StoredResponsePtr stored(const std::string& lines, unsigned status = 200) {
   const Lines fields(lines);
   ResponseHead head;
-  head.status = 200;
+  head.status = status;
   head.fields = fields;
   std::string wire = "HTTP/1.1 200 OK\r\n";
   for (const Field& field : fields.fields()) wire.append(field.name).append(": ").append(field.value).append("\r\n");
@@ -42,7 +42,7 @@ bool matches(const std::string& if_none_match, std::string_view etag) {
 
 }  // namespace
 
-TEST_CASE("an entity tag counts where it is alone and well-formed") {
+TEST_CASE("validation: an entity tag counts where it is alone and well-formed") {
   CHECK(entity_tag_of(Lines("ETag: \"a\"")) == "\"a\"");
   CHECK(entity_tag_of(Lines("ETag: W/\"a\"")) == "W/\"a\"");
   CHECK(entity_tag_of(Lines("ETag: \"\"")) == "\"\"");
@@ -58,7 +58,7 @@ TEST_CASE("an entity tag counts where it is alone and well-formed") {
   CHECK_FALSE(is_strong(""));
 }
 
-TEST_CASE("If-None-Match names an entity tag by weak comparison") {
+TEST_CASE("validation: If-None-Match names an entity tag by weak comparison") {
   struct Row {
     const char* list;
     const char* etag;
@@ -106,7 +106,7 @@ TEST_CASE("If-None-Match names an entity tag by weak comparison") {
   CHECK_FALSE(etag_matches_weakly(Lines("If-Match: \"a\""), "\"a\""));
 }
 
-TEST_CASE("a client that has it is told so") {
+TEST_CASE("validation: a client that has it is told so") {
   struct Row {
     std::string request;
     const char* etag;
@@ -145,7 +145,7 @@ TEST_CASE("a client that has it is told so") {
   }
 }
 
-TEST_CASE("conditions that only the application can judge") {
+TEST_CASE("validation: conditions that only the application can judge") {
   CHECK(has_write_precondition(Lines("If-Match: \"a\"")));
   CHECK(has_write_precondition(Lines("if-unmodified-since: x")));
   CHECK_FALSE(has_write_precondition(Lines("If-None-Match: \"a\"\nIf-Modified-Since: x\nIf-Range: \"a\"")));
@@ -156,7 +156,7 @@ TEST_CASE("conditions that only the application can judge") {
     CHECK_FALSE(is_client_condition(id));
 }
 
-TEST_CASE("a validation asks by every validator there is") {
+TEST_CASE("validation: a validation asks by every validator there is") {
   CHECK(validation_fields(*stored("ETag: \"a\"")) == "If-None-Match: \"a\"\r\n");
   CHECK(validation_fields(*stored("ETag: W/\"a\"")) == "If-None-Match: W/\"a\"\r\n");
   CHECK(validation_fields(*stored(std::string("Last-Modified: ") + modified)) ==
@@ -167,13 +167,13 @@ TEST_CASE("a validation asks by every validator there is") {
   CHECK(validation_fields(*stored("ETag: a\nLast-Modified: x")) == "");
 }
 
-TEST_CASE("a malformed stored tag is never sent") {
+TEST_CASE("validation: a malformed stored tag is never sent") {
   StoredParts parts;
   parts.etag = "\"a\"\r\nX-Evil: 1";
   CHECK(validation_fields(*StoredResponse::make(parts)) == "");
 }
 
-TEST_CASE("a 304 speaks of a stored response by its validators") {
+TEST_CASE("validation: a 304 speaks of a stored response by its validators") {
   struct Row {
     std::string stored;
     std::string not_modified;
@@ -196,6 +196,8 @@ TEST_CASE("a 304 speaks of a stored response by its validators") {
       {date, other_date, false},
       {date, "Last-Modified: Sunday, 06-Nov-94 08:49:37 GMT", true},
       {date, "Last-Modified: x", false},
+      {date, date + "\n" + date, false},
+      {"", "Last-Modified: Wed, 31 Dec 1969 23:59:59 GMT", false},  // -1 stands for none
       {"ETag: \"a\"", date, false},
       {"ETag: \"a\"\n" + date, date, true},
       {"ETag: \"a\"\n" + date, other_date, false},
@@ -210,7 +212,7 @@ TEST_CASE("a 304 speaks of a stored response by its validators") {
   }
 }
 
-TEST_CASE("a 304 freshens the head it speaks of") {
+TEST_CASE("validation: a 304 freshens the head it speaks of") {
   const auto response =
       stored("Content-Type: text/plain\nCache-Control: max-age=5\nX-One: a\nX-Two: b\nETag: \"a\"\nDate: " +
              std::string(before));
@@ -230,17 +232,19 @@ TEST_CASE("a 304 freshens the head it speaks of") {
         "ETag: \"a\"\r\n");
 }
 
-TEST_CASE("all lines of a field are replaced by all of the new ones") {
+TEST_CASE("validation: all lines of a field are replaced by all of the new ones") {
   const auto response = stored("X-One: a\nLink: <1>\nX-One: b\nLink: <2>");
   CHECK(freshened_head(*response, Lines("X-One: c\nX-ONE: d")) ==
         "HTTP/1.1 200 OK\r\nLink: <1>\r\nLink: <2>\r\nX-One: c\r\nX-ONE: d\r\n");
 }
 
-TEST_CASE("a 304 changes nothing that describes the stored body or concerns one connection or client") {
-  const auto response =
-      stored("Content-Length: 4\nContent-Encoding: gzip\nContent-Type: text/plain\nETag: \"a\"\nX-Named: kept");
+TEST_CASE("validation: a 304 changes nothing that describes the stored body or concerns one connection or client") {
+  const auto response = stored(
+      "Content-Length: 4\nContent-Encoding: gzip\nContent-Type: text/plain\nContent-MD5: x\nETag: \"a\"\n"
+      "X-Named: kept");
   const Lines not_modified(
-      "Content-Length: 0\nContent-Encoding: br\nContent-Type: text/html\nContent-Range: bytes 0-1/2\nETag: W/\"a\"\n"
+      "Content-Length: 0\nContent-Encoding: br\nContent-Type: text/html\nContent-Range: bytes 0-1/2\nContent-MD5: y\n"
+      "Content-Digest: sha-256=:x:\nETag: W/\"a\"\n"
       "Connection: close, x-named, x-other\nX-Named: gone\nX-Other: gone\nKeep-Alive: timeout=5\nTransfer-Encoding: "
       "chunked\n"
       "Upgrade: h2c\nTE: trailers\nProxy-Authenticate: Basic\nProxy-Connection: close\nAge: 5\nCache-Status: other; "
@@ -249,14 +253,129 @@ TEST_CASE("a 304 changes nothing that describes the stored body or concerns one 
   CHECK(freshened_head(*response, not_modified) == response->head());
 }
 
-TEST_CASE("nothing that isn't a field gets into a freshened head") {
+TEST_CASE("validation: a 304 with a strong entity tag selects every stored response of that tag") {
+  struct Row {
+    const char *stored, *not_modified;
+    bool same;
+  };
+  const Row rows[] = {
+      {"ETag: \"a\"", "ETag: \"a\"", true},
+      {"ETag: \"a\"", "ETag: \"b\"", false},
+      {"ETag: \"a\"", "ETag: \"A\"", false},
+      {"ETag: W/\"a\"", "ETag: \"a\"", false},
+      {"ETag: \"a\"", "ETag: W/\"a\"", false},
+      {"ETag: W/\"a\"", "ETag: W/\"a\"", false},  // weak ones may be shared by variants that differ
+      {"ETag: \"a\"", "ETag: \"a\"\nETag: \"a\"", false},
+      {"", "ETag: \"a\"", false},
+      {"", "", false},
+      {"ETag: \"a\"", "", false},
+      {"Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT", "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT", false},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.stored);
+    CAPTURE(row.not_modified);
+    CHECK(same_strong_validator(*stored(row.stored), Lines(row.not_modified)) == row.same);
+  }
+}
+
+namespace {
+
+std::string_view effect(const std::string& stored_lines, unsigned status, const std::string& lines,
+                        unsigned stored_status = 200) {
+  const Lines fields(lines);
+  ResponseHead head;
+  head.status = status;
+  head.fields = fields;
+  switch (effect_of_head(*stored(stored_lines, stored_status), head)) {
+    case HeadEffect::none:
+      return "none";
+    case HeadEffect::freshen:
+      return "freshen";
+    case HeadEffect::outdated:
+      return "outdated";
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("validation: a HEAD's 200 freshens what it agrees with and outdates what it doesn't") {
+  const std::string date = std::string("Last-Modified: ") + modified;
+  const std::string other_date = std::string("Last-Modified: ") + before;
+  struct Row {
+    std::string stored, head;
+    const char* expected;
+  };
+  const Row rows[] = {
+      {"", "", "freshen"},
+      {"ETag: \"a\"\n" + date, "", "freshen"},
+      {"", "Content-Length: 4", "freshen"},  // the stored body's length, whatever its fields say
+      {"Content-Length: 4", "Content-Length: 4", "freshen"},
+      {"", "Content-Length: 5", "outdated"},
+      {"", "Content-Length: 0", "outdated"},
+      {"", "Content-Length: 4x", "outdated"},
+      {"", "Content-Length: +4", "outdated"},
+      {"", "Content-Length: -4", "outdated"},
+      {"", "Content-Length:", "outdated"},
+      {"", "Content-Length: 18446744073709551620", "outdated"},  // 4 in 64 bits
+      {"", "Content-Length: 4\nContent-Length: 4", "outdated"},
+      {"ETag: \"a\"", "ETag: \"a\"", "freshen"},
+      {"ETag: \"a\"", "ETag: \"b\"", "outdated"},
+      {"ETag: \"a\"", "ETag: W/\"a\"", "freshen"},
+      {"ETag: W/\"a\"", "ETag: W/\"a\"", "freshen"},
+      {"ETag: W/\"a\"", "ETag: W/\"b\"", "outdated"},
+      {"ETag: W/\"a\"", "ETag: \"a\"", "outdated"},
+      {"ETag: \"a\"", "ETag: a", "outdated"},
+      {"", "ETag: \"a\"", "outdated"},
+      {date, "ETag: \"a\"", "outdated"},
+      {date, date, "freshen"},
+      {date, "Last-Modified: Sunday, 06-Nov-94 08:49:37 GMT", "freshen"},
+      {date, other_date, "outdated"},
+      {date, "Last-Modified: x", "outdated"},
+      {date, date + "\n" + date, "outdated"},
+      {"", date, "outdated"},
+      {"ETag: \"a\"", date, "outdated"},
+      {"ETag: \"a\"\n" + date, "ETag: \"a\"\n" + date + "\nContent-Length: 4", "freshen"},
+      {"ETag: \"a\"\n" + date, "ETag: \"b\"\n" + date + "\nContent-Length: 4", "outdated"},
+      {"ETag: \"a\"\n" + date, "ETag: \"a\"\n" + other_date + "\nContent-Length: 4", "outdated"},
+      {"ETag: \"a\"\n" + date, "ETag: \"a\"\n" + date + "\nContent-Length: 3", "outdated"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.stored);
+    CAPTURE(row.head);
+    CHECK(effect(row.stored, 200, row.head) == row.expected);
+  }
+}
+
+TEST_CASE("validation: a HEAD of another status outdates where it speaks of the resource") {
+  for (unsigned status : {201u, 203u, 204u, 299u, 300u, 301u, 302u, 307u, 308u, 404u, 410u})
+    CHECK_MESSAGE(effect("", status, "") == "outdated", status);
+  for (unsigned status : {0u,   100u, 103u, 206u, 304u, 400u, 401u, 403u, 405u, 412u,
+                          416u, 429u, 451u, 499u, 500u, 502u, 503u, 599u, 600u, 999u})
+    CHECK_MESSAGE(effect("", status, "") == "none", status);
+  CHECK(effect("", 200, "", 404) == "outdated");
+  CHECK(effect("", 200, "", 203) == "outdated");
+  // RFC 9111 4.3.5 speaks of a 200: what is stored of another status keeps its lifetime where nothing has changed it.
+  for (unsigned status : {203u, 301u, 404u, 410u})
+    CHECK_MESSAGE(effect("ETag: \"a\"", status, "ETag: \"b\"", status) == "none", status);
+}
+
+TEST_CASE("validation: a HEAD's fields freshen the head as a 304's do") {
+  const auto response = stored("Content-Length: 4\nContent-Type: text/plain\nCache-Control: max-age=5\nETag: \"a\"");
+  CHECK(freshened_head(*response, Lines("Content-Length: 4\nContent-Type: text/html\nCache-Control: max-age=60\n"
+                                        "ETag: W/\"a\"\nX-New: d\nConnection: close")) ==
+        "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Type: text/plain\r\nETag: \"a\"\r\n"
+        "Cache-Control: max-age=60\r\nX-New: d\r\n");
+}
+
+TEST_CASE("validation: nothing that isn't a field gets into a freshened head") {
   const auto response = stored("X-One: a");
   const Field odd[] = {
       {"bad name", "1", Name::other}, {"X-Two", "a\r\nX-Evil: 1", Name::other}, {"", "x", Name::other}};
   CHECK(freshened_head(*response, odd) == response->head());
 }
 
-TEST_CASE("a head on the wire is read back into fields") {
+TEST_CASE("validation: a head on the wire is read back into fields") {
   const auto fields = fields_of_head("HTTP/1.1 200 OK\r\nETag: \"a\"\r\nX-Empty:\r\nX-Space:  a b \t\r\n");
   REQUIRE(fields.size() == 3);
   CHECK(fields[0].name == "ETag");
@@ -268,7 +387,7 @@ TEST_CASE("a head on the wire is read back into fields") {
   CHECK(fields[2].value == "a b");
 }
 
-TEST_CASE("what isn't a head has no fields") {
+TEST_CASE("validation: what isn't a head has no fields") {
   for (const char* head : {"", "HTTP/1.1 200 OK", "HTTP/1.1 200 OK\r\n", "\r\n", "\r\n\r\n", "X-One: a",
                            "HTTP/1.1 200 OK\r\nno colon\r\n: no name\r\nbad name: x\r\n"})
     CHECK_MESSAGE(fields_of_head(head).empty(), head);
