@@ -72,16 +72,24 @@ void check_addresses(Context& context, const Draft& draft) {
   }
 }
 
-/// Where HTTP/2 is passed on, it goes to the upstream that a route without one would have.
+/// Where HTTP/2 is passed on, it goes to the upstream that a route without one would have, and without TLS: to a TLS
+/// server it would have to introduce itself as h2, and the proxy's connections do as http/1.1.
 void check_tunnels(Context& context, const Draft& draft) {
   const auto& upstreams = draft.config.upstreams;
-  const bool app = std::any_of(upstreams.begin(), upstreams.end(), [](const Upstream& u) { return u.name == "app"; });
-  if (upstreams.size() <= 1 || app) return;
+  const auto app = std::find_if(upstreams.begin(), upstreams.end(), [&](const Upstream& upstream) {
+    return upstreams.size() == 1 || upstream.name == "app";
+  });
   for (std::size_t i = 0; i < draft.listener_nodes.size(); ++i) {
-    if (!draft.config.listeners[i].h2c_tunnel) continue;
-    context.error(draft.listener_nodes[i]->find("h2c")->at,
-                  "HTTP/2 is passed to the default upstream here, and there is none: there are several upstreams, and "
-                  "none is called app");
+    if (!draft.config.listeners[i].h2c_tunnel || upstreams.empty()) continue;
+    const Position at = draft.listener_nodes[i]->find("h2c")->at;
+    if (app == upstreams.end()) {
+      context.error(at,
+                    "HTTP/2 is passed to the default upstream here, and there is none: there are several upstreams, "
+                    "and none is called app");
+    } else if (app->tls) {
+      context.error(at, "HTTP/2 is passed on as it is, without TLS, and the default upstream " + quoted(app->name) +
+                            " is https://: it can't be passed there");
+    }
   }
 }
 

@@ -169,6 +169,7 @@ void Server::Impl::take(Socket socket, std::string peer, const config::Listener&
   if (open >= connection_limit(snapshot->config->limits)) return refuse(std::move(socket));
   ClientOrigin origin;
   origin.listener = listener.name;
+  origin.h2c_tunnel = listener.h2c_tunnel;
   origin.peer_trusted = trusted->contains(peer);
   origin.peer_address = std::move(peer);
   workers[worker]->serve(std::move(socket), std::move(origin));

@@ -4,6 +4,7 @@
 
 #include "core/http_date.hpp"
 #include "core/validation.hpp"
+#include "net/effective_request.hpp"
 
 namespace pillion {
 
@@ -72,6 +73,13 @@ bool is_rewritten(const RequestToSend& r, const Field& field) {
   }
 }
 
+// One hop less (RFC 9110 7.6.2); 0 comes no further than the client's session. No number is nobody's: it goes on as it
+// is.
+void append_max_forwards(const Field& field, std::string& out) {
+  const auto hops = parse_max_forwards(field.value);
+  append_field(field.name, hops && *hops > 0 ? std::to_string(*hops - 1) : std::string(field.value), out);
+}
+
 void append_forwarded(const RequestToSend& r, std::string& out) {
   const RequestHead& head = *r.head;
   if (!r.route->settings.forwarded) return;
@@ -118,6 +126,10 @@ std::string compose_request(const RequestToSend& r) {
     if (is_hop_by_hop(field.id) || is_rewritten(r, field)) continue;
     if (has_connection && is_connection_nominated(head.fields, field.name)) continue;
     if (std::any_of(own.begin(), own.end(), [&](const auto& h) { return iequals(h.name, field.name); })) continue;
+    if (field.id == Name::max_forwards && head.method == Method::options) {
+      append_max_forwards(field, out);
+      continue;
+    }
     append_field(field.name, field.value, out);
   }
   for (const auto& header : own) append_field(header.name, header.value, out);

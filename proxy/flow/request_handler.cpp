@@ -5,6 +5,7 @@
 #include "core/cache_status.hpp"
 #include "core/validation.hpp"
 #include "flow/compose.hpp"
+#include "flow/h2c.hpp"
 #include "flow/look_up.hpp"
 #include "flow/respond.hpp"
 
@@ -243,11 +244,19 @@ void RequestHandler::put_only_if_cached(ClientSession& session, const Plan& plan
   session.put_problem(504, "Nothing fresh is stored, and only-if-cached forbids asking the upstream.", value);
 }
 
-void RequestHandler::note_refusal(ClientSession& session, unsigned status) {
+awaitable<void> RequestHandler::tunnel_http2(ClientSession& session) {
+  const SnapshotPtr snapshot = context_.snapshot;
+  const Outcome outcome = co_await pillion::tunnel_http2(context_, session, *snapshot);
+  finish(session, *snapshot, snapshot->unmatched, outcome, nullptr);
+}
+
+void RequestHandler::note_own_answer(ClientSession& session, unsigned status) {
   Outcome outcome;
   outcome.status = status;
-  outcome.result = Result::error;
-  outcome.detail = Detail::bad_request;
+  if (status >= 400) {
+    outcome.result = Result::error;
+    outcome.detail = Detail::bad_request;
+  }
   finish(session, *context_.snapshot, context_.snapshot->unmatched, outcome, nullptr);
 }
 

@@ -19,7 +19,8 @@ class RequestHandler final : public ClientHandler {
   const config::Config& settings() const override { return *context_.snapshot->config; }
   bool answer_now(ClientSession& session) override;
   awaitable<void> handle(ClientSession& session) override;
-  void note_refusal(ClientSession& session, unsigned status) override;
+  awaitable<void> tunnel_http2(ClientSession& session) override;
+  void note_own_answer(ClientSession& session, unsigned status) override;
 
  private:
   struct Names;

@@ -170,24 +170,29 @@ void ClientSession::cut() noexcept {
   socket_.close(ignored);
 }
 
-void ClientSession::put_problem(unsigned status, std::string_view detail, std::string_view cache_status,
-                                std::string_view more_fields) {
-  const std::string_view reason = reason_phrase(status);
-  std::string body = "{\"type\":\"about:blank\",\"title\":\"";
-  body += reason;
-  body += "\",\"status\":" + std::to_string(status) + ",\"detail\":\"";
-  body += detail;
-  body += "\"}\n";
+void ClientSession::put_own_head(unsigned status, std::size_t length, std::string_view fields) {
   char date[http_date_size];
   write_http_date(
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count(),
       date);
   std::string& head = out_.scratch();
   head += "HTTP/1.1 " + std::to_string(status) + ' ';
-  head += reason;
-  head += "\r\nContent-Type: application/problem+json\r\nDate: ";
+  head += reason_phrase(status);
+  head += "\r\nDate: ";
   head.append(date, sizeof date);
-  head += "\r\nContent-Length: " + std::to_string(body.size()) + "\r\nCache-Control: no-store\r\n";
+  head += "\r\nContent-Length: " + std::to_string(length) + "\r\n";
+  head += fields;
+}
+
+void ClientSession::put_problem(unsigned status, std::string_view detail, std::string_view cache_status,
+                                std::string_view more_fields) {
+  std::string body = "{\"type\":\"about:blank\",\"title\":\"";
+  body += reason_phrase(status);
+  body += "\",\"status\":" + std::to_string(status) + ",\"detail\":\"";
+  body += detail;
+  body += "\"}\n";
+  put_own_head(status, body.size(), "Content-Type: application/problem+json\r\nCache-Control: no-store\r\n");
+  std::string& head = out_.scratch();
   head += more_fields;
   if (!cache_status.empty()) {
     head += "Cache-Status: ";

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "net/client_session_parser.hpp"
+#include "net/http2_preface.hpp"
 
 namespace pillion {
 
@@ -46,9 +47,17 @@ void ClientSession::on_write_deadline(void* self) {
 
 awaitable<void> ClientSession::run() {
   for (;;) {
-    if (co_await read_request() == Next::close) break;
+    const Next next = co_await read_request();
+    if (next == Next::close) break;
     begin_exchange();
-    if (!handler_.answer_now(*this)) {
+    if (next == Next::http2) {
+      head_ended_ = true;  // there is none: HTTP/1.1 ends here
+      keep_alive_ = false;
+      co_await handler_.tunnel_http2(*this);
+    } else if (is_final_recipient(request_)) {
+      put_own_options();
+      handler_.note_own_answer(*this, 200);
+    } else if (!handler_.answer_now(*this)) {
       if (!out_.empty() && co_await flush()) break;
       co_await handler_.handle(*this);
     }
@@ -75,9 +84,15 @@ awaitable<ClientSession::Next> ClientSession::read_request() {
     while (!head_began && end_ - begin_ >= 2 && buffer_[begin_] == '\r' && buffer_[begin_ + 1] == '\n') {
       begin_ += 2;
       scanned_ = 0;
+      at_start_ = false;
     }
     const std::string_view input(buffer_.data() + begin_, end_ - begin_);
-    const std::size_t size = find_head_end(input, scanned_);
+    const Preface preface = at_start_ ? match_preface(input) : Preface::none;
+    if (preface == Preface::whole) {
+      if (take_preface()) co_return Next::http2;
+      break;
+    }
+    const std::size_t size = preface == Preface::part ? 0 : find_head_end(input, scanned_);
     if (size == std::string_view::npos) {
       refuse({400, "A line of the request ends in a bare line feed."}, Limit::bad_request);
       break;
@@ -136,6 +151,19 @@ awaitable<bool> ClientSession::fill(std::chrono::milliseconds timeout) {
   co_return true;
 }
 
+// RFC 9113 3.4. True where it goes to the handler, whole as it is.
+bool ClientSession::take_preface() {
+  at_start_ = false;
+  started_ = std::chrono::steady_clock::now();
+  request_.method = Method::other;
+  request_.method_name = "PRI";
+  request_.target = request_.path = "*";
+  if (origin_.h2c_tunnel) return true;
+  refuse({505, "HTTP/2 without TLS is not served here; with h2c: tunnel this listener would pass it on."},
+         Limit::bad_request);
+  return false;
+}
+
 namespace {
 Refusal refusal_of(ParseError error) {
   switch (error) {
@@ -159,6 +187,7 @@ bool ClientSession::parse(std::size_t size) {
   const std::string_view head(buffer_.data() + begin_, size);
   const ParseError error = parser.parse_head(head);
   begin_ += size;
+  at_start_ = false;
   started_ = std::chrono::steady_clock::now();
   request_ = {};
   request_.method_name = parser.method();
@@ -187,6 +216,8 @@ bool ClientSession::parse(std::size_t size) {
 }
 
 namespace {
+constexpr std::string_view allow_field = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
+
 // Nearly every Connection field says `keep-alive` or `close` and nothing else.
 bool nominates_others(Fields fields) {
   for (const Field& field : fields) {
@@ -216,8 +247,15 @@ void ClientSession::refuse(Refusal refusal, Limit limit) {
   begin_exchange();
   keep_alive_ = false;
   put_problem(refusal.status, refusal.why, "pillion; detail=bad-request",
-              refusal.status == 405 ? "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" : "");
-  handler_.note_refusal(*this, refusal.status);
+              refusal.status == 405 ? allow_field : std::string_view{});
+  handler_.note_own_answer(*this, refusal.status);
+}
+
+// OPTIONS that may go no further asks about this proxy: it is answered with the methods that are passed on.
+void ClientSession::put_own_options() {
+  if (!request_body_done()) keep_alive_ = false;
+  put_own_head(200, 0, allow_field);
+  end_head(200, 0);
 }
 
 bool ClientSession::wants_keep_alive() const noexcept {

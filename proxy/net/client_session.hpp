@@ -29,8 +29,11 @@ class ClientHandler {
   /// Answers without waiting, if it can: a hit in memory. False: handle() follows, nothing was put out.
   virtual bool answer_now(ClientSession& session) = 0;
   virtual awaitable<void> handle(ClientSession& session) = 0;
-  /// A request that was refused before it could be handled has been answered.
-  virtual void note_refusal(ClientSession& session, unsigned status) = 0;
+  /// The client speaks HTTP/2 from its first byte on, and its listener passes that on; nothing but its first bytes has
+  /// been read. session.request() is `PRI *`; no HTTP/1.1 may be answered.
+  virtual awaitable<void> tunnel_http2(ClientSession& session) = 0;
+  /// The session has answered a request by itself: one that was refused (400 and up), or that goes no further (200).
+  virtual void note_own_answer(ClientSession& session, unsigned status) = 0;
 };
 
 /// What a connection is known by before it says anything.
@@ -38,6 +41,7 @@ struct ClientOrigin {
   std::string listener;      ///< name, empty for an unnamed one
   std::string peer_address;  ///< for X-Forwarded-For; empty on a Unix socket
   bool peer_trusted = false;
+  bool h2c_tunnel = false;  ///< HTTP/2 with prior knowledge is passed on; else it is refused
 };
 
 class ClientSession {
@@ -116,12 +120,16 @@ class ClientSession {
 
  private:
   struct Parser;
-  enum class Next : std::uint8_t { request, close };
+  enum class Next : std::uint8_t { request, http2, close };
   awaitable<Next> read_request();
   awaitable<bool> fill(std::chrono::milliseconds timeout);
   bool parse(std::size_t size);
   void drop_nominated();
   void refuse(Refusal refusal, Limit limit);
+  bool take_preface();
+  void put_own_options();
+  /// Status line and fields, `fields` last, without the empty line.
+  void put_own_head(unsigned status, std::size_t length, std::string_view fields);
   void begin_exchange();
   awaitable<bool> finish_exchange();
   awaitable<void> linger();
@@ -148,6 +156,7 @@ class ClientSession {
   std::uint64_t body_bytes_ = 0, body_left_ = 0, request_bytes_ = 0;
   BodyMode body_mode_ = BodyMode::none;
   std::string chunk_size_;
+  bool at_start_ = true;  // nothing of the connection's bytes has been used
   bool keep_alive_ = true, head_ended_ = false, body_ended_ = true, cut_ = false, finishing_ = false,
        in_request_ = false, body_read_ = false, takes_trailers_ = false;
   std::shared_ptr<struct ClientWatch> watch_;

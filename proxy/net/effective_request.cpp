@@ -71,6 +71,21 @@ Refusal split_target(const RawRequest& raw, RequestHead& head, std::string_view&
 
 }  // namespace
 
+std::optional<std::uint32_t> parse_max_forwards(std::string_view value) noexcept {
+  constexpr std::uint32_t largest = 0x7fffffff;
+  if (value.empty() || !std::all_of(value.begin(), value.end(), is_digit)) return std::nullopt;
+  std::uint64_t number = 0;
+  for (const char c : value) number = std::min<std::uint64_t>(number * 10 + static_cast<unsigned>(c - '0'), largest);
+  return static_cast<std::uint32_t>(number);
+}
+
+bool is_final_recipient(const RequestHead& head) noexcept {
+  if (head.method != Method::options) return false;
+  return std::any_of(head.fields.begin(), head.fields.end(), [](const Field& field) {
+    return field.id == Name::max_forwards && parse_max_forwards(field.value) == 0;
+  });
+}
+
 bool is_authority(std::string_view text) noexcept {
   if (text.empty() || text.size() > 255) return false;
   std::string_view host = text, port;

@@ -44,6 +44,13 @@ listeners:
 )",
      {"4:34: HTTP/2 is passed to the default upstream here, and there is none: there are several upstreams, and none "
       "is called app"}},
+    {"HTTP/2 passed on to an upstream with TLS",
+     R"(
+upstreams: { app: https://h, b: http://i }
+listeners: [{ address: 127.0.0.1:2, h2c: tunnel }]
+)",
+     {"2:42: HTTP/2 is passed on as it is, without TLS, and the default upstream 'app' is https://: it can't be passed "
+      "there"}},
     {"words of HTTP/2 and of requests that are none",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }
