@@ -84,7 +84,7 @@ awaitable<StoredLookup> RunningControl::find_stored(const RequestHead& request, 
       [](Worker& worker, std::shared_ptr<OwnedRequest> r, std::string name) -> awaitable<StoredLookup> {
         Plan plan;
         const SnapshotPtr snapshot = worker.context().snapshot;
-        make_plan(r->head, name, false, *snapshot, plan);
+        make_plan(r->head, name, false, *snapshot, worker.context().shared.search_rules, plan);
         StoredLookup result;
         if (!plan.look_up) co_return result;
         const Found found = co_await look_up(worker.context(), r->head, plan, now());

@@ -46,4 +46,14 @@ bool Collapser::is_uncacheable(const Hash128& hash, std::int64_t mono_ms) const 
   return slot >> 32 == mark_of(hash) && static_cast<std::uint32_t>(slot) > static_cast<std::uint32_t>(mono_ms / 1000);
 }
 
+void Collapser::mark_failing(const Hash128& hash, std::int64_t mono_ms) noexcept {
+  const auto until = static_cast<std::uint32_t>(mono_ms / 64 + 16);
+  failing_[hash.low % memory].store(std::uint64_t{mark_of(hash)} << 32 | until, std::memory_order_relaxed);
+}
+
+bool Collapser::is_failing(const Hash128& hash, std::int64_t mono_ms) const noexcept {
+  const std::uint64_t slot = failing_[hash.low % memory].load(std::memory_order_relaxed);
+  return slot >> 32 == mark_of(hash) && static_cast<std::uint32_t>(slot) > static_cast<std::uint32_t>(mono_ms / 64);
+}
+
 }  // namespace pillion

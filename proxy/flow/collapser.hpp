@@ -36,6 +36,10 @@ class Collapser {
   void mark_cacheable(const Hash128& hash) noexcept;
   bool is_uncacheable(const Hash128& hash, std::int64_t mono_ms) const noexcept;
 
+  /// Remembers for a second that the upstream failed to answer for this key: no use in refreshing it in the background.
+  void mark_failing(const Hash128& hash, std::int64_t mono_ms) noexcept;
+  bool is_failing(const Hash128& hash, std::int64_t mono_ms) const noexcept;
+
  private:
   static constexpr std::size_t shard_count = 16;
   static constexpr std::size_t max_flights = 4096;  // a shard
@@ -50,7 +54,9 @@ class Collapser {
   };
   std::array<Shard, shard_count> shards_;
   // 32 bits of the hash above, seconds of the steady clock until when below.
-  std::array<std::atomic<std::uint64_t>, memory> uncacheable_{};
+  using Marks = std::array<std::atomic<std::uint64_t>, memory>;
+  Marks uncacheable_{};
+  Marks failing_{};  // the same in units of 64 ms
 };
 
 }  // namespace pillion

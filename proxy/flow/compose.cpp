@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/accept.hpp"
 #include "core/http_date.hpp"
 #include "core/validation.hpp"
 #include "net/effective_request.hpp"
@@ -56,6 +57,10 @@ bool is_rewritten(const RequestToSend& r, const Field& field) {
       return true;
     case Name::expect:
       return r.framing == Framing::none;
+    case Name::accept_encoding:  // as the key has it
+      return r.shared;
+    case Name::accept_language:
+      return r.shared && !r.route->settings.accept_language.empty();
     case Name::x_forwarded_for:
       return r.route->settings.forwarded && !r.peer_address.empty();
     case Name::x_forwarded_proto:
@@ -78,6 +83,15 @@ bool is_rewritten(const RequestToSend& r, const Field& field) {
 void append_max_forwards(const Field& field, std::string& out) {
   const auto hops = parse_max_forwards(field.value);
   append_field(field.name, hops && *hops > 0 ? std::to_string(*hops - 1) : std::string(field.value), out);
+}
+
+// What the client accepts, in the one spelling that selects the variant (core/accept.hpp).
+void append_accepted(const RequestToSend& r, std::string& out) {
+  const auto encoding = normalised_accept_encoding(r.head->fields);
+  if (encoding) append_field("Accept-Encoding", *encoding, out);
+  if (r.route->settings.accept_language.empty()) return;
+  const auto language = normalised_accept_language(r.head->fields, r.route->settings.accept_language);
+  if (language) append_field("Accept-Language", *language, out);
 }
 
 void append_forwarded(const RequestToSend& r, std::string& out) {
@@ -136,6 +150,7 @@ std::string compose_request(const RequestToSend& r) {
   if (r.shared && r.route->settings.personal_cookies == config::Personal::key) {
     append_keyed_cookies(head.fields, r.route->settings.personal_cookie_names, out);
   }
+  if (r.shared) append_accepted(r, out);
   append_forwarded(r, out);
   append_field("X-Request-Id", r.request_id, out);
   out += r.validators;
@@ -164,6 +179,7 @@ void append_response_head(const ResponseHead& head, bool for_store, std::string&
       case Name::content_length:
       case Name::transfer_encoding:
       case Name::trailer:
+      case Name::pillion_cache_control:  // for this proxy alone
       case Name::surrogate_key:
       case Name::cache_tag:
         continue;
@@ -211,6 +227,41 @@ void append_without_set_cookie(std::string_view stored_head, std::string& out) {
   for (const Field& field : fields_of_head(stored_head)) {
     if (field.id != Name::set_cookie) append_field(field.name, field.value, out);
   }
+}
+
+void append_partial_head(std::string_view stored_head, bool without_set_cookie, std::string_view content_type,
+                         std::string_view content_range, std::uint64_t length, std::string& out) {
+  out += "HTTP/1.1 206 Partial Content\r\n";
+  for (const Field& field : fields_of_head(stored_head)) {
+    if (field.id == Name::content_length || field.id == Name::content_range) continue;
+    if (field.id == Name::set_cookie && without_set_cookie) continue;
+    if (field.id == Name::content_type && !content_type.empty()) continue;
+    append_field(field.name, field.value, out);
+  }
+  if (!content_type.empty()) append_field("Content-Type", content_type, out);
+  if (!content_range.empty()) append_field("Content-Range", content_range, out);
+  append_length(length, out);
+}
+
+void append_unsatisfied_head(std::string_view stored_head, std::string_view content_range, std::string& out) {
+  out += "HTTP/1.1 416 Range Not Satisfiable\r\n";
+  for (const Field& field : fields_of_head(stored_head)) {
+    const bool kept = field.id == Name::date || field.id == Name::accept_ranges || field.id == Name::vary;
+    if (kept) append_field(field.name, field.value, out);
+  }
+  append_field("Content-Range", content_range, out);
+  append_length(0, out);
+}
+
+std::string_view content_type_of(std::string_view stored_head) {
+  const std::vector<Field> fields = fields_of_head(stored_head);
+  const Field* type = find(Fields(fields), Name::content_type);
+  return type ? type->value : std::string_view{};
+}
+
+bool refuses_ranges(std::string_view stored_head) {
+  const std::vector<Field> fields = fields_of_head(stored_head);
+  return list_has(Fields(fields), Name::accept_ranges, "none");
 }
 
 void append_not_modified_head(std::string_view stored_head, std::string& out) {

@@ -34,8 +34,8 @@ struct RequestToSend {
 std::string compose_request(const RequestToSend& request);
 
 /// Status line and end-to-end fields of an answer, each ended by CRLF, without Content-Length (put it with put_length),
-/// Transfer-Encoding, Surrogate-Key and Cache-Tag. `for_store` leaves out Age, Cache-Status and Set-Cookie too
-/// (append_set_cookies() gives these back where wanted).
+/// Transfer-Encoding, Pillion-Cache-Control, Surrogate-Key and Cache-Tag. `for_store` leaves out Age, Cache-Status and
+/// Set-Cookie too (append_set_cookies() gives these back where wanted).
 void append_response_head(const ResponseHead& head, bool for_store, std::string& out);
 void append_set_cookies(Fields fields, std::string& out);
 /// What caches nearer to the origin said of this exchange (RFC 9211 2: their members stand before ours).
@@ -46,6 +46,16 @@ void append_length(std::uint64_t length, std::string& out);
 
 /// A stored head but for its Set-Cookie lines.
 void append_without_set_cookie(std::string_view stored_head, std::string& out);
+
+/// Head of a 206: the stored one (with or without its Set-Cookie lines), the status line and what belongs to the whole
+/// body replaced. An empty `content_type` keeps the stored one; an empty `content_range` leaves that field out.
+void append_partial_head(std::string_view stored_head, bool without_set_cookie, std::string_view content_type,
+                         std::string_view content_range, std::uint64_t length, std::string& out);
+/// Head of a 416 with an empty body.
+void append_unsatisfied_head(std::string_view stored_head, std::string_view content_range, std::string& out);
+std::string_view content_type_of(std::string_view stored_head);
+/// `Accept-Ranges: none`: the application doesn't want parts of it to be had.
+bool refuses_ranges(std::string_view stored_head);
 
 /// Head of a 304 for a stored response: the fields that RFC 9110 15.4.5 asks for.
 void append_not_modified_head(std::string_view stored_head, std::string& out);

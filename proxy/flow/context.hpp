@@ -1,7 +1,9 @@
 // What requests are served with: the configuration in force, what the whole process shares, what a worker owns.
 #pragma once
 
+#include <array>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +13,7 @@
 #include "core/time.hpp"
 #include "flow/collapser.hpp"
 #include "flow/invalidation_log.hpp"
+#include "flow/search_rules.hpp"
 #include "net/deadline.hpp"
 #include "net/upstream_pool.hpp"
 #include "store/memory_store.hpp"
@@ -44,6 +47,8 @@ struct Shared {
   InvalidationLog& invalidations;
   MemoryStore memory;
   Collapser collapser;
+  SearchRules search_rules;
+  std::array<std::mutex, 64> variant_locks;  ///< of a URL's marker, by its hash (flow/keeper.cpp)
   ConnectionLimits connection_limits;
 };
 

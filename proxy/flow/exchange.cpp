@@ -1,5 +1,6 @@
 #include "flow/exchange.hpp"
 
+#include "core/no_vary_search.hpp"
 #include "core/validation.hpp"
 
 namespace pillion {
@@ -23,14 +24,20 @@ NotLookedUp why_not_looked_up(const RequestHead& request, const config::Route& r
   return {};
 }
 
+RequestFacts facts_for(const RequestHead& request, const config::Route& route) noexcept {
+  RequestFacts facts = facts_of(request);
+  if (!route.request_directives) facts.directives = {};
+  return facts;
+}
+
 void make_plan(const RequestHead& request, const std::string& listener, bool has_body, const Snapshot& snapshot,
-               Plan& plan) {
+               const SearchRules& search_rules, Plan& plan) {
   snapshot.routes->match(listener, request.host, request.path, plan.match);
   plan.route = plan.match.route ? plan.match.route : &snapshot.unmatched;
   const bool known = plan.match.route || snapshot.has_default_upstream;
   plan.upstream = known ? &snapshot.config->upstreams[plan.route->upstream] : nullptr;
   plan.look_up = false;
-  plan.facts = facts_of(request);
+  plan.facts = facts_for(request, plan.route->settings);
   plan.upgrade = plan.route->settings.upgrade && asks_upgrade(request);
 
   const NotLookedUp reason = why_not_looked_up(request, plan.route->settings, has_body);
@@ -39,8 +46,32 @@ void make_plan(const RequestHead& request, const std::string& listener, bool has
   if (reason.forward != Forward::none) return;
   plan.look_up = true;
   plan.primary_key.clear();
-  append_primary_key(request, plan.match, plan.upstream->name, plan.primary_key);
+  plan.search_rule.clear();
+  if (search_rules.any()) {
+    const std::string path_key = path_key_of(request, plan.match, plan.upstream->name);
+    plan.search_rule = search_rules.find(hash128(path_key));
+    if (!plan.search_rule.empty()) plan.primary_key = search_key_of(request, plan.match, path_key, plan.search_rule);
+  }
+  if (plan.search_rule.empty()) append_primary_key(request, plan.match, plan.upstream->name, plan.primary_key);
   plan.hash = hash128(plan.primary_key);
+}
+
+std::string path_key_of(const RequestHead& request, const RouteMatch& match, std::string_view upstream_name) {
+  RequestHead path = request;
+  path.has_query = false;
+  std::string key;
+  append_primary_key(path, match, upstream_name, key);
+  return key;
+}
+
+std::string search_key_of(const RequestHead& request, const RouteMatch& match, std::string_view path_key,
+                          std::string_view rule) {
+  const std::string query = !request.has_query ? std::string()
+                            : match.route      ? apply_query_rule(request.query, match.route->settings.query)
+                                               : std::string(request.query);
+  std::string key(path_key);
+  append_search(rule, canonical_search(query, rule), key);
+  return key;
 }
 
 }  // namespace pillion

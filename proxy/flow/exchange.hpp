@@ -25,6 +25,7 @@ struct Plan {
   bool upgrade = false;
   std::string primary_key;  ///< where looked up
   Hash128 hash;
+  std::string search_rule;  ///< of No-Vary-Search, under which the query was keyed; empty: none
 };
 
 /// Why a request is not looked up; both none where it is.
@@ -35,9 +36,18 @@ struct NotLookedUp {
 /// The questions in their order, for requests and for explain alike.
 NotLookedUp why_not_looked_up(const RequestHead& request, const config::Route& route, bool has_body);
 
+/// facts_of(), without the directives where the route ignores them.
+RequestFacts facts_for(const RequestHead& request, const config::Route& route) noexcept;
+
 /// Works out the plan; `plan` is reused so that its memory is.
 void make_plan(const RequestHead& request, const std::string& listener, bool has_body, const Snapshot& snapshot,
-               Plan& plan);
+               const SearchRules& search_rules, Plan& plan);
+
+/// The primary key of a request without its query: what search rules are known by.
+std::string path_key_of(const RequestHead& request, const RouteMatch& match, std::string_view upstream_name);
+/// The primary key under a search rule (not empty).
+std::string search_key_of(const RequestHead& request, const RouteMatch& match, std::string_view path_key,
+                          std::string_view rule);
 
 /// The same of a stored response: what a look-up found.
 struct Found {
@@ -45,11 +55,13 @@ struct Found {
   Detail tier = Detail::none;
   ReuseDecision decision;               ///< meaningful where response is set
   Forward forward = Forward::uri_miss;  ///< why it goes to the upstream, unless fresh
-  std::string key;                      ///< whole key: primary, and variant where the URL varies
+  StoredResponsePtr marker;             ///< where the URL varies
+  std::string key;                      ///< where it varies: primary key and variant
   Hash128 hash;
-  Hash128 variant;  ///< of the variant's part alone
   bool varies = false;
   bool is_fresh() const noexcept { return response && decision.reuse == Reuse::fresh; }
+  bool answers_behind() const noexcept { return response && decision.reuse == Reuse::behind; }
+  bool serves_error() const noexcept { return response && decision.serves_error; }
 };
 
 /// What came of a request: for metrics and the access log.

@@ -4,20 +4,24 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 
+#include "core/cache_key.hpp"
 #include "core/freshness.hpp"
+#include "core/no_vary_search.hpp"
 #include "core/validation.hpp"
+#include "core/vary_marker.hpp"
 #include "flow/compose.hpp"
+#include "flow/freshen.hpp"
 
 namespace pillion {
 
-void FetchJob::copy_fields(Fields from) {
+void OwnedFields::copy(Fields from) {
   std::size_t size = 0;
   for (const Field& field : from) size += field.name.size() + field.value.size();
-  head_bytes.reserve(size);  // so that views into it stay
+  bytes.reserve(size);  // so that views into it stay
   fields.reserve(from.size());
   for (const Field& field : from) {
-    const char* name = head_bytes.data() + head_bytes.size();
-    head_bytes.append(field.name).append(field.value);
+    const char* name = bytes.data() + bytes.size();
+    bytes.append(field.name).append(field.value);
     fields.push_back({{name, field.name.size()}, {name + field.name.size(), field.value.size()}, field.id});
   }
 }
@@ -26,12 +30,36 @@ std::vector<std::uint32_t> FetchJob::selectors(Fields response_fields, bool& com
   std::vector<std::string> all = tags;
   complete = append_response_tags(response_fields, all);
   std::vector<std::uint32_t> selectors = selectors_of(all, scheme, host, path, query, has_query);
-  if (route->settings.query.changes_nothing() || !has_query) return selectors;
+  complete = append_response_groups(response_fields, scheme, host, selectors) && complete;
+  // One entry for many queries: an invalidation of any of them means it.
+  if (!search_rule.empty() || !pillion::search_rule(response_fields).empty())
+    selectors.push_back(search_selector(path));
+  const config::QueryRule& rule = place.route->settings.query;
+  if (rule.changes_nothing() || !has_query) return selectors;
   // Under the query as the key has it, too: other spellings of it are this very entry.
-  const std::string kept = apply_query_rule(query, route->settings.query);
+  const std::string kept = apply_query_rule(query, rule);
   const auto more = selectors_of({}, scheme, host, path, kept, !kept.empty());
   selectors.insert(selectors.end(), more.begin(), more.end());
   return selectors;
+}
+
+void FetchJob::use_rule(const std::string& rule) {
+  if (rule == search_rule) return;
+  search_rule = rule;
+  const std::string_view prefix = std::string_view(place.readable_key).substr(0, place.readable_key.rfind(':') + 1);
+  if (rule.empty()) {
+    place.primary_key = exact_key;
+  } else {
+    const std::string kept = has_query ? apply_query_rule(query, place.route->settings.query) : std::string();
+    place.primary_key = path_key;
+    append_search(rule, canonical_search(kept, rule), place.primary_key);
+  }
+  place.primary_hash = hash128(place.primary_key);
+  std::string readable(prefix);
+  append_hex(place.primary_hash, readable);
+  place.readable_key = std::move(readable);
+  place.marker.reset();
+  stale.reset();
 }
 
 void Fetcher::start(std::shared_ptr<FetchJob> job) {
@@ -77,10 +105,11 @@ bool answers_condition(const FetchJob& job, const ResponseHead& head) {
   return job.validating && speaks_of(*job.validating, head.fields);
 }
 
-// How long an entry is worth its place in Redis: its lifetime, and `keep` where it can be validated.
-std::int64_t redis_ttl_ms(const ResponseMeta& meta, const config::Route& route) {
-  const std::int64_t left = std::max<std::int64_t>(0, lifetime_of(meta, route).ms - current_age_ms(meta, now()));
-  return left + (meta.has_validator ? route.keep.count() : 0);
+// Whether an answer that isn't stored says that what is stored doesn't hold any more: it speaks of the resource, to
+// everybody.
+bool supersedes(unsigned status, Detail reason) {
+  if (is_of_request(reason) || reason == Detail::set_cookie) return false;
+  return status < 400 || status == 404 || status == 410;
 }
 
 }  // namespace
@@ -90,32 +119,37 @@ awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
   const Now asked = now();
   Connection connection;
   if (const UpstreamError error = co_await ask(*job, connection)) {
+    note_failure(*job);
     landing.leave();
     job->flight->fail(error);
     landing.landed();
     co_return;
   }
-  const auto index = static_cast<std::size_t>(job->upstream - job->snapshot->config->upstreams.data());
-  (*job->snapshot->upstream_counters[index])[context_.index]->observe_us(
+  const auto index = static_cast<std::size_t>(job->upstream - job->place.snapshot->config->upstreams.data());
+  (*job->place.snapshot->upstream_counters[index])[context_.index]->observe_us(
       static_cast<std::uint64_t>(std::max<std::int64_t>(0, now().mono_ms - asked.mono_ms)) * 1000);
   Kept kept;
   bool whole = true;
+  OwnedFields not_modified;
   if (connection->head().status == 304) {
-    StoredResponsePtr fresh;
-    kept = freshen(*job, *connection, asked, fresh);
-    keep_in_memory(*job, kept);
-    std::string set_cookies;
-    append_set_cookies(connection->head().fields, set_cookies);
-    job->flight->settle(std::move(fresh), std::move(set_cookies));
+    not_modified.copy(connection->head().fields);
+    settle(*job, Fields(not_modified.fields), asked, kept);
   } else {
     co_await receive(*job, *connection, asked, kept, whole);
-    keep_in_memory(*job, kept);
+    keeper_.put(job->place, kept);
     job->flight->finish(whole);
   }
   landing.landed();
   if (whole) context_.upstreams.release(std::move(connection));
   // Until Redis has it too, those who come may still read the flight: with Redis alone they would find nothing else.
-  co_await keep_in_redis(*job, kept);
+  co_await keeper_.put_in_redis(job->place, kept);
+  landing.leave();
+  if (!not_modified.fields.empty()) co_await freshen_others(*job, not_modified, asked, kept.variant);
+}
+
+// A background refresh isn't tried again at once.
+void Fetcher::note_failure(const FetchJob& job) {
+  context_.shared.collapser.mark_failing(job.plan_hash, now().mono_ms);
 }
 
 // Sends the request and reads the final head. A safe request is sent once more, on a new connection, where a pooled one
@@ -124,7 +158,8 @@ awaitable<UpstreamError> Fetcher::ask(FetchJob& job, Connection& connection) {
   for (bool again = false;; again = true) {
     // Never more than twice: the second time is on a new connection and without a condition to misread.
     connection.reset();  // and its permit with it
-    auto acquired = co_await context_.upstreams.acquire(*job.upstream, job.snapshot->config->limits, false, again);
+    auto acquired =
+        co_await context_.upstreams.acquire(*job.upstream, job.place.snapshot->config->limits, false, again);
     if (acquired.error) co_return acquired.error;
     connection = std::move(acquired.connection);
     connection->begin(false);
@@ -132,10 +167,7 @@ awaitable<UpstreamError> Fetcher::ask(FetchJob& job, Connection& connection) {
     if (co_await connection->send(job.wire)) {
       error = {Detail::connection_reset, true};
     } else {
-      // Interim responses concern one client's request; a shared fetch drops them (RFC 9110 15.2 lets it).
-      do {
-        error = co_await connection->read_head(job.upstream->response_timeout);
-      } while (!error && connection->head().status < 200 && connection->head().status != 101);
+      error = co_await read_final_head(job, *connection);
     }
     if (!error && connection->head().status == 101) error = {Detail::bad_response, false};
     if (!error && connection->head().status == 304 && !answers_condition(job, connection->head())) {
@@ -150,20 +182,17 @@ awaitable<UpstreamError> Fetcher::ask(FetchJob& job, Connection& connection) {
   }
 }
 
-bool Fetcher::uses_redis(const FetchJob& job) const {
-  return context_.redis && job.route->settings.store_redis && job.fence.epoch != 0;
-}
-
-std::size_t Fetcher::largest_storable(const FetchJob& job) const {
-  std::size_t largest = 0;
-  if (job.route->settings.store_memory) largest = context_.shared.memory.max_object();
-  if (uses_redis(job)) largest = std::max(largest, job.snapshot->config->redis.max_object);
-  return largest;
-}
-
-void Fetcher::count_too_large(const FetchJob& job) const {
-  if (job.route->settings.store_memory) context_.counters.limits[static_cast<std::size_t>(Limit::object_memory)].add();
-  if (uses_redis(job)) context_.counters.limits[static_cast<std::size_t>(Limit::object_redis)].add();
+// Interim answers go on as they arrive, to the client for whom the fetch began (RFC 9110 15.2).
+awaitable<UpstreamError> Fetcher::read_final_head(FetchJob& job, UpstreamConnection& connection) {
+  for (;;) {
+    const UpstreamError error = co_await connection.read_head(job.upstream->response_timeout);
+    const ResponseHead& head = connection.head();
+    if (error || head.status >= 200 || head.status == 101) co_return error;
+    std::string fields;
+    append_response_head(head, false, fields);
+    fields.erase(0, fields.find('\n') + 1);
+    job.flight->pass_interim({head.status, std::string(head.reason), std::move(fields)});
+  }
 }
 
 std::shared_ptr<FlightHead> Fetcher::judge(const FetchJob& job, UpstreamConnection& connection, Now asked) const {
@@ -185,14 +214,15 @@ std::shared_ptr<FlightHead> Fetcher::judge(const FetchJob& job, UpstreamConnecti
   } else if (framing == Framing::none && response.status != 204 && response.status != 304) {
     head->length = 0;
   }
-  const StoreDecision decision = may_store(job.facts, head->meta, response.fields, job.route->settings);
+  const StoreDecision decision = may_store(job.facts, head->meta, response.fields, job.place.route->settings);
   head->storing = decision.store;
   head->reason = decision.reason;
   head->events = is_event_stream(response.fields);
+  head->search_rule = search_rule(response.fields);
   const auto vary = canonical_vary(response.fields);
   if (vary && !vary->empty()) {
     head->vary = *vary;
-    head->variant = variant_key(*vary, Fields(job.fields));
+    head->variant = variant_key(*vary, Fields(job.request.fields), job.place.route->settings.accept_language);
   }
   const auto refuse = [&](Detail why) {
     if (head->storing) head->reason = why;
@@ -201,11 +231,15 @@ std::shared_ptr<FlightHead> Fetcher::judge(const FetchJob& job, UpstreamConnecti
   if (!vary || varies_by_our_own(*vary)) refuse(Detail::vary_star);
   // Only an announced length or a last chunk proves that nothing is missing.
   if (framing == Framing::until_close) refuse(Detail::close_delimited);
-  if (head->length.value_or(0) + head->wire.size() > largest_storable(job)) {
-    if (head->storing) count_too_large(job);
+  if (job.serves_error && response.status >= 500) refuse(Detail::status);
+  if (head->length.value_or(0) + head->wire.size() > keeper_.largest(job.place)) {
+    if (head->storing) keeper_.count_too_large(job.place);
     refuse(Detail::too_large);
   }
-  if (head->storing && job.route->settings.set_cookie == config::SetCookie::store) {
+  // Parts of what is stored can be had here, whether the upstream knows ranges or not (RFC 9110 14.3).
+  if (head->storing && response.status == 200 && !find(response.fields, Name::accept_ranges))
+    head->wire += "Accept-Ranges: bytes\r\n";
+  if (head->storing && job.place.route->settings.set_cookie == config::SetCookie::store) {
     head->stored_only = std::exchange(head->set_cookies, {});
   }
   return head;
@@ -223,12 +257,19 @@ awaitable<void> Fetcher::receive(FetchJob& job, UpstreamConnection& connection, 
   bool storing = head->storing;
   Collapser& collapser = context_.shared.collapser;
   if (storing) {
-    collapser.mark_cacheable(job.primary_hash);
+    collapser.mark_cacheable(job.plan_hash);
+    context_.shared.search_rules.learn(hash128(job.path_key), head->search_rule);
+    job.use_rule(head->search_rule);
     job.flight->set_head(head);
   } else {
-    if (head->status < 500 && !is_of_request(head->reason)) collapser.mark_uncacheable(job.primary_hash, now().mono_ms);
+    if (head->status >= 500) {
+      note_failure(job);
+    } else if (!is_of_request(head->reason)) {
+      collapser.mark_uncacheable(job.plan_hash, now().mono_ms);
+    }
     if (job.collapsing) collapser.leave(job.hash, job.flight.get());
     job.flight->release(head);
+    if (job.stale && supersedes(head->status, head->reason)) co_await keeper_.forget(job.place, job.stale);
   }
   // An upstream that says nothing for long, as event streams do, isn't read for nobody.
   const auto target = std::make_shared<UpstreamConnection*>(&connection);
@@ -243,7 +284,7 @@ awaitable<void> Fetcher::receive(FetchJob& job, UpstreamConnection& connection, 
 
 // True where the body came to its proven end. `storing` turns false where it grows too large to be kept.
 awaitable<bool> Fetcher::receive_body(FetchJob& job, UpstreamConnection& connection, bool& storing) {
-  const std::size_t largest = largest_storable(job);
+  const std::size_t largest = keeper_.largest(job.place);
   const bool events = is_event_stream(connection.head().fields);
   std::size_t size = 0;
   for (;;) {
@@ -256,8 +297,8 @@ awaitable<bool> Fetcher::receive_body(FetchJob& job, UpstreamConnection& connect
     size += body.data.size();
     if (storing && size > largest) {
       storing = false;
-      count_too_large(job);
-      context_.shared.collapser.mark_uncacheable(job.primary_hash, now().mono_ms);
+      keeper_.count_too_large(job.place);
+      context_.shared.collapser.mark_uncacheable(job.plan_hash, now().mono_ms);
       if (job.collapsing) context_.shared.collapser.leave(job.hash, job.flight.get());
       job.flight->stop_keeping();
     }
@@ -270,29 +311,23 @@ awaitable<bool> Fetcher::receive_body(FetchJob& job, UpstreamConnection& connect
   }
 }
 
-Fetcher::Kept Fetcher::pack(const FetchJob& job, const FlightHead& head, std::string_view body) const {
+Kept Fetcher::pack(const FetchJob& job, const FlightHead& head, std::string_view body) const {
   Kept kept;
   std::string wire = head.wire + head.stored_only;
   if (head.status != 204) append_length(body.size(), wire);
   StoredParts parts;
   parts.meta = head.meta;
   parts.selectors = head.selectors;
-  parts.position = job.fence.local;
-  parts.shared_position = job.fence.shared;
-  parts.epoch = job.fence.epoch;
-  std::string key = job.primary_key, readable = job.readable_key;
-  kept.hash = job.primary_hash;
+  parts.position = job.place.fence.local;
+  parts.shared_position = job.place.fence.shared;
+  parts.epoch = job.place.fence.epoch;
+  std::string key = job.place.primary_key, readable = job.place.readable_key;
   if (!head.vary.empty()) {
-    parts.primary_key = job.primary_key;
-    parts.readable_key = job.readable_key;
-    parts.head = head.vary;
-    parts.vary_marker = true;
-    kept.marker = StoredResponse::make(parts);
+    kept.vary = head.vary;
+    kept.variant = hash128(head.variant);
     key += head.variant;
     readable += '.';
-    append_hex(hash128(head.variant), readable);
-    kept.hash = hash128(key);
-    parts.vary_marker = false;
+    append_hex(kept.variant, readable);
   }
   parts.primary_key = key;
   parts.readable_key = readable;
@@ -300,60 +335,61 @@ Fetcher::Kept Fetcher::pack(const FetchJob& job, const FlightHead& head, std::st
   parts.etag = head.etag;
   parts.body = body;
   kept.response = StoredResponse::make(parts);
-  kept.redis_ttl_ms = redis_ttl_ms(head.meta, job.route->settings);
   return kept;
 }
 
 // A 304: the stored body with the new fields and a new age (RFC 9111 4.3.4). It may forbid what the stored response
-// allowed: then `fresh` answers those who may have it, and nothing is kept.
-Fetcher::Kept Fetcher::freshen(const FetchJob& job, UpstreamConnection& connection, Now asked,
-                               StoredResponsePtr& fresh) const {
+// allowed: then it answers those who may have it, and nothing is kept.
+void Fetcher::settle(FetchJob& job, Fields not_modified, Now asked, Kept& kept) {
   const StoredResponse& old = *job.validating;
-  const Fields not_modified = connection.head().fields;
-  const Now came = now();
-  std::string wire = freshened_head(old, not_modified);
-  append_missing_date(fields_of_head(wire), came.wall_ms / 1000, wire);
-  std::vector<Field> fields = fields_of_head(wire);
-  const std::string etag(entity_tag_of(fields));
-  // Age and Set-Cookie are of this exchange: what is stored has none, and yet they count.
-  for (const Field& field : not_modified) {
-    if (field.id == Name::age || field.id == Name::set_cookie) fields.push_back(field);
+  bool all_tags = true;
+  const auto selectors = job.selectors(not_modified, all_tags);
+  Freshened fresh =
+      freshen(old, not_modified, {asked, job.place.fence, job.facts, &job.place.route->settings}, selectors);
+  const std::vector<Field> fields = fields_of_head(fresh.response->head());
+  const auto vary = canonical_vary(Fields(fields));
+  // Another rule, or other fields to vary by: it would stand under another key.
+  const bool same_place = search_rule(Fields(fields)) == job.search_rule && vary &&
+                          vary->empty() == (old.primary_key().size() == job.place.primary_key.size());
+  if (fresh.may_keep && same_place && all_tags) {
+    kept.response = fresh.response;
+    if (!vary->empty()) {
+      kept.vary = *vary;
+      const std::string variant =
+          variant_key(*vary, Fields(job.request.fields), job.place.route->settings.accept_language);
+      kept.variant = hash128(variant);
+      if (old.primary_key().substr(job.place.primary_key.size()) != variant) kept = {};
+    }
+    keeper_.put(job.place, kept);
   }
-  const ResponseHead head{old.meta().status, {}, 1, Fields(fields)};
-  StoredParts parts;
-  parts.meta = make_meta(head, asked.mono_ms, came);
-  parts.meta.request_had_cookie = old.meta().request_had_cookie || job.facts.has_cookie;
-  parts.meta.request_had_authorization = old.meta().request_had_authorization || job.facts.has_authorization;
-  parts.meta.had_set_cookie = parts.meta.had_set_cookie || old.meta().had_set_cookie;
-  parts.selectors = old.selectors();
-  parts.position = job.fence.local;
-  parts.shared_position = job.fence.shared;
-  parts.epoch = job.fence.epoch;
-  parts.primary_key = old.primary_key();
-  parts.readable_key = old.readable_key();
-  parts.head = wire;
-  parts.etag = etag;
-  parts.body = old.body();
-  fresh = StoredResponse::make(parts);
-  Kept kept;
-  if (!may_store(job.facts, parts.meta, head.fields, job.route->settings).store) return kept;
-  kept.response = fresh;
-  kept.hash = job.hash;
-  kept.redis_ttl_ms = redis_ttl_ms(parts.meta, job.route->settings);
-  return kept;
+  std::string set_cookies;
+  append_set_cookies(not_modified, set_cookies);
+  job.flight->settle(std::move(fresh.response), std::move(set_cookies));
 }
 
-void Fetcher::keep_in_memory(const FetchJob& job, const Kept& kept) {
-  if (!kept.response || !job.route->settings.store_memory) return;
-  if (kept.marker) context_.shared.memory.store(job.primary_hash, kept.marker);
-  context_.shared.memory.store(kept.hash, kept.response);
-}
-
-awaitable<void> Fetcher::keep_in_redis(const FetchJob& job, const Kept& kept) {
-  if (!kept.response || kept.redis_ttl_ms <= 0 || !uses_redis(job)) co_return;
-  // The marker first: a variant without it would never be found.
-  if (kept.marker && !co_await context_.redis->store(kept.marker, kept.redis_ttl_ms)) co_return;
-  co_await context_.redis->store(kept.response, kept.redis_ttl_ms);
+// A strong entity tag names one representation: what other variants have it hold as well (RFC 9111 4.3.4). Not those
+// that were invalidated: nobody has asked for them since.
+awaitable<void> Fetcher::freshen_others(FetchJob& job, const OwnedFields& not_modified, Now asked, Hash128 own) {
+  const Fields fields(not_modified.fields);
+  StoredResponsePtr marker = context_.shared.memory.find(job.place.primary_hash, job.place.primary_key);
+  if (!marker || !marker->is_vary_marker()) marker = job.place.marker;
+  if (!marker || !is_strong(entity_tag_of(fields))) co_return;
+  const bool in_redis = keeper_.uses_redis(job.place);
+  for (const VaryMarker::Variant& variant : read_marker(marker.get()).variants) {
+    if (variant.hash == own) continue;
+    const Hash128 hash = variant_place(job.place.primary_hash, variant.hash);
+    StoredResponsePtr other = context_.shared.memory.find(hash, job.place.primary_key, KeyMatch::prefix);
+    if (!other && in_redis) {
+      std::string name = job.place.readable_key + '.' + to_hex(variant.hash);
+      other = co_await context_.redis->find(std::move(name), job.place.primary_key, now(), job.place.fence.local,
+                                            KeyMatch::prefix);
+      if (other && context_.shared.invalidations.is_invalidated_in_redis(*other)) continue;
+    }
+    if (!other || !same_strong_validator(*other, fields) || context_.shared.invalidations.is_invalidated(*other))
+      continue;
+    Freshened fresh = freshen(*other, fields, {asked, job.place.fence, job.facts, &job.place.route->settings}, {});
+    if (fresh.may_keep) co_await keeper_.replace(job.place, *other, std::move(fresh.response));
+  }
 }
 
 }  // namespace pillion

@@ -53,6 +53,12 @@ void Flight::release(std::shared_ptr<const FlightHead> head) {
   notify_locked();
 }
 
+void Flight::pass_interim(Interim interim) {
+  std::lock_guard lock(mutex_);
+  interim_.push_back(std::move(interim));
+  notify_locked();
+}
+
 void Flight::append(std::string_view data) {
   auto chunk = std::make_shared<const std::string>(data);
   std::lock_guard lock(mutex_);
@@ -66,6 +72,7 @@ void Flight::stop_keeping() {
   std::lock_guard lock(mutex_);
   keeping_ = false;
   trim_locked();
+  notify_locked();
 }
 
 void Flight::finish(bool complete) {
@@ -166,6 +173,7 @@ awaitable<Flight::Phase> Flight::Reader::wait_head(std::chrono::milliseconds tim
     {
       std::lock_guard lock(flight_->mutex_);
       if ((flight_->released_ || late_) && !first_) co_return Phase::released;
+      if (first_ && !flight_->interim_.empty()) co_return Phase::interim;
       if (flight_->phase_ != Phase::waiting) co_return flight_->phase_;
       wake_->waiting = true;
     }
@@ -173,6 +181,24 @@ awaitable<Flight::Phase> Flight::Reader::wait_head(std::chrono::milliseconds tim
     std::lock_guard lock(flight_->mutex_);
     wake_->waiting = false;
     co_return flight_->released_ && !first_ ? Phase::released : flight_->phase_;
+  }
+}
+
+Flight::Interim Flight::Reader::take_interim() {
+  std::lock_guard lock(flight_->mutex_);
+  Interim interim = std::move(flight_->interim_.front());
+  flight_->interim_.pop_front();
+  return interim;
+}
+
+awaitable<Flight::Phase> Flight::Reader::wait_whole() {
+  for (;;) {
+    {
+      std::lock_guard lock(flight_->mutex_);
+      if (flight_->phase_ != Phase::streaming || !flight_->keeping_) co_return flight_->phase_;
+      wake_->waiting = true;
+    }
+    co_await wake_->sleep(std::chrono::steady_clock::time_point::max());
   }
 }
 

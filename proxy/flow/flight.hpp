@@ -30,8 +30,9 @@ struct FlightHead {
   std::string stored_only;  ///< lines that go to everyone: Set-Cookie where the route stores it
   ResponseMeta meta;
   std::string etag;
-  std::string vary;     ///< canonical (core/cache_key.hpp)
-  std::string variant;  ///< what the fetching request has of these fields (variant_key())
+  std::string search_rule;  ///< of No-Vary-Search (core/no_vary_search.hpp)
+  std::string vary;         ///< canonical (core/cache_key.hpp)
+  std::string variant;      ///< what the fetching request has of these fields (variant_key())
   std::optional<std::uint64_t> length;
   std::vector<std::uint32_t> selectors;  ///< everything that invalidates it, what its own fields name included
   bool events = false;                   ///< text/event-stream
@@ -43,6 +44,7 @@ class Flight {
  public:
   enum class Phase : std::uint8_t {
     waiting,    ///< no head yet
+    interim,    ///< as waiting, and an interim (1xx) answer has come for this reader: take_interim()
     streaming,  ///< head is there, body arrives
     complete,   ///< body is there to its proven end
     cut,        ///< broke off in the body
@@ -59,6 +61,12 @@ class Flight {
   std::uint64_t fence() const noexcept { return fence_; }
 
   // --- the fetch ---
+  /// An interim answer, for the first reader: it concerns one client's request.
+  struct Interim {
+    unsigned status = 0;
+    std::string reason, fields;
+  };
+  void pass_interim(Interim interim);
   void set_head(std::shared_ptr<const FlightHead> head);
   /// As set_head, for an answer that may not be shared.
   void release(std::shared_ptr<const FlightHead> head);
@@ -86,6 +94,7 @@ class Flight {
   mutable std::mutex mutex_;
   Phase phase_ = Phase::waiting;
   std::shared_ptr<const FlightHead> head_;
+  std::deque<Interim> interim_;
   StoredResponsePtr stored_;
   std::string set_cookies_;
   UpstreamError error_;
@@ -114,6 +123,10 @@ class Flight::Reader {
   std::uint64_t fence() const noexcept { return flight_->fence(); }
   /// Waits until the phase is no longer `waiting`, or `timeout` is over (0: no end): then it still is.
   awaitable<Phase> wait_head(std::chrono::milliseconds timeout);
+  Interim take_interim();
+  /// Waits until it is known whether the body is whole, or it turns out too large to be kept. The phase then: streaming
+  /// in the second case.
+  awaitable<Phase> wait_whole();
   std::shared_ptr<const FlightHead> head() const;
   StoredResponsePtr stored() const;
   /// Of a settled flight; empty but for the first reader.

@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 
+#include "core/cache_key.hpp"
+#include "core/validation.hpp"
 #include "flow/compose.hpp"
+#include "flow/freshen.hpp"
 #include "flow/respond.hpp"
 #include "flow/unsafe_invalidation.hpp"
 #include "net/tunnel.hpp"
@@ -13,6 +16,7 @@ namespace pillion {
 struct Forwarder::Exchange {
   ClientSession& session;
   const Plan& plan;
+  const Found& found;  // of a HEAD: what is stored, and not fresh
   const SnapshotPtr& snapshot;
   CacheStatus status;
   Outcome& outcome;
@@ -25,12 +29,15 @@ struct Forwarder::Exchange {
   bool has_body = false;
   // The pump, which sends the request body while the answer is awaited.
   bool pumping = false;
+  Now asked;
+  Fence fence;
   unsigned client_fault = 0;  // 400, 408, 413 or 499: what the client did wrong in its body
   asio::steady_timer pumped;
 };
 
-awaitable<void> Forwarder::forward(ClientSession& session, const Plan& plan, const SnapshotPtr& snapshot,
-                                   std::string_view request_id, CacheStatus status, Outcome& outcome) {
+awaitable<void> Forwarder::forward(ClientSession& session, const Plan& plan, const Found& found,
+                                   const SnapshotPtr& snapshot, std::string_view request_id, CacheStatus status,
+                                   Outcome& outcome) {
   const RequestHead& request = session.request();
   RequestToSend to_send;
   to_send.head = &request;
@@ -43,10 +50,12 @@ awaitable<void> Forwarder::forward(ClientSession& session, const Plan& plan, con
   to_send.peer_trusted = session.origin().peer_trusted;
   to_send.request_id = request_id;
   to_send.upgrade = plan.upgrade;
+  to_send.shared = found.response != nullptr;  // its answer updates what all may have
   to_send.framing = session.request_framing();
   if (to_send.framing == Framing::length) to_send.length = session.request_length();
   Exchange exchange{session,
                     plan,
+                    found,
                     snapshot,
                     status,
                     outcome,
@@ -58,6 +67,8 @@ awaitable<void> Forwarder::forward(ClientSession& session, const Plan& plan, con
                     false,
                     session.has_request_body(),
                     false,
+                    now(),
+                    context_.shared.invalidations.fence(),
                     0,
                     asio::steady_timer(context_.executor, asio::steady_timer::time_point::max())};
   if (exchange.is_unsafe) exchange.unsafe = remember_unsafe(request, plan.match);
@@ -169,6 +180,18 @@ awaitable<UpstreamError> Forwarder::read_final_head(Exchange& e) {
   }
 }
 
+// What an unsafe request's answer invalidates: a success all that it concerns, any other what the application names
+// itself (RFC 9875 3).
+awaitable<void> Forwarder::invalidate_after(Exchange& e) {
+  const ResponseHead& head = e.connection->head();
+  if (head.status >= 200 && head.status < 400) {
+    co_await invalidate(e, &head);
+    co_return;
+  }
+  std::vector<Selector> groups = groups_invalidated_by(e.unsafe, head.fields);
+  if (!groups.empty()) co_await context_.shared.invalidations.invalidate(std::move(groups));
+}
+
 awaitable<void> Forwarder::invalidate(Exchange& e, const ResponseHead* response) {
   std::vector<Selector> selectors = selectors_of_unsafe(e.unsafe, e.plan.match, response);
   add_spellings(*e.snapshot->routes, e.snapshot->listeners, selectors);
@@ -198,7 +221,44 @@ awaitable<void> Forwarder::fail(Exchange& e, UpstreamError error) {
     e.session.put_problem(fault, why, "pillion; detail=bad-request");
     co_return;
   }
+  if (e.found.serves_error()) {
+    put_stale_if_error(e.session, e.found, *e.plan.route, 0, e.status, e.outcome);
+    co_return;
+  }
   put_upstream_error(e.session, error, *e.plan.route, e.status, e.outcome);
+}
+
+// The answer to a HEAD says whether the stored response still holds (RFC 9111 4.3.5). True where it was answered with
+// it.
+awaitable<bool> Forwarder::update_stored(Exchange& e) {
+  const ResponseHead& head = e.connection->head();
+  const StoredResponse& stored = *e.found.response;
+  const HeadEffect effect = effect_of_head(stored, head);
+  if (effect == HeadEffect::none) co_return false;
+  Place place{e.snapshot,     e.plan.route, e.plan.primary_key, e.plan.hash, readable_key(e.plan.match, e.plan.hash),
+              e.found.marker, e.fence};
+  // What was invalidated holds again only where a strong entity tag says so.
+  const bool invalidated = e.found.decision.detail == Detail::invalidated;
+  if (effect == HeadEffect::outdated || (invalidated && !same_strong_validator(stored, head.fields))) {
+    co_await keeper_.forget(place, e.found.response);
+    co_return false;
+  }
+  RequestFacts facts = e.plan.facts;
+  facts.method = Method::get;  // what is stored is the answer to one
+  std::vector<std::uint32_t> selectors;
+  Freshened fresh = freshen(stored, head.fields, {e.asked, e.fence, facts, &e.plan.route->settings}, selectors);
+  if (!fresh.may_keep) {
+    co_await keeper_.forget(place, e.found.response);
+    co_return false;
+  }
+  e.status.forward_status = head.status;
+  e.status.detail = Detail::revalidated;
+  e.outcome.result = Result::revalidated;
+  std::string set_cookies;
+  append_set_cookies(head.fields, set_cookies);
+  put_stored(e.session, fresh.response, *e.plan.route, now(), e.status, e.outcome, set_cookies);
+  co_await keeper_.replace(place, stored, std::move(fresh.response));
+  co_return true;
 }
 
 void Forwarder::put_head(Exchange& e) {
@@ -234,9 +294,13 @@ awaitable<void> Forwarder::answer(Exchange& e) {
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - e.session.started())
           .count());
   (*e.snapshot->upstream_counters[index])[context_.index]->observe_us(e.outcome.upstream_us);
-  if (e.is_unsafe && status >= 200 && status < 400) {
-    const ResponseHead& head = e.connection->head();
-    co_await invalidate(e, &head);
+  if (e.is_unsafe) co_await invalidate_after(e);
+  if (e.found.response) {
+    if (status >= 500 && e.found.serves_error()) {
+      put_stale_if_error(e.session, e.found, *e.plan.route, status, e.status, e.outcome);
+      co_return;
+    }
+    if (co_await update_stored(e)) co_return;
   }
   put_head(e);
   if (status == 101) {

@@ -5,16 +5,17 @@
 
 #include "flow/context.hpp"
 #include "flow/exchange.hpp"
+#include "flow/keeper.hpp"
 #include "net/client_session.hpp"
 
 namespace pillion {
 
 class Forwarder {
  public:
-  explicit Forwarder(WorkerContext& context) : context_(context) {}
+  explicit Forwarder(WorkerContext& context) : context_(context), keeper_(context) {}
 
-  /// Forwards and answers. `forward` and `why` go into Cache-Status.
-  awaitable<void> forward(ClientSession& session, const Plan& plan, const SnapshotPtr& snapshot,
+  /// Forwards and answers. `status` goes into Cache-Status. `found`: what a HEAD found stored, and not fresh.
+  awaitable<void> forward(ClientSession& session, const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
                           std::string_view request_id, CacheStatus status, Outcome& outcome);
 
  private:
@@ -25,12 +26,15 @@ class Forwarder {
   awaitable<void> pump(Exchange& exchange);
   awaitable<void> stop_pump(Exchange& exchange);
   awaitable<void> invalidate(Exchange& exchange, const ResponseHead* response);
+  awaitable<void> invalidate_after(Exchange& exchange);
   awaitable<void> answer(Exchange& exchange);
+  awaitable<bool> update_stored(Exchange& exchange);
   awaitable<void> stream_body(Exchange& exchange);
   void put_head(Exchange& exchange);
   awaitable<void> fail(Exchange& exchange, UpstreamError error);
 
   WorkerContext& context_;
+  Keeper keeper_;
 };
 
 }  // namespace pillion

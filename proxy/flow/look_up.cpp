@@ -1,5 +1,7 @@
 #include "flow/look_up.hpp"
 
+#include "core/vary_marker.hpp"
+
 namespace pillion {
 
 namespace {
@@ -12,7 +14,7 @@ void judge(const WorkerContext& context, const Plan& plan, Now at, Found& found,
     // of one second.
     found.forward = Forward::stale;
     if (!stored->meta().has_strong_etag) return;
-    found.decision = {Reuse::validate, Forward::stale, Detail::invalidated, 0, 0};
+    found.decision = {Reuse::validate, Forward::stale, Detail::invalidated, 0, 0, false};
     found.response = std::move(stored);
     return;
   }
@@ -26,13 +28,30 @@ void judge(const WorkerContext& context, const Plan& plan, Now at, Found& found,
   found.tier = tier;
 }
 
-// The variant's key, where the URL varies.
-void follow_marker(const StoredResponse& marker, const RequestHead& request, const Plan& plan, Found& found) {
-  const std::string variant = variant_key(marker.head(), request.fields);
-  found.varies = true;
-  found.variant = hash128(variant);
-  found.key = plan.primary_key + variant;
-  found.hash = hash128(found.key);
+// One way in which a request may select a variant.
+struct Selection {
+  std::string key;  // whole key
+  Hash128 variant;  // of the variant's part
+  Hash128 hash;     // where it stands in memory
+};
+
+Selection select(std::string_view list, const RequestHead& request, const Plan& plan) {
+  const std::string variant = variant_key(list, request.fields, plan.route->settings.accept_language);
+  Selection selection;
+  selection.variant = hash128(variant);
+  selection.hash = variant_place(plan.hash, selection.variant);
+  selection.key = plan.primary_key + variant;
+  return selection;
+}
+
+// Of several that match, the most recent (RFC 9111 4.1); of two of one second, the one whose list was used last.
+bool is_better(const StoredResponsePtr& candidate, const StoredResponsePtr& best) {
+  return candidate && (!best || candidate->meta().date_s > best->meta().date_s);
+}
+
+void take(Selection&& selection, Found& found) {
+  found.key = std::move(selection.key);
+  found.hash = selection.hash;
 }
 
 }  // namespace
@@ -44,8 +63,17 @@ Found look_up_memory(const WorkerContext& context, const RequestHead& request, c
   StoredResponsePtr stored = context.shared.memory.find(plan.hash, plan.primary_key);
   if (!stored) return found;
   if (stored->is_vary_marker()) {
-    follow_marker(*stored, request, plan, found);
-    stored = context.shared.memory.find(found.hash, found.key);
+    found.varies = true;
+    found.marker = std::move(stored);
+    stored.reset();
+    std::string_view head = found.marker->head();
+    for (std::string_view list = next_list(head); !list.empty(); list = next_list(head)) {
+      Selection selection = select(list, request, plan);
+      StoredResponsePtr candidate = context.shared.memory.find(selection.hash, selection.key);
+      if (!is_better(candidate, stored) && !found.key.empty()) continue;
+      stored = std::move(candidate);
+      take(std::move(selection), found);
+    }
     if (!stored) {
       found.forward = Forward::vary_miss;
       return found;
@@ -54,6 +82,37 @@ Found look_up_memory(const WorkerContext& context, const RequestHead& request, c
   judge(context, plan, at, found, std::move(stored), Detail::memory);
   return found;
 }
+
+namespace {
+
+// The variant in Redis that the request selects.
+awaitable<StoredResponsePtr> find_variant(WorkerContext& context, const RequestHead& request, const Plan& plan, Now at,
+                                          std::uint64_t position, const std::string& readable, Found& found) {
+  StoredResponsePtr stored;
+  std::string_view head = found.marker->head();
+  for (std::string_view list = next_list(head); !list.empty(); list = next_list(head)) {
+    Selection selection = select(list, request, plan);
+    StoredResponsePtr candidate =
+        co_await context.redis->find(readable + '.' + to_hex(selection.variant), selection.key, at, position);
+    if (!is_better(candidate, stored) && !found.key.empty()) continue;
+    stored = std::move(candidate);
+    take(std::move(selection), found);
+  }
+  co_return stored;
+}
+
+// What was read from Redis goes into memory. A marker that stands there already knows variants of this process.
+void keep_in_memory(WorkerContext& context, const Plan& plan, const Found& found, const StoredResponsePtr& stored) {
+  Shared& shared = context.shared;
+  std::lock_guard lock(shared.variant_locks[plan.hash.high % shared.variant_locks.size()]);
+  if (found.marker) {
+    const StoredResponsePtr own = shared.memory.find(plan.hash, plan.primary_key);
+    if (!own || !own->is_vary_marker()) shared.memory.store(plan.hash, found.marker);
+  }
+  shared.memory.store(found.hash, stored);
+}
+
+}  // namespace
 
 awaitable<Found> look_up(WorkerContext& context, const RequestHead& request, const Plan& plan, Now at) {
   Found found = look_up_memory(context, request, plan, at);
@@ -66,11 +125,10 @@ awaitable<Found> look_up(WorkerContext& context, const RequestHead& request, con
   Found in_redis;
   in_redis.hash = plan.hash;
   StoredResponsePtr stored = co_await context.redis->find(readable, plan.primary_key, at, position);
-  StoredResponsePtr marker;
   if (stored && stored->is_vary_marker()) {
-    marker = std::move(stored);
-    follow_marker(*marker, request, plan, in_redis);
-    stored = co_await context.redis->find(readable + '.' + to_hex(in_redis.variant), in_redis.key, at, position);
+    in_redis.marker = std::move(stored);
+    in_redis.varies = true;
+    stored = co_await find_variant(context, request, plan, at, position, readable, in_redis);
     if (!stored) in_redis.forward = Forward::vary_miss;
   }
   if (stored && context.shared.invalidations.is_invalidated_in_redis(*stored)) {
@@ -81,10 +139,7 @@ awaitable<Found> look_up(WorkerContext& context, const RequestHead& request, con
     if (!found.response && in_redis.varies) co_return in_redis;
     co_return found;
   }
-  if (plan.route->settings.store_memory) {
-    if (marker) context.shared.memory.store(plan.hash, marker);
-    context.shared.memory.store(in_redis.hash, stored);
-  }
+  if (plan.route->settings.store_memory) keep_in_memory(context, plan, in_redis, stored);
   judge(context, plan, at, in_redis, std::move(stored), Detail::redis);
   co_return in_redis;
 }

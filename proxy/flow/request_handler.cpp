@@ -3,6 +3,7 @@
 #include <random>
 
 #include "core/cache_status.hpp"
+#include "core/no_vary_search.hpp"
 #include "core/validation.hpp"
 #include "flow/compose.hpp"
 #include "flow/h2c.hpp"
@@ -16,13 +17,16 @@ namespace {
 // How far a fetch that isn't kept may run ahead of its slowest reader.
 constexpr std::size_t stream_window = 256u << 10;
 
-// Passed on although the route caches: not looked up, or (HEAD) looked up and missed. Else it could never have been
-// cached.
+// Passed on although the route caches: not looked up, or looked up and missed (HEAD; a GET of a part). Else it could
+// never have been cached.
 Result result_of_passing(const Plan& plan) {
-  if (plan.look_up) return plan.facts.has_range ? Result::bypass : Result::miss;
+  if (plan.look_up) return plan.facts.method == Method::get ? Result::bypass : Result::miss;
   const bool cacheable = plan.forward == Forward::bypass || plan.forward == Forward::request;
   return cacheable && plan.why != Detail::cache_off ? Result::bypass : Result::pass;
 }
+
+// Rounded down, so that what is stale by a part of a second has a negative ttl (RFC 9211 2.6).
+std::int64_t whole_seconds(std::int64_t ms) { return ms / 1000 - (ms % 1000 < 0 ? 1 : 0); }
 
 std::string_view trace_id_of(Fields fields) {
   // traceparent = version "-" trace-id "-" ... (W3C Trace Context)
@@ -40,7 +44,8 @@ struct RequestHandler::Names {
 bool RequestHandler::answer_now(ClientSession& session) {
   const Snapshot& snapshot = *context_.snapshot;
   const RequestHead& request = session.request();
-  make_plan(request, session.origin().listener, session.has_request_body(), snapshot, scratch_);
+  make_plan(request, session.origin().listener, session.has_request_body(), snapshot, context_.shared.search_rules,
+            scratch_);
   if (!scratch_.look_up) return false;
   const Now at = now();
   const Found found = look_up_memory(context_, request, scratch_, at);
@@ -55,7 +60,8 @@ awaitable<void> RequestHandler::handle(ClientSession& session) {
   const SnapshotPtr snapshot = context_.snapshot;
   const RequestHead& request = session.request();
   Plan plan;
-  make_plan(request, session.origin().listener, session.has_request_body(), *snapshot, plan);
+  make_plan(request, session.origin().listener, session.has_request_body(), *snapshot, context_.shared.search_rules,
+            plan);
 
   Names names{
       std::string(request.method_name), std::string(request.path), {}, std::string(trace_id_of(request.fields))};
@@ -66,23 +72,29 @@ awaitable<void> RequestHandler::handle(ClientSession& session) {
   Found found;
   const Now at = now();
   if (plan.look_up) found = co_await look_up(context_, request, plan, at);
-  const bool fetchable = plan.look_up && request.method == Method::get && !plan.facts.has_range;
+  // A part of what isn't stored is had from the upstream as it is; where something is stored, all of it is fetched.
+  const bool part = plan.facts.has_range && !found.response;
+  const bool fetchable = plan.look_up && request.method == Method::get && !part;
 
   if (!plan.upstream) {
     put_upstream_error(session, {Detail::no_route_upstream, true}, *plan.route, {}, outcome);
   } else if (found.is_fresh()) {
     put_hit(session, plan, found, at, outcome);
+  } else if (found.answers_behind()) {
+    put_hit(session, plan, found, at, outcome);
+    refresh(session, plan, found, snapshot, names.request_id);
   } else if (plan.look_up && plan.facts.directives.only_if_cached) {
     put_only_if_cached(session, plan, found, outcome);
   } else if (fetchable) {
     co_await fetch(session, plan, found, snapshot, names.request_id, outcome);
   } else {
     CacheStatus status;
-    status.forward = plan.look_up ? (plan.facts.has_range ? Forward::bypass : found.forward) : plan.forward;
-    status.detail = plan.look_up && plan.facts.has_range ? Detail::range : plan.why;
+    const bool range = plan.look_up && request.method == Method::get;
+    status.forward = plan.look_up ? (range ? Forward::bypass : found.forward) : plan.forward;
+    status.detail = range ? Detail::range : plan.why;
     outcome.result = result_of_passing(plan);
     outcome.detail = status.detail;
-    co_await forwarder_.forward(session, plan, snapshot, names.request_id, status, outcome);
+    co_await forwarder_.forward(session, plan, found, snapshot, names.request_id, status, outcome);
   }
   finish(session, *snapshot, *plan.route, outcome, &names);
 }
@@ -91,9 +103,10 @@ void RequestHandler::put_hit(ClientSession& session, const Plan& plan, const Fou
   CacheStatus status;
   status.hit = true;
   status.has_ttl = true;
-  status.ttl_s = found.decision.ttl_ms / 1000;
-  status.detail = found.tier;
-  outcome.result = Result::hit;
+  const bool behind = found.decision.reuse == Reuse::behind;
+  status.ttl_s = whole_seconds(found.decision.ttl_ms);
+  status.detail = behind ? Detail::stale_while_revalidate : found.tier;
+  outcome.result = behind ? Result::stale : Result::hit;
   outcome.tier = found.tier;
   put_stored(session, found.response, *plan.route, at, status, outcome);
 }
@@ -102,16 +115,27 @@ std::shared_ptr<FetchJob> RequestHandler::make_job(ClientSession& session, const
                                                    const SnapshotPtr& snapshot, std::string_view request_id) {
   const RequestHead& request = session.request();
   auto job = std::make_shared<FetchJob>();
-  job->snapshot = snapshot;
-  job->route = plan.route;
+  job->place.snapshot = snapshot;
+  job->place.route = plan.route;
+  job->place.primary_key = plan.primary_key;
+  job->place.primary_hash = plan.hash;
+  job->place.readable_key = readable_key(plan.match, plan.hash);
+  job->place.marker = found.marker;
+  job->place.fence = context_.shared.invalidations.fence();
   job->upstream = plan.upstream;
-  job->copy_fields(request.fields);
+  job->request.copy(request.fields);
   job->facts = plan.facts;
-  job->primary_key = plan.primary_key;
-  job->primary_hash = plan.hash;
-  job->key = found.varies ? found.key : plan.primary_key;
+  job->facts.method = Method::get;
+  job->key = found.key.empty() ? plan.primary_key : found.key;
   job->hash = found.hash;
-  job->readable_key = readable_key(plan.match, plan.hash);
+  job->plan_hash = plan.hash;
+  job->path_key = path_key_of(request, plan.match, plan.upstream->name);
+  job->search_rule = plan.search_rule;
+  if (plan.search_rule.empty()) {
+    job->exact_key = plan.primary_key;
+  } else {
+    append_primary_key(request, plan.match, plan.upstream->name, job->exact_key);
+  }
   for (const Template& tag : plan.route->tags)
     job->tags.push_back(tag.fill(plan.match.parameters, Template::Encode::raw));
   job->scheme = request.scheme;
@@ -119,11 +143,16 @@ std::shared_ptr<FetchJob> RequestHandler::make_job(ClientSession& session, const
   job->path = request.path;
   job->query = request.query;
   job->has_query = request.has_query;
+  job->stale = found.response;
   job->validating = found.response;
-  job->fence = context_.shared.invalidations.fence();
+  job->serves_error = found.serves_error() || found.answers_behind();
 
+  // It is fetched for all: a HEAD that finds a stale response refreshes the whole of it.
+  RequestHead whole = request;
+  whole.method = Method::get;
+  whole.method_name = "GET";
   RequestToSend to_send;
-  to_send.head = &request;
+  to_send.head = &whole;
   to_send.route = plan.route;
   to_send.upstream = plan.upstream;
   const std::string target = forwarded_target(request, plan.match);
@@ -140,6 +169,20 @@ std::shared_ptr<FetchJob> RequestHandler::make_job(ClientSession& session, const
   return job;
 }
 
+// One refresh at a time for a key, whatever the route says of collapsing; its answer goes to nobody (RFC 5861 3).
+void RequestHandler::refresh(ClientSession& session, const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
+                             std::string_view request_id) {
+  Collapser& collapser = context_.shared.collapser;
+  if (collapser.is_failing(plan.hash, now().mono_ms)) return;
+  auto job = make_job(session, plan, found, snapshot, request_id);
+  const auto joined =
+      collapser.join(job->hash, job->key, job->place.fence.local, [](std::uint64_t) { return true; }, stream_window);
+  if (!joined.leader) return;
+  job->flight = joined.flight;
+  job->collapsing = true;
+  fetcher_.start(std::move(job));
+}
+
 awaitable<void> RequestHandler::fetch(ClientSession& session, const Plan& plan, const Found& found,
                                       const SnapshotPtr& snapshot, std::string_view request_id, Outcome& outcome) {
   outcome.result = Result::miss;
@@ -154,39 +197,49 @@ awaitable<void> RequestHandler::fetch(ClientSession& session, const Plan& plan, 
       bool ignored = true;
       const auto selectors = job->selectors({}, ignored);
       auto joined = context_.shared.collapser.join(
-          job->hash, job->key, job->fence.local,
+          job->hash, job->key, job->place.fence.local,
           [&](std::uint64_t fence) {
-            return !context_.shared.invalidations.invalidated_since(fence, selectors, job->readable_key);
+            return !context_.shared.invalidations.invalidated_since(fence, selectors, job->place.readable_key);
           },
           stream_window);
       job->flight = std::move(joined.flight);
       job->collapsing = leader = joined.leader;
     } else {
-      job->flight = std::make_shared<Flight>(job->fence.local, stream_window);
+      job->flight = std::make_shared<Flight>(job->place.fence.local, stream_window);
     }
     Flight::Reader reader(job->flight, context_.executor, leader);
     if (leader) fetcher_.start(std::move(job));
     status.collapsed = !leader;
     outcome.collapsed = !leader;
-    const Reading reading = co_await read_flight(session, plan, reader, status, outcome);
+    const Reading reading = co_await read_flight(session, plan, found, reader, status, outcome);
     if (reading == Reading::answered) co_return;
     // Again once at most, and then together with the others that were let down.
     if (reading == Reading::alone || std::exchange(retried, true)) collapse = false;
   }
 }
 
+// Waits for the head; what comes before it goes on at once.
+awaitable<Flight::Phase> RequestHandler::wait_head(ClientSession& session, const Plan& plan, Flight::Reader& reader) {
+  const auto patience = reader.is_first() ? config::Milliseconds(0) : plan.route->settings.collapse_wait;
+  for (;;) {
+    const Flight::Phase phase = co_await reader.wait_head(patience);
+    if (phase != Flight::Phase::interim) co_return phase;
+    const Flight::Interim interim = reader.take_interim();
+    // A client that has left is noticed with the answer.
+    co_await session.send_interim(interim.status, interim.reason, interim.fields);
+  }
+}
+
 awaitable<RequestHandler::Reading> RequestHandler::read_flight(ClientSession& session, const Plan& plan,
-                                                               Flight::Reader& reader, CacheStatus status,
-                                                               Outcome& outcome) {
+                                                               const Found& found, Flight::Reader& reader,
+                                                               CacheStatus status, Outcome& outcome) {
   const bool first = reader.is_first();
-  const auto patience = first ? config::Milliseconds(0) : plan.route->settings.collapse_wait;
-  const Flight::Phase phase = co_await reader.wait_head(patience);
+  const Flight::Phase phase = co_await wait_head(session, plan, reader);
   if (first) {
     outcome.upstream_us = static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - session.started())
             .count());
   }
-  const Now at = now();
   switch (phase) {
     case Flight::Phase::waiting:
       context_.counters.limits[static_cast<std::size_t>(Limit::collapse_wait)].add();
@@ -194,31 +247,51 @@ awaitable<RequestHandler::Reading> RequestHandler::read_flight(ClientSession& se
     case Flight::Phase::released:
       co_return Reading::alone;
     case Flight::Phase::failed:
+      if (found.serves_error()) {
+        put_stale_if_error(session, found, *plan.route, 0, status, outcome);
+        co_return Reading::answered;
+      }
       if (!first &&
           (reader.error().detail == Detail::connection_reset || reader.error().detail == Detail::bad_response)) {
         co_return Reading::again;
       }
       put_upstream_error(session, reader.error(), *plan.route, status, outcome);
       co_return Reading::answered;
-    case Flight::Phase::settled: {
-      const StoredResponsePtr stored = reader.stored();
-      const ReuseDecision decision = may_reuse(plan.facts, stored->meta(), plan.route->settings, at);
-      if (!first && (decision.reuse != Reuse::fresh || context_.shared.invalidations.is_invalidated(*stored)))
-        co_return Reading::alone;
-      status.forward_status = 304;
-      status.has_ttl = true;
-      status.ttl_s = decision.ttl_ms / 1000;
-      status.detail = Detail::revalidated;
-      outcome.result = Result::revalidated;
-      put_stored(session, stored, *plan.route, at, status, outcome, reader.set_cookies());
-      co_return Reading::answered;
-    }
+    case Flight::Phase::settled:
+      co_return put_settled(session, plan, reader, status, outcome);
     default:
       break;
   }
-  if (!first && !may_share(plan, reader, session, at)) co_return Reading::alone;
+  if (!first && !may_share(plan, reader, session, now())) co_return Reading::alone;
+  if (found.serves_error()) {
+    const auto head = reader.head();
+    const bool failed = head->status >= 500 || co_await reader.wait_whole() == Flight::Phase::cut;
+    if (failed) {
+      put_stale_if_error(session, found, *plan.route, head->status, status, outcome);
+      co_return Reading::answered;
+    }
+  }
   co_await stream_flight(session, reader, *plan.route, status, outcome);
   co_return Reading::answered;
+}
+
+// What a 304 has freshened.
+RequestHandler::Reading RequestHandler::put_settled(ClientSession& session, const Plan& plan, Flight::Reader& reader,
+                                                    CacheStatus status, Outcome& outcome) {
+  const Now at = now();
+  const StoredResponsePtr stored = reader.stored();
+  const ReuseDecision decision = may_reuse(plan.facts, stored->meta(), plan.route->settings, at);
+  if (!reader.is_first() &&
+      (decision.reuse != Reuse::fresh || context_.shared.invalidations.is_invalidated(*stored) ||
+       (!plan.search_rule.empty() && search_rule(fields_of_head(stored->head())) != plan.search_rule)))
+    return Reading::alone;
+  status.forward_status = 304;
+  status.has_ttl = true;
+  status.ttl_s = whole_seconds(decision.ttl_ms);
+  status.detail = Detail::revalidated;
+  outcome.result = Result::revalidated;
+  put_stored(session, stored, *plan.route, at, status, outcome, reader.set_cookies());
+  return Reading::answered;
 }
 
 // The leader's answer is another's unless it may be shared, is allowed to this request, selects the same variant, and
@@ -227,7 +300,11 @@ bool RequestHandler::may_share(const Plan& plan, const Flight::Reader& reader, c
                                Now at) const {
   const auto head = reader.head();
   if (!head->storing || may_reuse(plan.facts, head->meta, plan.route->settings, at).reuse != Reuse::fresh) return false;
-  if (!head->vary.empty() && variant_key(head->vary, session.request().fields) != head->variant) return false;
+  if (!head->vary.empty() &&
+      variant_key(head->vary, session.request().fields, plan.route->settings.accept_language) != head->variant)
+    return false;
+  // Requests with different queries were put together by a rule that this answer may not have.
+  if (!plan.search_rule.empty() && head->search_rule != plan.search_rule) return false;
   return !context_.shared.invalidations.invalidated_since(reader.fence(), head->selectors,
                                                           readable_key(plan.match, plan.hash));
 }
@@ -270,8 +347,9 @@ void RequestHandler::finish(ClientSession& session, const Snapshot& snapshot, co
   counters.results[result].add();
   counters.seconds[result].observe_us(us);
   counters.bytes.add(session.body_bytes());
-  if (outcome.tier == Detail::memory) counters.hits_memory.add();
-  if (outcome.tier == Detail::redis) counters.hits_redis.add();
+  const bool hit = outcome.result == Result::hit;
+  if (hit && outcome.tier == Detail::memory) counters.hits_memory.add();
+  if (hit && outcome.tier == Detail::redis) counters.hits_redis.add();
   if (outcome.collapsed) counters.collapsed.add();
   if (outcome.stored && !outcome.collapsed) counters.stored.add();
   if (outcome.detail != Detail::none) counters.details[static_cast<std::size_t>(outcome.detail)].add();

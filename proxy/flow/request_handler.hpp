@@ -32,8 +32,13 @@ class RequestHandler final : public ClientHandler {
     alone,  ///< what was joined isn't for this request, or takes too long: it has to fetch for itself
     again,  ///< the leader's fetch failed in a way that may have been the leader's own doing
   };
-  awaitable<Reading> read_flight(ClientSession& session, const Plan& plan, Flight::Reader& reader, CacheStatus status,
-                                 Outcome& outcome);
+  awaitable<Flight::Phase> wait_head(ClientSession& session, const Plan& plan, Flight::Reader& reader);
+  awaitable<Reading> read_flight(ClientSession& session, const Plan& plan, const Found& found, Flight::Reader& reader,
+                                 CacheStatus status, Outcome& outcome);
+  Reading put_settled(ClientSession& session, const Plan& plan, Flight::Reader& reader, CacheStatus status,
+                      Outcome& outcome);
+  void refresh(ClientSession& session, const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
+               std::string_view request_id);
   void put_only_if_cached(ClientSession& session, const Plan& plan, const Found& found, Outcome& outcome);
   std::shared_ptr<FetchJob> make_job(ClientSession& session, const Plan& plan, const Found& found,
                                      const SnapshotPtr& snapshot, std::string_view request_id);

@@ -4,6 +4,7 @@
 
 #include "core/cache_status.hpp"
 #include "core/freshness.hpp"
+#include "core/ranges.hpp"
 #include "core/validation.hpp"
 #include "flow/compose.hpp"
 
@@ -36,15 +37,88 @@ void append_cache_status_field(const CacheStatus& status, const CompiledRoute& r
   out += "\r\n";
 }
 
+namespace {
+
+// What a client gets of a stored response.
+struct Portion {
+  bool not_modified = false;
+  RangeAnswer range;
+};
+
+Portion portion_for(const RequestHead& request, const StoredResponse& stored, Now at) {
+  const ResponseMeta& meta = stored.meta();
+  Portion portion;
+  // Preconditions before ranges (RFC 9110 13.2.2); a Range means something to GET alone (14.2).
+  portion.not_modified = client_has(request, meta.status, stored.etag(), meta.last_modified_s, at);
+  if (portion.not_modified || request.method != Method::get || meta.status != 200) return portion;
+  if (!find(request.fields, Name::range) || refuses_ranges(stored.head())) return portion;
+  const Representation whole{stored.etag(), meta.last_modified_s, meta.date_s, stored.body().size()};
+  portion.range = select_ranges(request.fields, whole, at.wall_ms / 1000);
+  return portion;
+}
+
+// Parts of the stored body, one or several.
+void put_parts(ClientSession& session, const StoredResponsePtr& stored, const CompiledRoute& route,
+               const std::vector<ByteRange>& ranges, std::string_view last_fields) {
+  OutputQueue& out = session.out();
+  const std::string_view body = stored->body();
+  const bool strips = stored->meta().had_set_cookie && route.settings.set_cookie != config::SetCookie::store;
+  if (ranges.size() == 1) {
+    const ByteRange range = ranges.front();
+    append_partial_head(stored->head(), strips, {}, content_range(range, body.size()), range.size(), out.scratch());
+    out.scratch() += last_fields;
+    session.end_head(206, range.size());
+    session.put_body(body.substr(range.first, range.size()), true);
+    return;
+  }
+  const Multipart multipart = make_multipart(ranges, content_type_of(stored->head()), body);
+  append_partial_head(stored->head(), strips, "multipart/byteranges; boundary=" + multipart.boundary, {},
+                      multipart.length, out.scratch());
+  out.scratch() += last_fields;
+  session.end_head(206, multipart.length);
+  // What stands between the parts has to live until it is sent, as the stored body does.
+  std::string frames;
+  for (const std::string& before : multipart.before) frames += before;
+  frames += multipart.end;
+  StoredParts made;
+  made.body = frames;
+  const StoredResponsePtr pinned = StoredResponse::make(made);
+  out.pin(pinned);
+  std::string_view frame = pinned->body();
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    session.put_body(frame.substr(0, multipart.before[i].size()), false);
+    frame.remove_prefix(multipart.before[i].size());
+    session.put_body(body.substr(ranges[i].first, ranges[i].size()), false);
+  }
+  session.put_body(frame, true);
+}
+
+}  // namespace
+
 void put_stored(ClientSession& session, const StoredResponsePtr& stored, const CompiledRoute& route, Now at,
                 CacheStatus status, Outcome& outcome, std::string_view more_fields) {
   OutputQueue& out = session.out();
   out.pin(stored);
-  const RequestHead& request = session.request();
   const ResponseMeta& meta = stored->meta();
-  const bool not_modified = client_has(request, meta.status, stored->etag(), meta.last_modified_s, at);
-  outcome.status = not_modified ? 304 : meta.status;
-  if (not_modified) {
+  const Portion portion = portion_for(session.request(), *stored, at);
+  if (route.settings.cache_status == config::CacheStatusMode::key) status.key = stored->readable_key();
+  if (portion.range.kind != RangeAnswer::Kind::whole) {
+    std::string last(more_fields);
+    append_age(current_age_ms(meta, at), last);
+    append_cache_status_field(status, route, last);
+    if (portion.range.kind == RangeAnswer::Kind::partial) {
+      outcome.status = 206;
+      put_parts(session, stored, route, portion.range.ranges, last);
+      return;
+    }
+    outcome.status = 416;
+    append_unsatisfied_head(stored->head(), unsatisfied_content_range(stored->body().size()), out.scratch());
+    out.scratch() += last;
+    session.end_head(416, 0);
+    return;
+  }
+  outcome.status = portion.not_modified ? 304 : meta.status;
+  if (portion.not_modified) {
     append_not_modified_head(stored->head(), out.scratch());
     out.end_scratch();
   } else if (meta.had_set_cookie && route.settings.set_cookie != config::SetCookie::store) {
@@ -56,10 +130,19 @@ void put_stored(ClientSession& session, const StoredResponsePtr& stored, const C
   }
   out.scratch() += more_fields;
   append_age(current_age_ms(meta, at), out.scratch());
-  if (route.settings.cache_status == config::CacheStatusMode::key) status.key = stored->readable_key();
   append_cache_status_field(status, route, out.scratch());
   session.end_head(outcome.status, stored->body().size());
-  if (!not_modified) session.put_body(stored->body(), true);
+  if (!portion.not_modified) session.put_body(stored->body(), true);
+}
+
+void put_stale_if_error(ClientSession& session, const Found& found, const CompiledRoute& route, unsigned answered,
+                        CacheStatus status, Outcome& outcome) {
+  status.forward_status = answered;
+  status.detail = Detail::stale_if_error;
+  outcome.result = Result::stale;
+  outcome.tier = found.tier;
+  outcome.detail = Detail::stale_if_error;
+  put_stored(session, found.response, route, now(), status, outcome);
 }
 
 awaitable<void> stream_flight(ClientSession& session, Flight::Reader& reader, const CompiledRoute& route,

@@ -10,10 +10,14 @@ namespace pillion {
 /// `Cache-Status: ...` as the route wants it, ended by CRLF, or nothing.
 void append_cache_status_field(const CacheStatus& status, const CompiledRoute& route, std::string& out);
 
-/// Queues a stored response (or 304 where the client has it). No waiting. `status` says how it was found; `more_fields`
-/// are lines for this client alone.
+/// Queues a stored response (or 304 where the client has it, or the parts of it that were asked for). No waiting.
+/// `status` says how it was found; `more_fields` are lines for this client alone.
 void put_stored(ClientSession& session, const StoredResponsePtr& stored, const CompiledRoute& route, Now at,
                 CacheStatus status, Outcome& outcome, std::string_view more_fields = {});
+
+/// A stale response where the upstream failed (RFC 5861 4): `answered` is its status, 0 where there was none.
+void put_stale_if_error(ClientSession& session, const Found& found, const CompiledRoute& route, unsigned answered,
+                        CacheStatus status, Outcome& outcome);
 
 /// Streams a flight to the client as it arrives. The flight's phase is streaming or complete.
 awaitable<void> stream_flight(ClientSession& session, Flight::Reader& reader, const CompiledRoute& route,

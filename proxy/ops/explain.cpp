@@ -175,7 +175,9 @@ Explanation explain(const config::Config& config, const RouteTable& routes, cons
     return out;
   }
   explain_place(config, request, match, out);
-  const RequestFacts facts = facts_of(request);
+  out.stale_while_revalidate = route.stale_while_revalidate;
+  out.stale_if_error = route.stale_if_error;
+  const RequestFacts facts = facts_for(request, route);
   if (facts.directives.no_store) {
     out.reason = to_string(Detail::request_no_store);
     out.because =
@@ -189,7 +191,7 @@ Explanation explain(const config::Config& config, const RouteTable& routes, cons
 
 ExplainedStored explain_stored(const StoredResponse& response, Detail tier, const RequestHead& request,
                                const config::Route& route, Now now) {
-  const ReuseDecision decision = may_reuse(facts_of(request), response.meta(), route, now);
+  const ReuseDecision decision = may_reuse(facts_for(request, route), response.meta(), route, now);
   ExplainedStored out;
   out.age_ms = current_age_ms(response.meta(), now);
   const PersonalParts personal = personal_parts(response.meta(), route);
@@ -197,13 +199,27 @@ ExplainedStored explain_stored(const StoredResponse& response, Detail tier, cons
   out.tier = tier;
   out.size = response.body().size();
   out.status = response.meta().status;
+  out.key = response.readable_key();
   out.invalidated = tier == Detail::none;
   if (out.invalidated) {
     out.ttl_ms = 0;
     out.reuse = "validate";
     return out;
   }
-  out.reuse = decision.reuse == Reuse::fresh ? "fresh" : decision.reuse == Reuse::validate ? "validate" : "refuse";
+  switch (decision.reuse) {
+    case Reuse::fresh:
+      out.reuse = "fresh";
+      break;
+    case Reuse::behind:
+      out.reuse = to_string(Detail::stale_while_revalidate);
+      break;
+    case Reuse::validate:
+      out.reuse = "validate";
+      break;
+    case Reuse::refuse:
+      out.reuse = "refuse";
+      break;
+  }
   return out;
 }
 

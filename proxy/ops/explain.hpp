@@ -53,7 +53,8 @@ struct ExplainedStored {
   bool invalidated = false;  ///< it may only be validated; tier is not told
   std::size_t size = 0;      ///< of the body, bytes
   unsigned status = 0;
-  std::string_view reuse;  ///< `fresh`, `validate` or `refuse`
+  std::string_view reuse;  ///< `fresh`, `stale-while-revalidate`, `validate` or `refuse`
+  std::string key;         ///< readable, without namespace: of the variant where the URL varies
 };
 
 struct Explanation {
@@ -71,6 +72,8 @@ struct Explanation {
   std::optional<config::Milliseconds> ttl;  ///< of a 200 that says nothing itself
   std::string ttl_from;                     ///< `ttl`, `ttl_by_status`, or `response` where only that can give one
   std::map<int, config::Milliseconds> ttl_by_status;
+  /// Stale windows of the route, where the response doesn't say.
+  std::optional<config::Milliseconds> stale_while_revalidate, stale_if_error;
   std::vector<std::string> tags;
   std::vector<ExplainedInvalidation> invalidates;
   bool asked_store = false;  ///< a running proxy looked; `stored` empty then means nothing is there

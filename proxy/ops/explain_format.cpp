@@ -40,7 +40,8 @@ json::object to_json(const ExplainedStored& stored) {
           {"invalidated", stored.invalidated},
           {"size", stored.size},
           {"status", stored.status},
-          {"reuse", stored.reuse}};
+          {"reuse", stored.reuse},
+          {"key", stored.key}};
 }
 
 std::string joined(const std::vector<std::string>& texts, std::string_view separator) {
@@ -80,6 +81,15 @@ std::string lifetime_text(const Explanation& e) {
   return out;
 }
 
+std::string stale_text(const Explanation& e) {
+  std::string out;
+  if (e.stale_while_revalidate)
+    out = "for " + config::duration_text(*e.stale_while_revalidate) + " while it is refreshed in the background";
+  if (!e.stale_if_error) return out;
+  if (!out.empty()) out += ", ";
+  return out + "for " + config::duration_text(*e.stale_if_error) + " where the upstream fails";
+}
+
 std::string stored_text(const ExplainedStored& stored) {
   const std::string where = stored.invalidated ? "invalidated" : "in " + std::string(to_string(stored.tier));
   return "status " + std::to_string(stored.status) + ", " + std::to_string(stored.size) + " bytes, " + where +
@@ -110,6 +120,12 @@ json::object to_json(const Explanation& e) {
     for (const auto& [status, ttl] : e.ttl_by_status) by_status[std::to_string(status)] = seconds(ttl.count());
     out["ttl_by_status"] = std::move(by_status);
   }
+  if (e.stale_while_revalidate || e.stale_if_error) {
+    json::object stale;
+    if (e.stale_while_revalidate) stale["while_revalidate"] = seconds(e.stale_while_revalidate->count());
+    if (e.stale_if_error) stale["if_error"] = seconds(e.stale_if_error->count());
+    out["stale"] = std::move(stale);
+  }
   out["tags"] = array_of(e.tags);
   json::array invalidates;
   for (const ExplainedInvalidation& item : e.invalidates) invalidates.push_back(to_json(item));
@@ -124,6 +140,7 @@ std::string to_text(const Explanation& e) {
   line(out, "upstream", (e.upstream.empty() ? "none" : e.upstream) + ", asked for " + e.forwarded_target);
   line(out, "cacheable", (e.cacheable ? "yes" : "no (" + e.reason + ")") + ": " + e.because);
   if (e.cacheable) line(out, "lifetime", lifetime_text(e));
+  if (e.cacheable && !stale_text(e).empty()) line(out, "stale use", stale_text(e));
   if (!e.key.empty()) {
     line(out, "stores", e.stores.empty() ? "none" : joined(e.stores, ", "));
     line(out, "key", e.key);

@@ -1,0 +1,68 @@
+#include "flow/freshen.hpp"
+
+#include <algorithm>
+
+#include "core/freshness.hpp"
+#include "core/validation.hpp"
+#include "flow/compose.hpp"
+
+namespace pillion {
+
+namespace {
+
+// Directives meant for this proxy alone aren't part of the stored head: until new ones come, those that came with the
+// stored response hold.
+void keep_own_directives(const StoredResponse& stored, Fields fields, ResponseMeta& meta) {
+  if (!stored.meta().directives.own || find(fields, Name::pillion_cache_control)) return;
+  meta.directives = stored.meta().directives;
+  meta.expires_s = no_delta;
+}
+
+// What speaks to this proxy alone doesn't go on to clients (see append_response_head()).
+std::vector<Field> for_clients(Fields said) {
+  std::vector<Field> out;
+  for (const Field& field : said) {
+    const bool ours =
+        field.id == Name::pillion_cache_control || field.id == Name::surrogate_key || field.id == Name::cache_tag;
+    if (!ours) out.push_back(field);
+  }
+  return out;
+}
+
+}  // namespace
+
+Freshened freshen(const StoredResponse& stored, Fields said, const Freshening& by,
+                  std::span<const std::uint32_t> selectors) {
+  const Now came = now();
+  std::string wire = freshened_head(stored, for_clients(said));
+  append_missing_date(fields_of_head(wire), came.wall_ms / 1000, wire);
+  std::vector<Field> fields = fields_of_head(wire);
+  const std::string etag(entity_tag_of(fields));
+  // Of this exchange alone: what is stored has none of them, and yet they count.
+  for (const Field& field : said) {
+    if (field.id == Name::age || field.id == Name::set_cookie || field.id == Name::pillion_cache_control)
+      fields.push_back(field);
+  }
+  const ResponseHead head{stored.meta().status, {}, 1, Fields(fields)};
+  std::vector<std::uint32_t> all(stored.selectors().begin(), stored.selectors().end());
+  for (const std::uint32_t selector : selectors)
+    if (std::find(all.begin(), all.end(), selector) == all.end()) all.push_back(selector);
+  StoredParts parts;
+  parts.meta = make_meta(head, by.asked.mono_ms, came);
+  keep_own_directives(stored, said, parts.meta);
+  parts.meta.request_had_cookie = stored.meta().request_had_cookie || by.facts.has_cookie;
+  parts.meta.request_had_authorization = stored.meta().request_had_authorization || by.facts.has_authorization;
+  parts.meta.had_set_cookie = parts.meta.had_set_cookie || stored.meta().had_set_cookie;
+  parts.selectors = all;
+  parts.position = by.fence.local;
+  parts.shared_position = by.fence.shared;
+  parts.epoch = by.fence.epoch;
+  parts.primary_key = stored.primary_key();
+  parts.readable_key = stored.readable_key();
+  parts.head = wire;
+  parts.etag = etag;
+  parts.body = stored.body();
+  return {StoredResponse::make(parts), may_store(by.facts, parts.meta, head.fields, *by.route).store};
+}
+
+}  // namespace pillion

@@ -1,0 +1,135 @@
+#include "flow/keeper.hpp"
+
+#include <algorithm>
+
+#include "core/freshness.hpp"
+#include "core/vary_marker.hpp"
+
+namespace pillion {
+
+namespace {
+
+// A marker lives as long as the longest-lived variant it names; its own lifetime stands in its max-age.
+std::int64_t marker_left_ms(const StoredResponse* marker, Now at) {
+  if (!marker || !marker->is_vary_marker()) return 0;
+  const std::int64_t whole = std::int64_t{marker->meta().directives.max_age} * 1000;
+  return std::max<std::int64_t>(0, whole - std::max<std::int64_t>(0, at.mono_ms - marker->meta().received_mono_ms));
+}
+
+StoredResponsePtr make_marker(const Place& place, const VaryMarker& marker, std::int64_t ttl_ms, Now at) {
+  const MarkerBytes bytes = write_marker(marker);
+  StoredParts parts;
+  parts.meta.received_mono_ms = at.mono_ms;
+  parts.meta.received_wall_ms = at.wall_ms;
+  parts.meta.directives.max_age =
+      static_cast<std::int32_t>(std::clamp<std::int64_t>((ttl_ms + 999) / 1000, 0, 0x7fffffff));
+  parts.primary_key = place.primary_key;
+  parts.readable_key = place.readable_key;
+  parts.head = bytes.head;
+  parts.body = bytes.body;
+  parts.position = place.fence.local;
+  parts.shared_position = place.fence.shared;
+  parts.epoch = place.fence.epoch;
+  parts.vary_marker = true;
+  return StoredResponse::make(parts);
+}
+
+std::string variant_name(const Place& place, const Hash128& variant) {
+  return place.readable_key + '.' + to_hex(variant);
+}
+
+}  // namespace
+
+std::int64_t redis_ttl_ms(const ResponseMeta& meta, const config::Route& route, Now now) {
+  const StaleWindows windows = stale_windows(meta, route);
+  const std::int64_t use = lifetime_of(meta, route).ms + std::max(windows.while_revalidate_ms, windows.if_error_ms);
+  const std::int64_t left = std::max<std::int64_t>(0, use - current_age_ms(meta, now));
+  return left + (meta.has_validator ? route.keep.count() : 0);
+}
+
+bool Keeper::uses_redis(const Place& place) const {
+  return context_.redis && place.route->settings.store_redis && place.fence.epoch != 0;
+}
+
+std::size_t Keeper::largest(const Place& place) const {
+  std::size_t largest = 0;
+  if (place.route->settings.store_memory) largest = context_.shared.memory.max_object();
+  if (uses_redis(place)) largest = std::max(largest, place.snapshot->config->redis.max_object);
+  return largest;
+}
+
+void Keeper::count_too_large(const Place& place) const {
+  auto& limits = context_.counters.limits;
+  if (place.route->settings.store_memory) limits[static_cast<std::size_t>(Limit::object_memory)].add();
+  if (uses_redis(place)) limits[static_cast<std::size_t>(Limit::object_redis)].add();
+}
+
+// Under the lock of that URL: two variants that are stored at once must both be in the marker, or the bound wouldn't
+// hold.
+void Keeper::put(const Place& place, Kept& kept) {
+  if (!kept.response) return;
+  MemoryStore& memory = context_.shared.memory;
+  const bool in_memory = place.route->settings.store_memory;
+  std::lock_guard lock(context_.shared.variant_locks[place.primary_hash.high % context_.shared.variant_locks.size()]);
+  StoredResponsePtr old = in_memory ? memory.find(place.primary_hash, place.primary_key) : nullptr;
+  if (!old || !old->is_vary_marker()) old = place.marker;
+  VaryMarker marker = read_marker(old.get());
+  if (kept.vary.empty()) {
+    // It matches every request and is the most recent: what stood beside it will not be chosen again (RFC 9111 4.1).
+    for (const auto& variant : marker.variants) kept.dropped.push_back(variant.hash);
+    if (in_memory) memory.store(place.primary_hash, kept.response);
+  } else {
+    const Now at = now();
+    kept.dropped = note_variant(marker, kept.vary, kept.variant, place.snapshot->config->limits.variants);
+    context_.counters.limits[static_cast<std::size_t>(Limit::variants)].add(kept.dropped.size());
+    kept.marker_ttl_ms =
+        std::max(redis_ttl_ms(kept.response->meta(), place.route->settings, at), marker_left_ms(old.get(), at));
+    kept.marker = make_marker(place, marker, kept.marker_ttl_ms, at);
+    if (in_memory) {
+      memory.store(place.primary_hash, kept.marker);
+      memory.store(variant_place(place.primary_hash, kept.variant), kept.response);
+    }
+  }
+  if (in_memory) drop_in_memory(place, kept.dropped);
+}
+
+void Keeper::drop_in_memory(const Place& place, const std::vector<Hash128>& variants) {
+  MemoryStore& memory = context_.shared.memory;
+  for (const Hash128& variant : variants) {
+    const Hash128 hash = variant_place(place.primary_hash, variant);
+    if (const auto stored = memory.find(hash, place.primary_key, KeyMatch::prefix)) memory.erase(hash, stored.get());
+  }
+}
+
+awaitable<void> Keeper::put_in_redis(const Place& place, const Kept& kept) {
+  if (!kept.response || !uses_redis(place)) co_return;
+  const std::int64_t ttl_ms = redis_ttl_ms(kept.response->meta(), place.route->settings, now());
+  if (ttl_ms <= 0) co_return;
+  // The marker first: a variant without it would never be found.
+  if (kept.marker && !co_await context_.redis->store(kept.marker, kept.marker_ttl_ms)) co_return;
+  co_await context_.redis->store(kept.response, ttl_ms);
+  std::vector<std::string> dropped;
+  for (const Hash128& variant : kept.dropped) dropped.push_back(variant_name(place, variant));
+  co_await context_.redis->erase(std::move(dropped));
+}
+
+awaitable<void> Keeper::replace(const Place& place, const StoredResponse& old, StoredResponsePtr fresh) {
+  const std::string_view variant = old.primary_key().substr(place.primary_key.size());
+  const Hash128 hash = variant.empty() ? place.primary_hash : variant_place(place.primary_hash, hash128(variant));
+  if (place.route->settings.store_memory) context_.shared.memory.store(hash, fresh);
+  if (uses_redis(place)) {
+    const std::int64_t ttl_ms = redis_ttl_ms(fresh->meta(), place.route->settings, now());
+    if (ttl_ms > 0) co_await context_.redis->store(std::move(fresh), ttl_ms);
+  }
+}
+
+awaitable<void> Keeper::forget(const Place& place, StoredResponsePtr stored) {
+  const std::string_view variant = stored->primary_key().substr(place.primary_key.size());
+  const Hash128 hash = variant.empty() ? place.primary_hash : variant_place(place.primary_hash, hash128(variant));
+  context_.shared.memory.erase(hash, stored.get());
+  if (!uses_redis(place)) co_return;
+  std::vector<std::string> names{std::string(stored->readable_key())};
+  co_await context_.redis->erase(std::move(names));
+}
+
+}  // namespace pillion

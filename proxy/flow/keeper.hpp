@@ -1,0 +1,62 @@
+// Putting responses into the stores, and taking them out: memory first, then Redis; variants and their marker together.
+// Worker-local.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "flow/context.hpp"
+#include "flow/exchange.hpp"
+
+namespace pillion {
+
+/// Where the responses of one URL stand.
+struct Place {
+  SnapshotPtr snapshot;
+  const CompiledRoute* route = nullptr;
+  std::string primary_key;
+  Hash128 primary_hash;
+  std::string readable_key;  ///< `{key}:{hash}` of the primary key
+  StoredResponsePtr marker;  ///< the one that the look-up found, if any
+  Fence fence;
+};
+
+/// A response on its way into the stores.
+struct Kept {
+  StoredResponsePtr response;  ///< nullptr: nothing is stored
+  std::string vary;            ///< canonical; empty where the URL doesn't vary
+  Hash128 variant;             ///< of its variant's key, where it varies
+  StoredResponsePtr marker;    ///< made by put()
+  std::int64_t marker_ttl_ms = 0;
+  std::vector<Hash128> dropped;  ///< variants that made room
+};
+
+class Keeper {
+ public:
+  explicit Keeper(WorkerContext& context) : context_(context) {}
+
+  bool uses_redis(const Place& place) const;
+  /// Head and body together, bytes; 0 where nothing can be stored.
+  std::size_t largest(const Place& place) const;
+  void count_too_large(const Place& place) const;
+
+  /// Into memory; works out the marker.
+  void put(const Place& place, Kept& kept);
+  awaitable<void> put_in_redis(const Place& place, const Kept& kept);
+
+  /// Replaces one stored variant (or the only response) by its freshened form, wherever it stands.
+  awaitable<void> replace(const Place& place, const StoredResponse& old, StoredResponsePtr fresh);
+  /// Takes a response out of both stores: it is known not to hold any more.
+  awaitable<void> forget(const Place& place, StoredResponsePtr stored);
+
+ private:
+  void drop_in_memory(const Place& place, const std::vector<Hash128>& variants);
+
+  WorkerContext& context_;
+};
+
+/// How long an entry is worth its place in Redis: its lifetime, its longest stale window, and `keep` where it can be
+/// validated.
+std::int64_t redis_ttl_ms(const ResponseMeta& meta, const config::Route& route, Now now);
+
+}  // namespace pillion
