@@ -116,6 +116,7 @@ class ClientSession {
   Socket& socket() noexcept { return socket_; }
   std::string_view take_left_over();
   Deadlines& deadlines() noexcept { return deadlines_; }
+  WorkerCounters& counters() noexcept { return counters_; }
   void clear_deadlines() noexcept;
 
  private:

@@ -1,4 +1,5 @@
-// After 101 (Switching Protocols): bytes both ways until both sides are done. Worker-local.
+// A connection that has left HTTP/1.1: after 101 (Switching Protocols), or HTTP/2 with prior knowledge. Bytes both ways
+// until both sides are done. Worker-local.
 #pragma once
 
 #include "net/client_session.hpp"
@@ -7,7 +8,9 @@
 namespace pillion {
 
 /// Copies both ways with backpressure and half-closes as the sides do; an error on either side ends both. No deadline
-/// but on a peer that doesn't take what is sent to it.
+/// while both sides are there, but on one that doesn't take what is sent to it; once one has ended, the other may be
+/// silent for the upstream's silence timeout. A peer that has vanished is noticed by TCP's keep-alive, after two
+/// minutes.
 awaitable<void> tunnel(ClientSession& client, UpstreamConnection& upstream);
 
 }  // namespace pillion

@@ -221,6 +221,34 @@ TEST_CASE("h2c: nobody need speak for longer than other connections may be idle"
   CHECK(client.stream().read_exactly(4) == "ping");
 }
 
+TEST_CASE("h2c: once one side has ended, the other may not stay silent for ever") {
+  for (const bool client_ends : {false, true}) {
+    CAPTURE(client_ends);
+    ScriptedUpstream upstream;
+    Gate& gate = upstream.gate();
+    upstream.answer_connections([&](Stream& stream) {
+      stream.read_exactly(preface.size());
+      stream.write("x");
+      if (client_ends) {
+        gate.wait();
+      } else {
+        stream.shutdown_write();
+        stream.closes();
+      }
+    });
+    Pillion proxy(tunnelling(upstream.endpoint(), "    timeouts: { silence: 300ms }\n"));
+    HttpClient client = proxy.connect();
+    client.send(preface);
+    CHECK(client.stream().read_exactly(1) == "x");
+    if (client_ends) client.stream().shutdown_write();
+    CHECK(client.closes());
+    // What it has heard from the upstream isn't the end yet: its own connection is.
+    CHECK(eventually([&] { return proxy.metric("pillion_connections{side=\"client\"}") == 0; }));
+    CHECK(proxy.metric("pillion_limits_total{limit=\"silence_timeout\"}") == 1);
+    CHECK(Json::parse(logged(proxy))["status"].number == 101);
+  }
+}
+
 TEST_CASE("h2c: the end or the fault of one side reaches the other") {
   Counter gone;
   ScriptedUpstream upstream;

@@ -117,6 +117,25 @@ TEST_CASE("an upgrade goes along where it is wanted, h2c never") {
   CHECK(has(text, "Upgrade: websocket"));
 }
 
+TEST_CASE("OPTIONS goes one hop less far, other methods take Max-Forwards along as it is") {
+  struct Row {
+    Method method;
+    const char *sent, *composed;
+  };
+  const Row rows[] = {{Method::options, "1", "0"},
+                      {Method::options, "2147483648", "2147483646"},
+                      {Method::options, "x", "x"},
+                      {Method::get, "1", "1"},
+                      {Method::other, "0", "0"}};
+  for (const Row& row : rows) {
+    CAPTURE(row.sent);
+    Setup setup;
+    setup.head.method = row.method;
+    const std::string line = "Max-Forwards: ";
+    CHECK(has(setup.compose(std::string_view(line + row.sent)), line + row.composed));
+  }
+}
+
 TEST_CASE("a response's head is kept without what concerns one connection, one exchange or this proxy") {
   const Lines lines(
       "Date: d\nConnection: X-Hop\nX-Hop: 1\nAge: 5\nCache-Status: other\nSet-Cookie: a=b\nSurrogate-Key: "

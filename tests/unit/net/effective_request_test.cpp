@@ -108,3 +108,53 @@ TEST_CASE("an expectation other than 100-continue is refused") {
   CHECK(status_of("POST", "/", "Host: a\nExpect: magic") == 417);
   CHECK(status_of("POST", "/", "Host: a\nExpect: 100-continue\nExpect: 100-continue") == 417);
 }
+
+TEST_CASE("a number of hops is digits alone, and no larger than is known here") {
+  struct Row {
+    const char* text;
+    std::optional<std::uint32_t> number;
+  };
+  const Row rows[] = {{"0", 0},
+                      {"00", 0},
+                      {"1", 1},
+                      {"010", 10},
+                      {"2147483646", 2147483646},
+                      {"2147483647", 2147483647},
+                      {"2147483648", 2147483647},
+                      {"4294967296", 2147483647},
+                      {"18446744073709551616", 2147483647},
+                      {"100000000000000000000000000000000000000000", 2147483647},
+                      {"", std::nullopt},
+                      {"-0", std::nullopt},
+                      {"+1", std::nullopt},
+                      {"1 ", std::nullopt},
+                      {"1,2", std::nullopt},
+                      {"0x1", std::nullopt},
+                      {"1.0", std::nullopt}};
+  for (const Row& row : rows) {
+    CAPTURE(row.text);
+    CHECK(parse_max_forwards(row.text) == row.number);
+  }
+}
+
+TEST_CASE("OPTIONS that may go no further is for this proxy to answer, whatever else it is about") {
+  struct Row {
+    const char *method, *target, *lines;
+    bool final;
+  };
+  const Row rows[] = {{"OPTIONS", "/", "Host: a\nMax-Forwards: 0", true},
+                      {"OPTIONS", "*", "Host: a\nmax-forwards: 000", true},
+                      {"OPTIONS", "/", "Host: a\nMax-Forwards: 3\nMax-Forwards: 0", true},
+                      {"OPTIONS", "/", "Host: a\nMax-Forwards: 1", false},
+                      {"OPTIONS", "/", "Host: a\nMax-Forwards: -0", false},
+                      {"OPTIONS", "/", "Host: a", false},
+                      {"GET", "/", "Host: a\nMax-Forwards: 0", false},
+                      {"options", "/", "Host: a\nMax-Forwards: 0", false}};
+  for (const Row& row : rows) {
+    CAPTURE(row.lines);
+    const Lines lines(row.lines);
+    RequestHead head;
+    REQUIRE_FALSE(make_effective({row.method, row.target, 1, lines}, false, head));
+    CHECK(is_final_recipient(head) == row.final);
+  }
+}
