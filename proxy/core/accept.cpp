@@ -15,6 +15,7 @@ constexpr int full_weight = 1000;
 struct Choice {
   std::string_view what;
   int weight = full_weight;
+  std::size_t place = 0;  ///< in the client's order
 };
 
 /// `0`, `0.5`, `1.000`: at most three digits after the point, and nothing above 1. nullopt for anything else.
@@ -52,8 +53,9 @@ std::optional<std::vector<Choice>> parse_choices(Fields fields, Name id) {
     if (field.id != id) continue;
     std::string_view list = field.value;
     while (const auto member = next_member(list)) {
-      const auto choice = parse_choice(*member);
+      auto choice = parse_choice(*member);
       if (!choice) return std::nullopt;
+      choice->place = choices.size();
       choices.push_back(*choice);
     }
   }
@@ -165,7 +167,9 @@ std::optional<std::string> normalised_accept_language(Fields request_fields, con
   for (const Choice& choice : *choices)
     if (!is_language_range(choice.what)) return std::nullopt;
   const std::vector<const std::string*> languages = acceptable(spoken, *choices);
-  std::ranges::stable_sort(*choices, [](const Choice& a, const Choice& b) { return a.weight > b.weight; });
+  std::ranges::sort(*choices, [](const Choice& a, const Choice& b) {
+    return a.weight != b.weight ? a.weight > b.weight : a.place < b.place;
+  });
   for (const Choice& choice : *choices) {
     if (choice.weight == 0) break;
     if (choice.what == "*") continue;  // RFC 4647 3.4: says nothing by itself
