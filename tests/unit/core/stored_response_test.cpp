@@ -249,7 +249,7 @@ TEST_CASE("sizes and numbers that lie are a miss though the checksum holds") {
     CHECK(with_bytes(size, std::string_view("\0\0\0\0", 4)) == nullptr);
   }
   CHECK(with_bytes(4, ones) == nullptr);                             // flags of a later version
-  CHECK(with_bytes(10, std::string_view("\0\x04", 2)) == nullptr);   // a directive of a later version
+  CHECK(with_bytes(10, std::string_view("\0\x08", 2)) == nullptr);   // a directive of a later version
   CHECK(with_bytes(8, std::string_view("\xe8\x03", 2)) == nullptr);  // status 1000
   for (std::size_t number = 12; number < 36; number += 4) {
     CAPTURE(number);

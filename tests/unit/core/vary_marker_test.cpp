@@ -27,7 +27,8 @@ TEST_CASE("vary marker: what is written is read back") {
   note_variant(marker, "accept-encoding", {~0ull, 0}, 8);
   CHECK(read_marker(stored(marker).get()) == marker);
   CHECK(read_marker(nullptr) == VaryMarker{});
-  std::string_view head = stored(marker)->head();
+  const StoredResponsePtr bytes = stored(marker);
+  std::string_view head = bytes->head();
   CHECK(next_list(head) == "accept-encoding");
 }
 
