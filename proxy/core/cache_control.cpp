@@ -1,9 +1,12 @@
-// Cache-Control, Pragma and Age (RFC 9111 5). See cache_control.hpp.
+// Cache-Control, Pragma and Age (RFC 9111 5), and targeted fields (RFC 9213). See cache_control.hpp.
 #include "core/cache_control.hpp"
 
 #include <algorithm>
 #include <limits>
 #include <optional>
+#include <variant>
+
+#include "core/structured_field.hpp"
 
 namespace pillion {
 namespace {
@@ -51,8 +54,10 @@ void take_smallest(std::int32_t& delta, const Directive& directive) noexcept {
   delta = delta == no_delta ? value : std::min(delta, value);
 }
 
-void apply(ResponseDirectives& out, const Directive& d) noexcept {
-  // What forbids counts however it is written; `private` and `no-cache` with field names as without (5.2.2.4, 5.2.2.7).
+/// What forbids counts however it is written; `private` and `no-cache` with field names as without (5.2.2.4, 5.2.2.7).
+/// must-revalidate does two things: it forbids stale answers, as proxy-revalidate does, and permits storing what had
+/// Authorization (3.5). Here it only forbids. False where this directive forbids nothing.
+bool apply_forbidding(ResponseDirectives& out, const Directive& d) noexcept {
   if (d.is("no-store")) {
     out.no_store = true;
   } else if (d.is("no-cache")) {
@@ -61,11 +66,19 @@ void apply(ResponseDirectives& out, const Directive& d) noexcept {
     out.private_ = true;
   } else if (d.is("no-transform")) {
     out.no_transform = true;
-  } else if (d.is("proxy-revalidate")) {
-    out.proxy_revalidate = true;
-  } else if (d.is("must-revalidate")) {
-    // It forbids stale answers and permits storing what had Authorization (3.5). Oddly written it only forbids.
-    (d.bare ? out.must_revalidate : out.proxy_revalidate) = true;
+  } else if (d.is("proxy-revalidate") || d.is("must-revalidate")) {
+    out.proxy_revalidate = out.proxy_revalidate || d.is("proxy-revalidate") || !out.must_revalidate;
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void apply(ResponseDirectives& out, const Directive& d) noexcept {
+  if (d.bare && d.is("must-revalidate")) {
+    out.must_revalidate = true;
+  } else if (apply_forbidding(out, d)) {
+    return;
   } else if (d.is("max-age")) {
     take_smallest(out.max_age, d);
   } else if (d.is("s-maxage")) {
@@ -81,12 +94,20 @@ void apply(ResponseDirectives& out, const Directive& d) noexcept {
   }
 }
 
-void apply(RequestDirectives& out, const Directive& d) noexcept {
+bool apply_forbidding(RequestDirectives& out, const Directive& d) noexcept {
   if (d.is("no-store")) {
     out.no_store = true;
   } else if (d.is("no-cache")) {
     out.no_cache = true;
-  } else if (d.is("only-if-cached")) {
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void apply(RequestDirectives& out, const Directive& d) noexcept {
+  if (apply_forbidding(out, d)) return;
+  if (d.is("only-if-cached")) {
     out.only_if_cached = true;
   } else if (d.is("max-age")) {
     take_smallest(out.max_age, d);
@@ -101,6 +122,33 @@ void apply(RequestDirectives& out, const Directive& d) noexcept {
   }
 }
 
+/// How a simpler or a stricter parser than ours may take quotes.
+struct Quoting {
+  bool escapes;   ///< a backslash hides the quote after it
+  bool anywhere;  ///< a quote opens wherever it stands; else only an argument or a whole member can be quoted
+};
+
+/// What the list forbids if quotes are taken that way. A directive that stands within quotes for us and outside of them
+/// for the next cache may be meant: it forbids, too. Each search for a closing quote that fails is the last one, so the
+/// list is read in linear time.
+template <typename Directives>
+void apply_forbidding(Directives& out, std::string_view list, Quoting quoting) noexcept {
+  bool may_open = true;
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i <= list.size(); ++i) {
+    if (i == list.size() || list[i] == ',') {
+      apply_forbidding(out, Directive(trim(list.substr(begin, i - begin))));
+      begin = i + 1;
+    } else if (list[i] == '"' && may_open &&
+               (quoting.anywhere || (i > 0 && list[i - 1] == '=') || trim(list.substr(begin, i - begin)).empty())) {
+      std::size_t close = i + 1;
+      while (close < list.size() && list[close] != '"') close += quoting.escapes && list[close] == '\\' ? 2 : 1;
+      may_open = close < list.size();
+      if (may_open) i = close;
+    }
+  }
+}
+
 /// All members of all lines of Cache-Control. Whether there was a line.
 template <typename Directives>
 bool apply_all(Directives& out, Fields fields) noexcept {
@@ -110,13 +158,59 @@ bool apply_all(Directives& out, Fields fields) noexcept {
     present = true;
     std::string_view list = field.value;
     while (const auto member = next_member(list)) apply(out, Directive(*member));
+    if (field.value.find('"') == std::string_view::npos) continue;
+    for (const Quoting quoting : {Quoting{false, true}, Quoting{true, false}, Quoting{false, false}})
+      apply_forbidding(out, field.value, quoting);
   }
   return present;
 }
 
+/// Of a targeted field: an Integer from 0 on, saturating. False for anything else.
+bool set_delta(std::int32_t& delta, const structured::Member& member) noexcept {
+  const auto* value = member.is_inner_list ? nullptr : std::get_if<std::int64_t>(&member.item);
+  if (value == nullptr || *value < 0) return false;
+  delta = static_cast<std::int32_t>(std::min<std::int64_t>(*value, max_delta));
+  return true;
+}
+
+/// False where the member makes its field malformed.
+bool apply(ResponseDirectives& out, const structured::Member& member) noexcept {
+  const std::string_view key = member.key;
+  if (key == "max-age") return set_delta(out.max_age, member);
+  if (key == "s-maxage") return set_delta(out.s_maxage, member);
+  if (key == "stale-while-revalidate") return set_delta(out.stale_while_revalidate, member);
+  if (key == "stale-if-error") return set_delta(out.stale_if_error, member);
+  const auto* boolean = member.is_inner_list ? nullptr : std::get_if<bool>(&member.item);
+  if (boolean != nullptr && !*boolean) return true;
+  if (boolean != nullptr) {
+    if (key == "public") out.public_ = true;
+    if (key == "immutable") out.immutable = true;
+    if (key == "must-understand") out.must_understand = true;
+    if (key == "must-revalidate") out.must_revalidate = true;
+  }
+  if (boolean == nullptr || key != "must-revalidate") apply_forbidding(out, Directive(key));
+  return true;
+}
+
+/// The directives of a targeted field; nullopt where it is absent, malformed or empty, and so decides nothing.
+std::optional<ResponseDirectives> targeted_directives(Fields fields, Name id) {
+  const auto members = structured::parse_dictionary(fields, id);
+  if (!members || members->empty()) return std::nullopt;
+  ResponseDirectives out;
+  out.present = out.targeted = true;
+  for (const structured::Member& member : *members)
+    if (!apply(out, member)) return std::nullopt;
+  return out;
+}
+
 }  // namespace
 
-ResponseDirectives parse_response_directives(Fields fields) noexcept {
+ResponseDirectives parse_response_directives(Fields fields) {
+  for (const Name id : {Name::pillion_cache_control, Name::cdn_cache_control})
+    if (auto targeted = targeted_directives(fields, id)) {
+      targeted->own = id == Name::pillion_cache_control;
+      return *targeted;
+    }
   ResponseDirectives out;
   out.present = apply_all(out, fields);
   return out;

@@ -1,5 +1,6 @@
-// Cache-Control, parsed once into flags and numbers (RFC 9111 5.2). Pure. A directive of surprising syntax gets the
-// conservative reading: what forbids counts, what allows does not.
+// Cache-Control and the fields that go before it for a cache such as this (RFC 9213), parsed once into flags and
+// numbers (RFC 9111 5.2). Pure. A directive of surprising syntax gets the conservative reading: what forbids counts,
+// what allows does not.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,10 @@ inline constexpr std::int32_t no_delta = -1;
 /// cache may always do so). Of a number given twice or malformed the stricter reading holds: a malformed or repeated
 /// max-age is 0 or the smallest.
 struct ResponseDirectives {
-  bool present = false;  ///< some Cache-Control field line was there
+  bool present = false;   ///< some Cache-Control field line was there, or a targeted field
+  bool targeted = false;  ///< of a targeted field: Cache-Control, Expires and Pragma count for nothing. Not kept in
+                          ///< Redis, since make_meta() has worked out what Expires says
+  bool own = false;       ///< of Pillion-Cache-Control, which is no part of the stored head: a 304 without it keeps them
   bool no_store = false;
   bool no_cache = false;
   bool private_ = false;
@@ -42,7 +46,12 @@ struct RequestDirectives {
   std::int32_t max_stale = no_delta;
 };
 
-ResponseDirectives parse_response_directives(Fields fields) noexcept;
+/// Those of the first of Pillion-Cache-Control and CDN-Cache-Control that is a well-formed dictionary with at least one
+/// member, else those of Cache-Control (RFC 9213 2.2). A targeted field is strict where Cache-Control is lenient: one
+/// whose max-age, s-maxage, stale-while-revalidate or stale-if-error isn't an Integer from 0 on is as if absent. What
+/// forbids counts there with any value but ?0, what allows with the value true alone. Parameters and unknown members
+/// are ignored.
+ResponseDirectives parse_response_directives(Fields fields);
 RequestDirectives parse_request_directives(Fields fields) noexcept;
 
 /// `Age` (RFC 9111 5.1): the first member of the first line; not a non-negative integer: nullopt-like no_delta.

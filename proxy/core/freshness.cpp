@@ -122,7 +122,8 @@ ResponseMeta make_meta(const ResponseHead& head, std::int64_t request_mono_ms, N
   meta.status = static_cast<std::uint16_t>(head.status);
   meta.directives = parse_response_directives(head.fields);
   meta.date_s = date_of(head.fields, Name::date, now_s).value_or(now_s);  // RFC 9110 6.6.1
-  meta.expires_s = expires_after(head.fields, meta.date_s, now_s);
+  // A targeted field decides alone (RFC 9213 2.2).
+  meta.expires_s = meta.directives.targeted ? no_delta : expires_after(head.fields, meta.date_s, now_s);
   meta.last_modified_s = std::max<std::int64_t>(-1, date_of(head.fields, Name::last_modified, now_s).value_or(-1));
   meta.initial_age_ms = initial_age_ms(head.fields, meta.date_s, request_mono_ms, now);
   meta.received_mono_ms = now.mono_ms;

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "core/hash.hpp"
+#include "core/structured_field.hpp"
 
 namespace pillion {
 namespace {
@@ -66,6 +67,9 @@ std::string normalised_host(std::string_view scheme, std::string_view host) {
   return out;
 }
 
+/// Seeds of hashes are the kinds' numbers and one; this one is none of theirs.
+constexpr std::uint64_t search_seed = 0x736561726368;
+
 /// Absolute and relative URLs stand apart by their first byte: a letter or a slash.
 std::uint32_t hash_of(Selector::Kind kind, std::string_view text) {
   return static_cast<std::uint32_t>(hash64(text, static_cast<std::uint64_t>(kind) + 1));
@@ -93,6 +97,16 @@ std::string normalised_url(std::string_view url) {
   const bool has_query = question != std::string_view::npos;
   return origin +
          path_and_query(url.substr(0, question), has_query ? url.substr(question + 1) : url.substr(0, 0), has_query);
+}
+
+/// The path of what normalised_url() gave.
+std::string_view path_of(std::string_view url) {
+  if (!url.starts_with('/')) url.remove_prefix(url.find('/', url.find("://") + 3));
+  return url.substr(0, url.find('?'));
+}
+
+std::uint32_t search_hash(std::string_view normalised) {
+  return static_cast<std::uint32_t>(hash64(normalised, search_seed));
 }
 
 template <typename IsSeparator>
@@ -123,6 +137,8 @@ std::string_view to_string(Selector::Kind kind) noexcept {
       return "path";
     case Selector::Kind::all:
       return "all";
+    case Selector::Kind::group:
+      return "group";
     case Selector::Kind::hashed:
       return "hashed";
   }
@@ -176,24 +192,62 @@ std::string normalised_path(std::string_view path) {
   return out;
 }
 
+// A host has no slash, so the first one after `://` ends it, whatever the group's name is.
+Selector group_selector(std::string_view scheme, std::string_view host, std::string_view group) {
+  Selector out{Selector::Kind::group, std::string(scheme)};
+  std::ranges::transform(out.text, out.text.begin(), lower);
+  const std::string origin = normalised_host(out.text, host.substr(0, host.find('/')));
+  out.text.append("://").append(origin).append("/").append(group);
+  return out;
+}
+
 std::uint32_t selector_hash(const Selector& selector) {
   switch (selector.kind) {
     case Selector::Kind::tag:
+    case Selector::Kind::group:
       return hash_of(selector.kind, selector.text);
     case Selector::Kind::url:
       return hash_of(selector.kind, normalised_url(selector.text));
     case Selector::Kind::path:
       return hash_of(selector.kind, normalised_path(selector.text));
+    case Selector::Kind::pattern:
+    case Selector::Kind::all:
+    case Selector::Kind::hashed:
+      break;
+  }
+  return 0;
+}
+
+std::uint32_t search_selector(std::string_view path) { return search_hash(normalised_path(path)); }
+
+std::vector<std::uint32_t> selector_hashes(const Selector& selector) {
+  std::vector<std::uint32_t> out;
+  switch (selector.kind) {
+    case Selector::Kind::tag:
+    case Selector::Kind::path:
+    case Selector::Kind::group:
+      out.push_back(selector_hash(selector));
+      break;
+    case Selector::Kind::url:
+      out.push_back(selector_hash(selector));
+      out.push_back(search_hash(path_of(normalised_url(selector.text))));
+      break;
     case Selector::Kind::hashed: {
-      std::uint32_t hash = 0;
-      std::from_chars(selector.text.data(), selector.text.data() + selector.text.size(), hash);
-      return hash;
+      const char* at = selector.text.data();
+      const char* const end = at + selector.text.size();
+      for (std::uint32_t hash = 0; at < end; ++at) {
+        const auto [after, error] = std::from_chars(at, end, hash);
+        if (error != std::errc{}) break;
+        out.push_back(hash);
+        at = after;
+      }
+      break;
     }
     case Selector::Kind::pattern:
     case Selector::Kind::all:
       break;
   }
-  return 0;
+  return out;
 }
 
 std::vector<std::uint32_t> selectors_of(const std::vector<std::string>& tags, std::string_view scheme,
@@ -229,10 +283,33 @@ bool append_response_tags(Fields response_fields, std::vector<std::string>& tags
   return true;
 }
 
+bool append_groups(Fields fields, Name id, std::string_view scheme, std::string_view host,
+                   std::vector<Selector>& selectors) {
+  static_assert(structured::max_members > max_response_tags);
+  const auto members = structured::parse_list(fields, id);
+  if (!members) return true;
+  const std::size_t kept = std::min(members->size(), max_response_tags);
+  for (std::size_t i = 0; i < kept; ++i) {
+    const structured::Member& member = (*members)[i];
+    const auto* group = member.is_inner_list ? nullptr : std::get_if<std::string>(&member.item);
+    if (group != nullptr) selectors.push_back(group_selector(scheme, host, *group));
+  }
+  return kept == members->size();
+}
+
+bool append_response_groups(Fields response_fields, std::string_view scheme, std::string_view host,
+                            std::vector<std::uint32_t>& selectors) {
+  std::vector<Selector> groups;
+  const bool all = append_groups(response_fields, Name::cache_groups, scheme, host, groups);
+  for (const Selector& group : groups) selectors.push_back(selector_hash(group));
+  return all;
+}
+
 bool selects(const Selector& selector, std::span<const std::uint32_t> selectors, std::string_view readable_key) {
   if (selector.kind == Selector::Kind::all) return true;
   if (selector.kind == Selector::Kind::pattern) return glob_matches(selector.text, readable_key);
-  return std::ranges::find(selectors, selector_hash(selector)) != selectors.end();
+  const std::vector<std::uint32_t> hashes = selector_hashes(selector);
+  return std::ranges::find_first_of(selectors, hashes) != selectors.end();
 }
 
 }  // namespace pillion

@@ -23,7 +23,8 @@ struct Selector {
     url,      ///< absolute URL: that host alone; a path with its query: under every host
     path,     ///< a normalised path, whatever the query, under every host: what an unsafe request invalidates by itself
     all,
-    hashed,  ///< what selector_hash() gives of a tag, url or path, in decimal: how the log keeps a long text
+    group,   ///< a cache group of one origin (RFC 9875), as group_selector() writes it
+    hashed,  ///< what selector_hashes() gives of a tag, url, path or group, in decimal: how the log keeps a long text
   };
   Kind kind = Kind::all;
   std::string text;
@@ -39,9 +40,23 @@ bool glob_matches(std::string_view glob, std::string_view text) noexcept;
 /// folded. Never used to route or to forward. Applied twice it gives what it gives once.
 std::string normalised_path(std::string_view path);
 
-/// Hash of one selector as entries carry it (kinds tag, url, path; of the others it is 0). A false match costs a miss.
-/// A url is absolute (scheme and host in any case, default port or none, fragment ignored) or a path with its query.
+/// The group of that name among the responses of that origin, host in any case and its default port or none. Names are
+/// compared byte by byte (RFC 9875 2.1). An empty host stands for responses that are alike under all of them.
+Selector group_selector(std::string_view scheme, std::string_view host, std::string_view group);
+
+/// Hash of one selector as entries carry it (kinds tag, url, path, group; of the others it is 0). A false match costs a
+/// miss. A url is absolute (scheme and host in any case, default port or none, fragment ignored) or a path with its
+/// query.
 std::uint32_t selector_hash(const Selector& selector);
+
+/// What a response with a search rule (core/no_vary_search.hpp) carries besides selectors_of(): it answers for many
+/// queries of its path, so an invalidation of any URL of that path, under any host, concerns it. `path` as
+/// selectors_of().
+std::uint32_t search_selector(std::string_view path);
+
+/// Every hash by which that selector invalidates: its own, and for a url the search_selector() of its path. None for
+/// the kinds that aren't compared by hash.
+std::vector<std::uint32_t> selector_hashes(const Selector& selector);
 
 /// Everything that selects one response: its tags, its URL under its own host and under every host, its path.
 /// `path` and `query` are as the client sent them.
@@ -54,6 +69,15 @@ std::vector<std::uint32_t> selectors_of(const std::vector<std::string>& tags, st
 /// invalidation of those left out would miss it.
 inline constexpr std::size_t max_response_tags = 1000;
 bool append_response_tags(Fields response_fields, std::vector<std::string>& tags);
+
+/// Groups that a field names, Cache-Groups or Cache-Group-Invalidation (RFC 9875): the Strings of its List. A malformed
+/// field names none; members of other types are passed over, since with what the others name rather too much is
+/// invalidated than too little. At most max_response_tags are appended; false where the field has more members.
+bool append_groups(Fields fields, Name id, std::string_view scheme, std::string_view host,
+                   std::vector<Selector>& selectors);
+/// The hashes of a response's Cache-Groups, to stand beside those of selectors_of(). False as append_response_tags().
+bool append_response_groups(Fields response_fields, std::string_view scheme, std::string_view host,
+                            std::vector<std::uint32_t>& selectors);
 
 /// The last position of each selector. Positions are given by the caller and must not decrease; one lower than latest()
 /// counts as latest(), which invalidates too much rather than too little.

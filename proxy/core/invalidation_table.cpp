@@ -120,8 +120,9 @@ void InvalidationTable::apply_locked(std::span<const Selector> selectors, std::u
       case Selector::Kind::tag:
       case Selector::Kind::url:
       case Selector::Kind::path:
+      case Selector::Kind::group:
       case Selector::Kind::hashed:
-        raise(slots_[selector_hash(selector) % slot_count], position);
+        for (const std::uint32_t hash : selector_hashes(selector)) raise(slots_[hash % slot_count], position);
         break;
       case Selector::Kind::pattern:
         apply_pattern(selector.text, position);

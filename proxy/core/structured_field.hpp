@@ -31,11 +31,15 @@ struct Member {
   std::vector<Item> inner;  ///< of an inner list
 };
 
-/// All lines of that field together, as one dictionary or list. nullopt where it is absent or malformed anywhere; an
-/// empty one is there and has no members. A key given twice has its last value, at its first place. At most
-/// max_members.
+/// All lines of that field together, as one dictionary or list (RFC 9651 4.2). nullopt where it is absent or malformed
+/// anywhere; an empty one is there and has no members. A string never reaches over a line. A key given twice has its
+/// last value, at its first place. Of a list the first max_members are kept, the others only checked; a dictionary of
+/// more counts as malformed, since what it leaves out may forbid. Views live as long as those of `fields`.
 inline constexpr std::size_t max_members = 1024;
 std::optional<std::vector<Member>> parse_dictionary(Fields fields, Name id);
 std::optional<std::vector<Member>> parse_list(Fields fields, Name id);
+
+/// Whether all of it is well-formed UTF-8 (RFC 3629): no surrogates, no overlong forms.
+bool is_utf8(std::string_view bytes) noexcept;
 
 }  // namespace pillion::structured

@@ -12,7 +12,7 @@ namespace {
 
 bool kind_of(std::string_view word, Selector::Kind& kind) noexcept {
   for (const auto k : {Selector::Kind::tag, Selector::Kind::pattern, Selector::Kind::url, Selector::Kind::path,
-                       Selector::Kind::all, Selector::Kind::hashed}) {
+                       Selector::Kind::all, Selector::Kind::group, Selector::Kind::hashed}) {
     if (word != to_string(k)) continue;
     kind = k;
     return true;
@@ -73,7 +73,10 @@ Selector bounded_selector(const Selector& selector) {
   // A shorter pattern matches more, which is safe.
   if (selector.kind == Selector::Kind::pattern)
     return {selector.kind, selector.text.substr(0, max_record_text - 1) + '*'};
-  return {Selector::Kind::hashed, std::to_string(selector_hash(selector))};
+  Selector hashed{Selector::Kind::hashed, {}};
+  for (const std::uint32_t hash : selector_hashes(selector))
+    hashed.text.append(hashed.text.empty() ? "" : " ").append(std::to_string(hash));
+  return hashed;
 }
 
 }  // namespace pillion

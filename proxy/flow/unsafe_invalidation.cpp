@@ -1,6 +1,7 @@
 #include "flow/unsafe_invalidation.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "core/cache_key.hpp"
 
@@ -11,6 +12,12 @@ namespace {
 std::string_view without_default_port(std::string_view host, std::string_view scheme) {
   const std::string_view port = scheme == "https" ? ":443" : ":80";
   return host.ends_with(port) ? host.substr(0, host.size() - port.size()) : host;
+}
+
+// The same group of no host (group_selector()).
+Selector without_host(std::string_view group) {
+  const std::size_t host = group.find("://") + 3;
+  return {Selector::Kind::group, std::string(group.substr(0, host)).append(group.substr(group.find('/', host)))};
 }
 
 // The path of a reference in Location or Content-Location if it is of the same origin, else nothing (RFC 9111 4.4, RFC
@@ -50,6 +57,13 @@ UnsafeRequest remember_unsafe(const RequestHead& request, const RouteMatch& matc
   return unsafe;
 }
 
+std::vector<Selector> groups_invalidated_by(const UnsafeRequest& request, Fields response_fields) {
+  std::vector<Selector> groups;
+  if (append_groups(response_fields, Name::cache_group_invalidation, request.scheme, request.host, groups))
+    return groups;
+  return {{Selector::Kind::all, {}}};
+}
+
 std::vector<Selector> selectors_of_unsafe(const UnsafeRequest& request, const RouteMatch& match,
                                           const ResponseHead* response) {
   std::vector<Selector> selectors{{Selector::Kind::path, request.path}};
@@ -59,6 +73,7 @@ std::vector<Selector> selectors_of_unsafe(const UnsafeRequest& request, const Ro
       std::string path = same_origin_path(field.value, request);
       if (!path.empty()) selectors.push_back({Selector::Kind::path, std::move(path)});
     }
+    std::ranges::move(groups_invalidated_by(request, response->fields), std::back_inserter(selectors));
   }
   if (!match.route) return selectors;
   const std::vector<std::string_view> values(request.parameters.begin(), request.parameters.end());
@@ -80,7 +95,10 @@ std::vector<Selector> selectors_of_unsafe(const UnsafeRequest& request, const Ro
 void add_spellings(const RouteTable& routes, const std::vector<std::string>& listeners,
                    std::vector<Selector>& selectors) {
   const std::size_t given = selectors.size();
+  const bool hostless =
+      std::ranges::any_of(routes.routes(), [](const CompiledRoute& route) { return route.settings.ignore_host; });
   for (std::size_t i = 0; i < given; ++i) {
+    if (hostless && selectors[i].kind == Selector::Kind::group) selectors.push_back(without_host(selectors[i].text));
     if (selectors[i].kind != Selector::Kind::url) continue;
     const std::string url = selectors[i].text;
     const auto colon = url.find("://");

@@ -1,4 +1,4 @@
-// Cache-Control, Pragma and Age (RFC 9111 5.1, 5.2, 5.4).
+// Cache-Control, Pragma and Age (RFC 9111 5.1, 5.2, 5.4), and the fields that go before it (RFC 9213).
 #include "core/cache_control.hpp"
 
 #include <doctest/doctest.h>
@@ -103,6 +103,58 @@ TEST_CASE("what forbids counts however it is written") {
   CHECK(response("no-transform=1").no_transform);
 }
 
+TEST_CASE("cache-control: no quoting hides what forbids from us that another parser would see") {
+  for (const char* hidden : {
+           R"(x="a\", no-store")",         // without escapes the string ends at the backslash
+           R"(x="a\\", no-store, y="b")",  // an escaped backslash, and the string ends
+           R"(x="a\\\", no-store")",
+           R"(x=a"b, no-store, c"d)",  // no argument: a quote within a word
+           R"(x"=", no-store, ")",
+           R"(x= "a, no-store")",
+           R"(x; y="a\", no-store, ")",
+           R"("a\", no-store")",
+           R"(x=\"a, no-store")",
+           R"(x="a, no-store)",  // never closed
+           R"(x="a\", no-store)",
+           R"(x=", y=", no-store, z=")",
+           "x=\"a\nCache-Control: no-store\nCache-Control: y\"",
+           "x='a, no-store, b'",
+       }) {
+    CAPTURE(hidden);
+    CHECK(response(hidden).no_store);
+    CHECK(request(hidden).no_store);
+  }
+  for (const char* quoted : {R"(x="a, no-store")", R"(x="a, no-store, b", y)", R"("a, no-store")",
+                             R"(y, "a, no-store, b")", R"(x="\"no-store\"")", R"(x="a \"b\" no-store, c")"}) {
+    CAPTURE(quoted);
+    CHECK_FALSE(response(quoted).no_store);
+  }
+}
+
+TEST_CASE("cache-control: what only another way of quoting shows forbids, and allows nothing") {
+  const ResponseDirectives d = response(
+      R"(x="a\", private, no-cache, no-transform, proxy-revalidate, max-age=60, s-maxage=60, public, immutable, must-understand")");
+  CHECK(d.private_);
+  CHECK(d.no_cache);
+  CHECK(d.no_transform);
+  CHECK(d.proxy_revalidate);
+  CHECK(d.max_age == no_delta);
+  CHECK(d.s_maxage == no_delta);
+  CHECK_FALSE((d.public_ || d.immutable || d.must_understand));
+  const ResponseDirectives revalidate = response(R"(x="a\", must-revalidate, y")");
+  CHECK_FALSE(revalidate.must_revalidate);
+  CHECK(revalidate.proxy_revalidate);
+  CHECK_FALSE(response(R"(must-revalidate, x="a")").proxy_revalidate);
+  CHECK(request(R"(x="a\", no-cache")").no_cache);
+  CHECK_FALSE(request(R"(x="a\", only-if-cached, y")").only_if_cached);
+}
+
+TEST_CASE("cache-control: quotes that are never closed are read in a moment") {
+  std::string quotes;
+  for (int i = 0; i < 20000; ++i) quotes += R"(="\)";
+  CHECK_FALSE(response(quotes.c_str()).no_store);
+}
+
 TEST_CASE("what allows counts only as the RFC writes it") {
   for (const char* value : {"public=foo", "public=", "public;", "public x", "\"public\"", "x=public"})
     CHECK_MESSAGE(!response(value).public_, value);
@@ -126,6 +178,11 @@ TEST_CASE("numbers may be quoted, have leading zeros and saturate") {
       {"max-age=2147483647", max_delta},
       {"max-age=2147483648", max_delta},
       {"max-age=99999999999999999999999999999999", max_delta},
+      {"MaX-aGe=60", 60},
+      {"max-age=60, MAX-AGE=30", 30},
+      {"max-age=60, max-age=\"30\"", 30},
+      {"x=\"max-age=5\", max-age=\"60\"", 60},
+      {"max-age=\"60\", x=\"max-age=5\"", 60},
   };
   for (const Row& row : rows) CHECK_MESSAGE(response(row.value).max_age == row.seconds, row.value);
 }
@@ -226,4 +283,135 @@ TEST_CASE("Age is the first member of the first line, where that is a number") {
       {"Age: 60 70", no_delta},
   };
   for (const Row& row : rows) CHECK_MESSAGE(parse_age(Lines(row.lines)) == row.seconds, row.lines);
+}
+
+namespace {
+
+ResponseDirectives targeted(const std::string& value, const char* others = "Cache-Control: max-age=1, x-other") {
+  return parse_response_directives(Lines("CDN-Cache-Control: " + value + "\n" + others));
+}
+
+}  // namespace
+
+TEST_CASE("cache-control: targeted: the first well-formed field that isn't empty decides alone") {
+  struct Row {
+    const char* lines;
+    std::int32_t max_age;
+    bool targeted;
+  };
+  const Row rows[] = {
+      {"Cache-Control: max-age=1", 1, false},
+      {"CDN-Cache-Control: max-age=2\nCache-Control: max-age=1", 2, true},
+      {"Cache-Control: max-age=1\nCDN-Cache-Control: max-age=2\nPillion-Cache-Control: max-age=3", 3, true},
+      {"Pillion-Cache-Control: max-age=3", 3, true},
+      {"Pillion-Cache-Control: MAX-AGE=3\nCDN-Cache-Control: max-age=2\nCache-Control: max-age=1", 2, true},
+      {"Pillion-Cache-Control:\nCDN-Cache-Control: max-age=2", 2, true},
+      {"Pillion-Cache-Control:\nCDN-Cache-Control:\nCache-Control: max-age=1", 1, false},
+      {"Pillion-Cache-Control: a=\nCDN-Cache-Control: b,\nCache-Control: max-age=1", 1, false},
+      {"Pillion-Cache-Control: unknown\nCDN-Cache-Control: max-age=2", no_delta, true},
+      {"CDN-Cache-Control: private\nCache-Control: max-age=1", no_delta, true},
+      {"CDN-Cache-Control: max-age=5\nCDN-Cache-Control: s-maxage=6, max-age=2", 2, true},
+      {"CDN-Cache-Control: max-age=2\nCDN-Cache-Control: \"\nCache-Control: max-age=1", 1, false},
+      {"Surrogate-Control: max-age=9\nX-CDN-Cache-Control: max-age=9\nCache-Control: max-age=1", 1, false},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.lines);
+    const ResponseDirectives d = parse_response_directives(Lines(row.lines));
+    CHECK(d.max_age == row.max_age);
+    CHECK(d.targeted == row.targeted);
+    CHECK(d.present);
+  }
+  const ResponseDirectives d = parse_response_directives(Lines(
+      "Cache-Control: no-store, private, no-cache, must-revalidate, s-maxage=0\nPragma: no-cache\nCDN-Cache-Control: "
+      "max-age=60"));
+  CHECK_FALSE((d.no_store || d.private_ || d.no_cache || d.must_revalidate || d.proxy_revalidate));
+  CHECK(d.s_maxage == no_delta);
+}
+
+TEST_CASE("cache-control: targeted: a number is an Integer from 0 on, or the whole field is as if absent") {
+  struct Row {
+    const char* value;
+    std::int32_t seconds;  ///< no_delta: malformed
+  };
+  const Row rows[] = {
+      {"0", 0},
+      {"60", 60},
+      {"060", 60},
+      {"60;x=\"y\"", 60},
+      {"2147483647", max_delta},
+      {"2147483648", max_delta},
+      {"999999999999999", max_delta},
+      {"-0", 0},
+      {"9999999999999999", no_delta},
+      {"-1", no_delta},
+      {"60.0", no_delta},
+      {"\"60\"", no_delta},
+      {"a60", no_delta},
+      {"60a", no_delta},
+      {"(60)", no_delta},
+      {"?1", no_delta},
+      {"?0", no_delta},
+      {"@60", no_delta},
+      {"", no_delta},
+      {" 60", no_delta},
+  };
+  using D = ResponseDirectives;
+  const std::pair<const char*, std::int32_t D::*> names[] = {{"max-age", &D::max_age},
+                                                             {"s-maxage", &D::s_maxage},
+                                                             {"stale-while-revalidate", &D::stale_while_revalidate},
+                                                             {"stale-if-error", &D::stale_if_error}};
+  for (const auto& [name, delta] : names) {
+    for (const Row& row : rows) {
+      const std::string value = "public, " + std::string(name) + "=" + row.value;
+      CAPTURE(value);
+      const D d = targeted(value, "");
+      CHECK(d.targeted == (row.seconds != no_delta));
+      CHECK(d.public_ == d.targeted);
+      CHECK(d.*delta == row.seconds);
+    }
+    CHECK_FALSE(targeted(name).targeted);
+  }
+  CHECK(targeted("max-age=60, max-age=5").max_age == 5);
+  CHECK(targeted("max-age=5, max-age=60").max_age == 60);
+  CHECK(targeted("max-age=a, max-age=60").max_age == 60);  // a structured field's last value is its only one
+}
+
+TEST_CASE("cache-control: targeted: what forbids counts with any value but false, what allows with true alone") {
+  using D = ResponseDirectives;
+  struct Row {
+    const char* name;
+    bool D::* flag;
+    bool D::* with_value;  ///< of any other value than a boolean
+  };
+  const Row rows[] = {
+      {"no-store", &D::no_store, &D::no_store},
+      {"no-cache", &D::no_cache, &D::no_cache},
+      {"private", &D::private_, &D::private_},
+      {"no-transform", &D::no_transform, &D::no_transform},
+      {"proxy-revalidate", &D::proxy_revalidate, &D::proxy_revalidate},
+      {"must-revalidate", &D::must_revalidate, &D::proxy_revalidate},
+      {"public", &D::public_, nullptr},
+      {"immutable", &D::immutable, nullptr},
+      {"must-understand", &D::must_understand, nullptr},
+  };
+  const auto only = [&rows](const D& d, bool D::* expected) {
+    for (const Row& row : rows)
+      if (d.*row.flag != (row.flag == expected)) return false;
+    return d.targeted;
+  };
+  for (const Row& row : rows) {
+    const std::string name = row.name;
+    CAPTURE(name);
+    CHECK(only(targeted(name), row.flag));
+    CHECK(only(targeted(name + "=?1"), row.flag));
+    CHECK(only(targeted(name + ";x=?0"), row.flag));
+    CHECK(only(targeted(name + "=?0"), nullptr));
+    CHECK(only(targeted(name + ", " + name + "=?0"), nullptr));
+    for (const char* value :
+         {"=1", "=0", "=\"x\"", "=(\"set-cookie\" \"x\")", "=()", "=false", "=1.5", "=:YQ:", "=@5"}) {
+      CAPTURE(value);
+      CHECK(only(targeted(name + value), row.with_value));
+    }
+  }
+  CHECK(only(targeted("no-stores, x-private, foo=(no-cache), bar=\"no-store\""), nullptr));
 }

@@ -54,6 +54,16 @@ TEST_CASE("Date is that of the response, or else the time of receipt") {
   CHECK(meta_of("Date: " + date(-10) + "\nDate: " + date(-20)).date_s == start_s);
 }
 
+TEST_CASE("freshness: Expires counts for nothing beside a targeted field") {
+  const std::string expires = "Date: " + date(0) + "\nExpires: " + date(100) + "\n";
+  CHECK(meta_of(expires + "CDN-Cache-Control: unknown").expires_s == no_delta);
+  CHECK(meta_of(expires + "Pillion-Cache-Control: public").expires_s == no_delta);
+  CHECK_FALSE(explicit_lifetime(meta_of(expires + "CDN-Cache-Control: public")).is_explicit());
+  CHECK(explicit_lifetime(meta_of(expires + "CDN-Cache-Control: max-age=5")).ms == 5000);
+  CHECK(meta_of(expires + "CDN-Cache-Control: max-age=x").expires_s == 100);
+  CHECK(meta_of(expires + "CDN-Cache-Control:").expires_s == 100);
+}
+
 TEST_CASE("the explicit lifetime is s-maxage, else max-age, else Expires less Date") {
   struct Row {
     std::string lines;

@@ -396,11 +396,120 @@ TEST_CASE("appliers in several threads each get a position of their own") {
 TEST_CASE("a selector kept as its hash invalidates what the selector itself would") {
   const Selector tag{Selector::Kind::tag, std::string(1000, 't')};
   const Selector kept{Selector::Kind::hashed, std::to_string(selector_hash(tag))};
-  CHECK(selector_hash(kept) == selector_hash(tag));
+  CHECK(selector_hashes(kept) == selector_hashes(tag));
   const auto selectors = selectors_of({tag.text}, "http", "h", "/p", "", false);
   InvalidationTable table;
   const std::uint64_t before = table.latest();
   table.apply_next(std::vector<Selector>{kept});
   CHECK(table.invalidated_since(before, selectors, "k:1"));
   CHECK_FALSE(table.invalidated_since(table.latest(), selectors, "k:1"));
+}
+
+namespace {
+
+const Field groups_line(std::string_view value) { return {"Cache-Groups", value, Name::cache_groups}; }
+
+std::vector<std::uint32_t> groups_of(std::string_view value, std::string_view host = "h",
+                                     std::string_view scheme = "http") {
+  const Field line = groups_line(value);
+  std::vector<std::uint32_t> out;
+  CHECK(append_response_groups({&line, 1}, scheme, host, out));
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("invalidation: a group is a name within one origin, compared byte by byte") {
+  const auto page = groups_of(R"("one", "Two";x=1, "a/b \"c\"")", "Example.com:80");
+  CHECK(page.size() == 3);
+  for (const char* host : {"example.com", "EXAMPLE.com:80", "example.com."})
+    CHECK(selected(group_selector("HTTP", host, "one"), page));
+  CHECK(selected(group_selector("http", "example.com", "Two"), page));
+  CHECK(selected(group_selector("http", "example.com", "a/b \"c\""), page));
+  for (const Selector& other :
+       {group_selector("http", "example.com", "two"), group_selector("http", "example.com", "on"),
+        group_selector("http", "example.com", ""), group_selector("https", "example.com", "one"),
+        group_selector("http", "example.com:81", "one"), group_selector("http", "example.org", "one"),
+        group_selector("http", "", "one"), Selector{Kind::tag, "one"},
+        Selector{Kind::tag, group_selector("http", "example.com", "one").text}}) {
+    CAPTURE(other.text);
+    CHECK_FALSE(selected(other, page));
+  }
+  CHECK(group_selector("http", "a", "b/c") != group_selector("http", "a/b", "c"));
+  CHECK(group_selector("http", "[::1]:8080", "g").text == "http://[::1]:8080/g");
+  CHECK(to_string(Kind::group) == "group");
+
+  Table t;
+  t.apply(Kind::group, group_selector("http", "example.com", "one").text, 1);
+  CHECK(t.since(0, "k", page));
+  CHECK_FALSE(t.since(0, "k", groups_of("\"one\"", "other")));
+}
+
+TEST_CASE("invalidation: a response's groups are the strings of a well-formed list") {
+  for (const char* malformed : {"\"a", "a,", "\"a\" \"b\"", "\"a\",,\"b\"", "", "one, (\"a\")", "5"}) {
+    CAPTURE(malformed);
+    CHECK(groups_of(malformed).empty());
+  }
+  CHECK(groups_of("\"a\", token, 5, (\"b\"), ?1, \"c\"") == groups_of("\"a\", \"c\""));
+  CHECK(groups_of("\"\"").size() == 1);
+  std::vector<std::uint32_t> kept{7};
+  const std::array<Field, 3> lines{groups_line("\"a\""), Field{"Cache-Tag", "b", Name::cache_tag},
+                                   groups_line("\"c\"")};
+  CHECK(append_response_groups(lines, "http", "h", kept));
+  CHECK(kept.size() == 3);
+  CHECK(kept.front() == 7);
+}
+
+TEST_CASE("invalidation: many and long groups are all kept; of too many the response can't be stored") {
+  const auto list_of = [](std::size_t n, std::size_t length) {
+    std::string out;
+    for (std::size_t i = 0; i < n; ++i) {
+      const std::string number = std::to_string(i);
+      out += (i == 0 ? "\"" : ", \"") + std::string(length - number.size(), 'g') + number + '"';
+    }
+    return out;
+  };
+  const auto page = groups_of(list_of(128, 128));
+  CHECK(page.size() == 128);
+  CHECK(selected(group_selector("http", "h", std::string(125, 'g') + "127"), page));
+  CHECK(groups_of(list_of(max_response_tags, 4)).size() == max_response_tags);
+  for (const std::size_t n : {max_response_tags + 1, max_response_tags * 2}) {
+    const std::string text = list_of(n, 4);
+    const Field line = groups_line(text);
+    std::vector<std::uint32_t> out;
+    CHECK_FALSE(append_response_groups({&line, 1}, "http", "h", out));
+    CHECK(out.size() == max_response_tags);
+  }
+}
+
+TEST_CASE("invalidation: an invalidation of any URL of a path concerns what answers for many of its queries") {
+  auto page = plain_selectors("/a/b", "x=1", true, "h");
+  const auto plain = page;
+  page.push_back(search_selector("/a/./b"));
+  for (const char* url :
+       {"/a/b", "/a/b?", "/a/b?y=2", "http://h/a/b?y=2", "https://other:81//a/%62#f", "HTTP://x/a/b"}) {
+    CAPTURE(url);
+    CHECK(selected({Kind::url, url}, page));
+    CHECK_FALSE(selected({Kind::url, url}, plain));
+    Table t;
+    t.apply(Kind::url, url, 1);
+    CHECK(t.since(0, "k", page));
+    CHECK_FALSE(t.since(0, "k", plain));
+  }
+  for (const char* url : {"/a", "/a/b/", "/a/b/c?x=1", "http://h?/a/b", "http://h", "/?u=/a/b", "http://a/b"}) {
+    CAPTURE(url);
+    CHECK_FALSE(selected({Kind::url, url}, page));
+  }
+  CHECK(selected({Kind::url, "http://h?q"}, {search_selector("/")}));
+  CHECK_FALSE(selected({Kind::tag, "/a/b"}, {search_selector("/a/b")}));
+  CHECK_FALSE(selected({Kind::path, "/a/b"}, {search_selector("/a/b")}));
+}
+
+TEST_CASE("invalidation: hashes of a record are read as far as they are numbers") {
+  CHECK(selector_hashes({Kind::hashed, "12 34"}) == std::vector<std::uint32_t>{12, 34});
+  CHECK(selector_hashes({Kind::hashed, "12"}) == std::vector<std::uint32_t>{12});
+  for (const char* text : {"", " ", "x", "-1", "99999999999"}) CHECK(selector_hashes({Kind::hashed, text}).empty());
+  CHECK(selector_hashes({Kind::hashed, "12 x 13"}) == std::vector<std::uint32_t>{12});
+  CHECK(selector_hashes({Kind::all, ""}).empty());
+  CHECK(selector_hashes({Kind::pattern, "a*"}).empty());
 }

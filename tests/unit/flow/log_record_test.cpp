@@ -53,7 +53,14 @@ TEST_CASE("a selector in a record is of bounded size and invalidates at least th
   CHECK(bounded_selector(small) == small);
   const Selector tag{Selector::Kind::tag, std::string(5000, 't')};
   CHECK(bounded_selector(tag).text.size() <= max_record_text);
-  CHECK(selector_hash(bounded_selector(tag)) == selector_hash(tag));
+  CHECK(selector_hashes(bounded_selector(tag)) == selector_hashes(tag));
+  const Selector group = group_selector("http", "h", std::string(5000, 'g'));
+  CHECK(bounded_selector(group).text.size() <= max_record_text);
+  CHECK(selector_hashes(bounded_selector(group)) == selector_hashes(group));
+  const Selector url{Selector::Kind::url, "/p?" + std::string(5000, 'q')};
+  CHECK(bounded_selector(url).text.size() <= max_record_text);
+  CHECK(selects(bounded_selector(url), std::vector<std::uint32_t>{selector_hash(url)}, ""));
+  CHECK(selects(bounded_selector(url), std::vector<std::uint32_t>{search_selector("/p")}, ""));
   const Selector pattern{Selector::Kind::pattern, std::string(5000, 'p')};
   CHECK(bounded_selector(pattern).text.size() <= max_record_text);
   CHECK(glob_matches(bounded_selector(pattern).text, pattern.text));

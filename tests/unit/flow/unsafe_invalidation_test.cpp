@@ -83,6 +83,46 @@ TEST_CASE("the route's rules for that method, with the path's parameters filled 
   CHECK(has(selectors, Selector::Kind::tag, "any"));
 }
 
+TEST_CASE("unsafe invalidation: a response names groups of the request's own origin") {
+  RequestHead head;
+  head.method_name = "M-SEARCH";
+  head.path = "/items";
+  head.scheme = "https";
+  head.host = "A.example:443";
+  const UnsafeRequest request = remember_unsafe(head, {});
+  const Lines lines("Cache-Group-Invalidation: \"one\", \"Two\"\nCache-Groups: \"mine\"");
+  const std::vector<Selector> groups = groups_invalidated_by(request, lines);
+  CHECK(groups == std::vector<Selector>{group_selector("https", "a.example", "one"),
+                                        group_selector("https", "a.example", "Two")});
+  for (const unsigned status : {200u, 303u, 404u}) {
+    const ResponseHead response{status, "", 1, lines};
+    const auto selectors = selectors_of_unsafe(request, {}, &response);
+    CHECK(selectors.size() == 3);
+    for (const Selector& group : groups) CHECK(has(selectors, Selector::Kind::group, group.text));
+  }
+  CHECK(groups_invalidated_by(request, Lines("Cache-Group-Invalidation: \"one")).empty());
+  CHECK(groups_invalidated_by(request, Lines("Cache-Groups: \"one\"")).empty());
+
+  std::string many = "Cache-Group-Invalidation: \"0\"";
+  for (std::size_t i = 1; i <= max_response_tags; ++i) many += ",\"" + std::to_string(i) + '"';
+  CHECK(groups_invalidated_by(request, Lines(many)) == std::vector<Selector>{{Selector::Kind::all, {}}});
+}
+
+TEST_CASE("unsafe invalidation: where a route ignores the host, its groups are invalidated under every host") {
+  config::Config config;
+  config.upstreams.push_back({});
+  config::Route route;
+  route.path = "/**";
+  config.routes.push_back(route);
+  const Selector group = group_selector("http", "a.example:81", "g/h");
+  std::vector<Selector> selectors{group};
+  add_spellings(RouteTable(config), {""}, selectors);
+  CHECK(selectors == std::vector<Selector>{group});
+  config.routes[0].ignore_host = true;
+  add_spellings(RouteTable(config), {""}, selectors);
+  CHECK(selectors == std::vector<Selector>{group, group_selector("http", "", "g/h")});
+}
+
 TEST_CASE("a URL is invalidated under the spellings by which routes store it") {
   config::Config config;
   config.upstreams.push_back({});
