@@ -69,7 +69,9 @@ bool InvalidationLog::is_invalidated_in_redis(const StoredResponse& response) co
 }
 
 awaitable<InvalidationLog::Outcome> InvalidationLog::invalidate(std::vector<Selector> selectors) {
-  for (const Selector& selector : selectors) counters_.invalidations[static_cast<std::size_t>(selector.kind)].add();
+  for (const Selector& selector : selectors) {
+    if (selector.kind != Selector::Kind::hashed) counters_.invalidations[static_cast<std::size_t>(selector.kind)].add();
+  }
   // Until the log has given it an id, it stands behind everything that was ever fetched. This order first: a look-up
   // that has taken the new local position must find it when it compares what it read from Redis.
   if (const auto view = view_.load()) view->table.apply(selectors, view->known.load() + 1);

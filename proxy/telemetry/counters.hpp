@@ -118,7 +118,7 @@ class Counters {
   const std::vector<RouteCounters*>& route(const std::string& name);
   const std::vector<Histogram*>& upstream(const std::string& name);
 
-  SharedCounter invalidations[5];  ///< by Selector::Kind, but for `hashed`
+  SharedCounter invalidations[6];  ///< by Selector::Kind, but for `hashed`, which the log alone has
   SharedCounter evictions;         ///< of memory
   /// Every connection to Redis is up; false where there is none.
   bool redis_up() const noexcept;
