@@ -179,9 +179,9 @@ TEST_CASE("h2c: a preface that never ends is late as any head is") {
   CHECK(upstream.connections() == 0);
 }
 
-TEST_CASE("h2c: the tunnel neither stores nor invalidates") {
+TEST_CASE("h2c: the tunnel takes no pooled connection, and neither stores nor invalidates") {
   ScriptedUpstream upstream(numbered({{"Cache-Control", "max-age=60"}}));
-  Pillion proxy(tunnelling(upstream.endpoint()));
+  Pillion proxy(tunnelling(upstream.endpoint(), {}, "workers: 1\n"));
   CHECK(proxy.get("/thing").body == "1");
   upstream.answer_connections([](Stream& stream) {
     stream.read_until("in the tunnel");
@@ -190,6 +190,7 @@ TEST_CASE("h2c: the tunnel neither stores nor invalidates") {
   HttpClient client = proxy.connect();
   client.send(preface + "PUT /thing HTTP/1.1\r\nHost: app.test\r\n\r\nin the tunnel");
   CHECK(client.stream().read_to_end().ends_with("\r\n\r\nX"));
+  CHECK(upstream.connections() == 2);
   CHECK(proxy.get("/thing").body == "1");
 }
 
@@ -219,6 +220,21 @@ TEST_CASE("h2c: nobody need speak for longer than other connections may be idle"
   CHECK(client.stream().stays_silent(600ms));
   client.send("ping");
   CHECK(client.stream().read_exactly(4) == "ping");
+}
+
+TEST_CASE("h2c: what was sent last arrives, though both sides have ended before the client reads it") {
+  const std::string last(64u << 10, 'x');
+  ScriptedUpstream upstream;
+  upstream.answer_connections([&](Stream& stream) {
+    while (stream.fill()) continue;
+    stream.write(last);
+  });
+  Pillion proxy(tunnelling(upstream.endpoint()));
+  HttpClient client(proxy.client(), 4096);
+  client.send(preface);
+  client.stream().shutdown_write();
+  CHECK(eventually([&] { return proxy.metric("pillion_connections{side=\"client\"}") == 0; }));
+  CHECK((client.stream().read_to_end() == last));
 }
 
 TEST_CASE("h2c: once one side has ended, the other may not stay silent for ever") {
