@@ -56,7 +56,8 @@ void take_smallest(std::int32_t& delta, const Directive& directive) noexcept {
 
 /// What forbids counts however it is written; `private` and `no-cache` with field names as without (5.2.2.4, 5.2.2.7).
 /// must-revalidate does two things: it forbids stale answers, as proxy-revalidate does, and permits storing what had
-/// Authorization (3.5). Here it only forbids. False where this directive forbids nothing.
+/// Authorization (3.5). Here it only forbids, where it doesn't do both already. False where this directive forbids
+/// nothing.
 bool apply_forbidding(ResponseDirectives& out, const Directive& d) noexcept {
   if (d.is("no-store")) {
     out.no_store = true;
@@ -122,30 +123,32 @@ void apply(RequestDirectives& out, const Directive& d) noexcept {
   }
 }
 
-/// How a simpler or a stricter parser than ours may take quotes.
+/// How a simpler or a stricter parser than ours may take quotes. (Ours, next_member(): escapes, and anywhere.)
 struct Quoting {
   bool escapes;   ///< a backslash hides the quote after it
   bool anywhere;  ///< a quote opens wherever it stands; else only an argument or a whole member can be quoted
 };
 
 /// What the list forbids if quotes are taken that way. A directive that stands within quotes for us and outside of them
-/// for the next cache may be meant: it forbids, too. Each search for a closing quote that fails is the last one, so the
-/// list is read in linear time.
+/// for the next cache may be meant: it forbids, too. Read in linear time, since of the searches for a closing quote
+/// only the last can fail: after one that did, quotes stand behind backslashes or not at all, and open nothing.
 template <typename Directives>
 void apply_forbidding(Directives& out, std::string_view list, Quoting quoting) noexcept {
-  bool may_open = true;
   std::size_t begin = 0;
+  bool blank = true;  // nothing but white space since `begin`
   for (std::size_t i = 0; i <= list.size(); ++i) {
     if (i == list.size() || list[i] == ',') {
       apply_forbidding(out, Directive(trim(list.substr(begin, i - begin))));
       begin = i + 1;
-    } else if (list[i] == '"' && may_open &&
-               (quoting.anywhere || (i > 0 && list[i - 1] == '=') || trim(list.substr(begin, i - begin)).empty())) {
+      blank = true;
+      continue;
+    }
+    if (list[i] == '"' && (quoting.anywhere || blank || list[i - 1] == '=')) {
       std::size_t close = i + 1;
       while (close < list.size() && list[close] != '"') close += quoting.escapes && list[close] == '\\' ? 2 : 1;
-      may_open = close < list.size();
-      if (may_open) i = close;
+      if (close < list.size()) i = close;
     }
+    blank = blank && (list[i] == ' ' || list[i] == '\t');
   }
 }
 
@@ -188,7 +191,7 @@ bool apply(ResponseDirectives& out, const structured::Member& member) noexcept {
     if (key == "must-understand") out.must_understand = true;
     if (key == "must-revalidate") out.must_revalidate = true;
   }
-  if (boolean == nullptr || key != "must-revalidate") apply_forbidding(out, Directive(key));
+  apply_forbidding(out, Directive(key));
   return true;
 }
 

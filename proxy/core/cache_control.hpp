@@ -19,7 +19,7 @@ struct ResponseDirectives {
   bool present = false;   ///< some Cache-Control field line was there, or a targeted field
   bool targeted = false;  ///< of a targeted field: Cache-Control, Expires and Pragma count for nothing. Not kept in
                           ///< Redis, since make_meta() has worked out what Expires says
-  bool own = false;       ///< of Pillion-Cache-Control, which is no part of the stored head: a 304 without it keeps them
+  bool own = false;  ///< of Pillion-Cache-Control, which is no part of the stored head: a 304 without it keeps them
   bool no_store = false;
   bool no_cache = false;
   bool private_ = false;

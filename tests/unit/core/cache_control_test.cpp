@@ -116,6 +116,9 @@ TEST_CASE("cache-control: no quoting hides what forbids from us that another par
            R"(x=\"a, no-store")",
            R"(x="a, no-store)",  // never closed
            R"(x="a\", no-store)",
+           R"(x"\" y", z=", no-store, w")",      // seen without escapes, where quotes open anywhere
+           R"(v\"x"a, y="\" z=", no-store, ")",  // with escapes, where only arguments are quoted
+           R"(v\", y="\", no-store, ")",         // without escapes, where only arguments are quoted
            R"(x=", y=", no-store, z=")",
            "x=\"a\nCache-Control: no-store\nCache-Control: y\"",
            "x='a, no-store, b'",
@@ -150,9 +153,13 @@ TEST_CASE("cache-control: what only another way of quoting shows forbids, and al
 }
 
 TEST_CASE("cache-control: quotes that are never closed are read in a moment") {
-  std::string quotes;
-  for (int i = 0; i < 20000; ++i) quotes += R"(="\)";
-  CHECK_FALSE(response(quotes.c_str()).no_store);
+  for (const char* part : {R"(="\)", R"(=\")", R"("\)", R"(\")", R"(,"\")", R"(,\")"}) {
+    CAPTURE(part);
+    std::string quotes(30000, ' ');
+    quotes += "x=\"";
+    for (int i = 0; i < 20000; ++i) quotes += part;
+    CHECK_FALSE(response(quotes.c_str()).no_store);
+  }
 }
 
 TEST_CASE("what allows counts only as the RFC writes it") {

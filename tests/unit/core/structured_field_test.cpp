@@ -195,6 +195,8 @@ TEST_CASE("structured field: inner lists hold items apart by spaces, and don't n
       {"(a), (b)", "('a),('b)"},
       {"(a\"b\")", "malformed"},
       {"(\"a\"\"b\")", "malformed"},
+      {"(a;)", "malformed"},
+      {"(a;b=)", "malformed"},
       {"(a,b)", "malformed"},
       {"(a\tb)", "malformed"},
       {"((a))", "malformed"},
