@@ -31,6 +31,8 @@ std::vector<std::uint32_t> FetchJob::selectors(Fields response_fields, bool& com
   complete = append_response_tags(response_fields, all);
   std::vector<std::uint32_t> selectors = selectors_of(all, scheme, host, path, query, has_query);
   complete = append_response_groups(response_fields, scheme, host, selectors) && complete;
+  // Under a route that ignores the host a group is everybody's.
+  if (place.route->settings.ignore_host) append_response_groups(response_fields, scheme, {}, selectors);
   // One entry for many queries: an invalidation of any of them means it.
   if (!search_rule.empty() || !pillion::search_rule(response_fields).empty())
     selectors.push_back(search_selector(path));

@@ -189,7 +189,9 @@ awaitable<void> Forwarder::invalidate_after(Exchange& e) {
     co_return;
   }
   std::vector<Selector> groups = groups_invalidated_by(e.unsafe, head.fields);
-  if (!groups.empty()) co_await context_.shared.invalidations.invalidate(std::move(groups));
+  if (groups.empty()) co_return;
+  add_spellings(*e.snapshot->routes, e.snapshot->listeners, groups);
+  co_await context_.shared.invalidations.invalidate(std::move(groups));
 }
 
 awaitable<void> Forwarder::invalidate(Exchange& e, const ResponseHead* response) {

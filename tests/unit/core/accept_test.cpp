@@ -114,6 +114,7 @@ TEST_CASE("accept: the language that the client likes best of those spoken") {
       {"*, de;q=0.1", "de"},
       {"fr", "none"},
       {"de;q=0", "none"},
+      {"de-AT;q=0", "none"},
       {"de;q=0, en;q=0.1", "en"},
       {"de-AT, de;q=0", "none"},
       {"de-AT, DE;q=0, en;q=0.1", "en"},
@@ -126,8 +127,10 @@ TEST_CASE("accept: the language that the client likes best of those spoken") {
 TEST_CASE("accept: malformed languages are as none") {
   for (const char* value : {"de;q=2", "en, de;q=x", "de;level=1", "d_e", "de-", "-de", "de--AT", "abcdefghi",
                             "de-abcdefghi", "1de", "*-DE", "de en", "\"de\"", "de;"})
-    CHECK_MESSAGE(language(value, {"de", "en"}) == "none", value);
+    CHECK_MESSAGE(language(value + std::string(", en"), {"de", "en"}) == "none", value);
   CHECK(language("de-1996", {"de"}) == "de");
+  CHECK(language("de-x", {"de-x"}) == "de-x");
+  CHECK(language("de-x-mine", {"de-x"}) == "none");
   CHECK(language("abcdefgh", {"abcdefgh"}) == "abcdefgh");
 }
 

@@ -52,13 +52,20 @@ inline config::Route random_route(Random& random) {
 
 inline std::string name_of_parameter(const std::string& parameter) { return parameter.substr(0, parameter.find('=')); }
 
+/// Values of one name keep their order.
+inline void sort_by_name(std::vector<std::string>& parameters) {
+  for (std::size_t end = 1; end < parameters.size(); ++end)
+    for (std::size_t i = end; i > 0 && name_of_parameter(parameters[i]) < name_of_parameter(parameters[i - 1]); --i)
+      std::swap(parameters[i], parameters[i - 1]);
+}
+
 inline std::vector<std::string> random_values(Random& random) {
   std::vector<std::string> out;
   for (std::size_t n = random.below(3); n > 0; --n) out.push_back(random.text(letters, 2));
   return out;
 }
 
-/// Gives one part of it a new random value: the part's number, from 0 to 10.
+/// Gives one part of it a new random value, or (the last part) other orders to all that has one.
 inline void set_part(Meaning& meaning, std::size_t part, const config::Route& route, Random& random) {
   switch (part) {
     case 0:
@@ -79,8 +86,7 @@ inline void set_part(Meaning& meaning, std::size_t part, const config::Route& ro
       for (std::size_t n = random.below(4); n > 0; --n)
         parameters.push_back(random.one_of<std::string>({"a", "b", ""}) +
                              random.one_of<std::string>({"", "=", "=1", "=u="}));
-      if (route.query.sort)
-        std::ranges::stable_sort(parameters, {}, [](const std::string& p) { return name_of_parameter(p); });
+      if (route.query.sort) sort_by_name(parameters);
       if (!parameters.empty()) meaning.parameters = parameters;
       break;
     }
@@ -108,12 +114,19 @@ inline void set_part(Meaning& meaning, std::size_t part, const config::Route& ro
           if (random.once_in(2)) (*meaning.encodings)[coding] = random.one_of<int>({0, 1, 20, 500, 1000});
       }
       break;
-    default:
+    case 10:
       meaning.language = random.once_in(3) ? "" : random.one_of(spoken);
+      break;
+    default:
+      for (std::vector<std::string>* values : {&meaning.tenants, &meaning.sessions, &meaning.authorizations})
+        random.shuffle(*values);
+      if (meaning.list) random.shuffle(*meaning.list);
+      if (meaning.parameters) random.shuffle(*meaning.parameters);
+      if (meaning.parameters && route.query.sort) sort_by_name(*meaning.parameters);
   }
 }
 
-inline constexpr std::size_t part_count = 11;
+inline constexpr std::size_t part_count = 12;
 
 inline Meaning random_meaning(const config::Route& route, Random& random) {
   Meaning meaning;

@@ -347,6 +347,18 @@ TEST_CASE("validation: a HEAD's 200 freshens what it agrees with and outdates wh
   }
 }
 
+TEST_CASE("validation: a length too large for any body is not that of an empty one") {
+  StoredParts parts;
+  parts.meta.status = 200;
+  ResponseHead head;
+  head.status = 200;
+  const Lines empty("Content-Length: 0"), large("Content-Length: 18446744073709551616");
+  head.fields = empty;
+  CHECK(effect_of_head(*StoredResponse::make(parts), head) == HeadEffect::freshen);
+  head.fields = large;
+  CHECK(effect_of_head(*StoredResponse::make(parts), head) == HeadEffect::outdated);
+}
+
 TEST_CASE("validation: a HEAD of another status outdates where it speaks of the resource") {
   for (unsigned status : {201u, 203u, 204u, 299u, 300u, 301u, 302u, 307u, 308u, 404u, 410u})
     CHECK_MESSAGE(effect("", status, "") == "outdated", status);

@@ -194,3 +194,77 @@ TEST_CASE("keys that proved not to be shareable are remembered for a while") {
   collapser.mark_cacheable(hash);
   CHECK_FALSE(collapser.is_uncacheable(hash, 1000));
 }
+
+TEST_CASE("interim answers go to the first reader, in their order, before the head") {
+  asio::io_context io(1);
+  auto flight = std::make_shared<Flight>(0, 1024);
+  flight->pass_interim({103, "Early Hints", "Link: </a>\r\n"});
+  std::string seen, other;
+  asio::co_spawn(
+      io,
+      [&]() -> awaitable<void> {
+        Flight::Reader reader(flight, co_await asio::this_coro::executor, true);
+        for (;;) {
+          const Phase phase = co_await reader.wait_head(no_end);
+          if (phase != Phase::interim) break;
+          seen += std::to_string(reader.take_interim().status) + " ";
+        }
+        seen += std::to_string(reader.head()->status);
+      },
+      asio::detached);
+  asio::co_spawn(
+      io,
+      [&]() -> awaitable<void> {
+        Flight::Reader reader(flight, co_await asio::this_coro::executor, false);
+        other = co_await reader.wait_head(no_end) == Phase::streaming ? "head" : "something else";
+      },
+      asio::detached);
+  asio::post(io, [&] {
+    flight->pass_interim({102, "Processing", ""});
+    asio::post(io, [&] { flight->set_head(head_of(true)); });
+  });
+  io.run();
+  CHECK(seen == "103 102 200");
+  CHECK(other == "head");
+}
+
+TEST_CASE("who waits for the whole learns of its end, of a cut, and that it grew too large") {
+  struct Row {
+    const char* what;
+    std::function<void(Flight&)> then;
+    Phase phase;
+  };
+  const Row rows[] = {{"whole", [](Flight& f) { f.finish(true); }, Phase::complete},
+                      {"cut", [](Flight& f) { f.finish(false); }, Phase::cut},
+                      {"too large", [](Flight& f) { f.stop_keeping(); }, Phase::streaming}};
+  for (const Row& row : rows) {
+    CAPTURE(row.what);
+    asio::io_context io(1);
+    auto flight = std::make_shared<Flight>(0, 1024);
+    flight->set_head(head_of(true));
+    Phase phase{};
+    asio::co_spawn(
+        io,
+        [&]() -> awaitable<void> {
+          Flight::Reader reader(flight, co_await asio::this_coro::executor, true);
+          phase = co_await reader.wait_whole();
+        },
+        asio::detached);
+    asio::post(io, [&] {
+      flight->append("something");
+      asio::post(io, [&] { row.then(*flight); });
+    });
+    io.run();
+    CHECK(phase == row.phase);
+  }
+}
+
+TEST_CASE("a key whose upstream failed is remembered for a second") {
+  Collapser collapser;
+  const Hash128 hash{7, 9};
+  CHECK(!collapser.is_failing(hash, 100'000));
+  collapser.mark_failing(hash, 100'000);
+  CHECK(collapser.is_failing(hash, 100'500));
+  CHECK(!collapser.is_failing(hash, 101'100));
+  CHECK(!collapser.is_failing({8, 9}, 100'500));
+}
