@@ -1,9 +1,12 @@
-// Dates, Age and lists of entity tags: results within bounds, and what is written is read back.
+// Dates, Age, lists of entity tags, ranges and Accept fields: results within bounds, and what is written is read back.
+#include <algorithm>
 #include <string>
 #include <vector>
 
+#include "core/accept.hpp"
 #include "core/cache_control.hpp"
 #include "core/http_date.hpp"
+#include "core/ranges.hpp"
 #include "core/validation.hpp"
 #include "input.hpp"
 
@@ -73,6 +76,64 @@ void check_etags(std::string_view list, std::string_view etag, std::int64_t now_
   client_has_it({&since, 1}, etag, now_s, now_s);
 }
 
+void check_multipart(const std::vector<ByteRange>& ranges, std::string_view body) {
+  const Multipart parts = make_multipart(ranges, "text/plain", body);
+  require(body.find(parts.boundary) == std::string_view::npos, "a boundary that is in the body");
+  require(parts.before.size() == ranges.size(), "a range without its part");
+  std::uint64_t length = parts.end.size();
+  for (std::size_t i = 0; i < ranges.size(); ++i) {
+    require(parts.before[i].find(parts.boundary) != std::string::npos, "a part without the boundary");
+    length += parts.before[i].size() + ranges[i].size();
+  }
+  require(length == parts.length, "a length that isn't that of the parts");
+}
+
+void check_ranges(std::string_view value, std::string_view if_range, std::string_view etag, std::string_view body,
+                  std::int64_t now_s) {
+  const std::vector<Field> fields{{"Range", trim(value), Name::range}, {"If-Range", trim(if_range), Name::if_range}};
+  const Representation stored{entity_tag_of(std::vector<Field>{{"ETag", etag, Name::etag}}), now_s - 5, now_s,
+                              body.size()};
+  const RangeAnswer alone = select_ranges({fields.data(), 1}, stored, now_s);
+  require((alone.kind == RangeAnswer::Kind::partial) == !alone.ranges.empty(), "ranges of what isn't partial");
+  require(alone.ranges.size() <= max_ranges, "more ranges than the bound");
+  std::uint64_t sum = 0;
+  for (const ByteRange& range : alone.ranges) {
+    require(range.first <= range.last && range.last < body.size(), "a range outside of the body");
+    sum += range.size();
+  }
+  require(sum <= body.size(), "more bytes than the body has");
+  if (!alone.ranges.empty()) check_multipart(alone.ranges, body);
+  // What is selected, written anew, selects the same.
+  std::string again = "bytes=";
+  for (const ByteRange& range : alone.ranges)
+    again += (again.ends_with('=') ? "" : ",") + std::to_string(range.first) + "-" + std::to_string(range.last);
+  const Field written{"Range", again, Name::range};
+  if (!alone.ranges.empty())
+    require(select_ranges({&written, 1}, stored, now_s).ranges == alone.ranges, "ranges are read as others");
+  // If-Range only ever makes it the whole.
+  const RangeAnswer conditional = select_ranges(fields, stored, now_s);
+  require(conditional.kind == RangeAnswer::Kind::whole ||
+              (conditional.kind == alone.kind && conditional.ranges == alone.ranges),
+          "If-Range changed the ranges");
+  if (conditional.kind != RangeAnswer::Kind::whole)
+    require(fields[1].value == stored.etag || parse_http_date(fields[1].value, now_s) == stored.last_modified_s,
+            "an If-Range held that names another representation");
+}
+
+void check_accept(std::string_view one, std::string_view two) {
+  const std::vector<Field> fields{{"Accept-Encoding", trim(one), Name::accept_encoding},
+                                  {"Accept-Encoding", trim(two), Name::accept_encoding},
+                                  {"Accept-Language", trim(one), Name::accept_language},
+                                  {"Accept-Language", trim(two), Name::accept_language}};
+  const auto reduced = normalised_accept_encoding(fields);
+  require(reduced.has_value(), "a field that is there is absent");
+  const Field again{"Accept-Encoding", *reduced, Name::accept_encoding};
+  require(normalised_accept_encoding({&again, 1}) == reduced, "what is reduced is reduced again");
+  const std::vector<std::string> spoken{"en", "de", "pt-BR"};
+  const auto language = normalised_accept_language(fields, spoken);
+  require(!language || std::ranges::find(spoken, *language) != spoken.end(), "a language that isn't spoken");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -82,6 +143,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text = input.line();
   check_date(text, now_s);
   check_age(text);
-  check_etags(text, input.line(), now_s);
+  const std::string_view etag = input.line();
+  check_etags(text, etag, now_s);
+  const std::string_view if_range = input.line();
+  check_accept(text, etag);
+  check_ranges(text, if_range, etag, input.rest(), now_s);
   return 0;
 }
