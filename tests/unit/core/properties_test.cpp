@@ -181,6 +181,7 @@ TEST_CASE("properties: stored responses are decoded to what was encoded") {
     ResponseMeta& meta = parts.meta;
     meta.status = static_cast<std::uint16_t>(random.below(1000));
     meta.directives.present = random.once_in(2);
+    meta.directives.own = random.once_in(2);
     for (const auto& [name, flag] : response_flags) meta.directives.*flag = random.once_in(2);
     for (const auto& [name, number] : response_numbers)
       if (random.once_in(2)) meta.directives.*number = random_delta(random);
@@ -189,10 +190,10 @@ TEST_CASE("properties: stored responses are decoded to what was encoded") {
     meta.last_modified_s = random.between(-1, 253'402'300'799);
     meta.initial_age_ms = random_delta(random);
     meta.received_wall_ms = random.between(0, now.wall_ms);
-    for (bool ResponseMeta::* flag :
-         {&ResponseMeta::request_had_cookie, &ResponseMeta::request_had_authorization, &ResponseMeta::had_set_cookie,
-          &ResponseMeta::has_strong_etag, &ResponseMeta::has_validator})
-      meta.*flag = random.once_in(2);
+    const std::array meta_flags{&ResponseMeta::request_had_cookie, &ResponseMeta::request_had_authorization,
+                                &ResponseMeta::had_set_cookie, &ResponseMeta::has_strong_etag,
+                                &ResponseMeta::has_validator};
+    for (const auto flag : meta_flags) meta.*flag = random.once_in(2);
     const std::string key = random.text(any, 20), readable = random.text(any, 20), head = random.text(any, 60),
                       etag = random.text(any, 5), body = random.text(any, 300);
     std::vector<std::uint32_t> selectors(random.below(5));
@@ -219,8 +220,21 @@ TEST_CASE("properties: stored responses are decoded to what was encoded") {
     REQUIRE(back->shared_position() == parts.shared_position);
     REQUIRE(back->epoch() == parts.epoch);
     REQUIRE(back->is_vary_marker() == parts.vary_marker);
-    REQUIRE(back->meta().received_wall_ms == meta.received_wall_ms);
-    REQUIRE(encode(*back) == bytes);  // and so is every fact that the entry has
+    const ResponseMeta& read = back->meta();
+    REQUIRE(read.status == meta.status);
+    REQUIRE(read.directives.present == meta.directives.present);
+    REQUIRE(read.directives.own == meta.directives.own);
+    for (const auto& [name, flag] : response_flags)
+      REQUIRE_MESSAGE(read.directives.*flag == meta.directives.*flag, name);
+    for (const auto& [name, number] : response_numbers)
+      REQUIRE_MESSAGE(read.directives.*number == meta.directives.*number, name);
+    REQUIRE(read.date_s == meta.date_s);
+    REQUIRE(read.expires_s == meta.expires_s);
+    REQUIRE(read.last_modified_s == meta.last_modified_s);
+    REQUIRE(read.initial_age_ms == meta.initial_age_ms);
+    REQUIRE(read.received_wall_ms == meta.received_wall_ms);
+    for (const auto flag : meta_flags) REQUIRE(read.*flag == meta.*flag);
+    REQUIRE(encode(*back) == bytes);
     REQUIRE(decode(bytes, key + "x", now, 7) == nullptr);
   });
 }
