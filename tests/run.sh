@@ -1,5 +1,6 @@
 #!/bin/bash
-# Installs what the tests need (Debian 12), builds, runs every test and ends with the line `N passed, M failed`.
+# Installs what the tests need (Debian 12), builds, runs every test and ends with the line `N passed, M failed`. Those of
+# HTTP behaviour run three times: with memory alone, with Redis alone and with both.
 #
 #   tests/run.sh [--long] [--build-dir DIR] [--preset release|debug|asan|tsan]
 #   tests/run.sh --fuzz SECONDS [--build-dir DIR]
@@ -40,7 +41,11 @@ dir=${dir:-$root/build/$preset}
 
 passed=0
 failed=0
+skipped=0
 failures=()
+# The files whose test cases run with each place where responses may stand: memory alone (as all do), Redis alone, both.
+behaviour=(caching vary validation key collapse invalidation freshness request_directives storing selecting
+  revalidation range stale unsafe targeted groups search interim)
 work=$(mktemp -d /tmp/pillion.XXXXXX) # short: Unix sockets are made below it
 
 # --- processes -------------------------------------------------------------------------------------------------------
@@ -79,6 +84,7 @@ report() {
     echo "no test ran"
     failed=1
   fi
+  [ "$skipped" = 0 ] || echo "$skipped skipped where they mean nothing"
   echo "$passed passed, $failed failed"
   [ "$failed" = 0 ] || exit 1
   exit 0
@@ -136,33 +142,39 @@ run_unit() { # EXECUTABLE
 }
 
 # An executable whose test cases wait more than they compute: each in a process of its own, some at a time. One that
-# crashes or hangs takes no other with it.
-run_spread() { # EXECUTABLE LIMIT
-  local name log count index running=0 good=0 bad=0 started titles=() title
-  name=$(basename "$1")
-  count=$("$1" --count --no-version 2>/dev/null </dev/null | sed -n 's/.*filters: *//p')
-  [[ $count =~ ^[0-9]+$ ]] || { failed=$((failed + 1)) && failures+=("$name: can't list its test cases") && return; }
-  mapfile -t titles < <("$1" --list-test-cases --no-version 2>/dev/null </dev/null | grep -v -E '^(\[doctest\]|=+$)')
+# crashes or hangs takes no other with it. With STORES, those of HTTP behaviour alone, with what is stored standing there.
+run_spread() { # EXECUTABLE LIMIT [STORES]
+  local name log count index running=0 good=0 bad=0 skips=0 started titles=() title only=() mode=${3:-}
+  name=$(basename "$1")${mode:+.$mode}
+  [ -z "$mode" ] || only=("--test-case=$(printf '%s:*,' "${behaviour[@]}")")
+  count=$("$1" --count --no-version "${only[@]}" 2>/dev/null </dev/null | sed -n 's/.*filters: *//p')
+  [[ $count =~ ^[1-9][0-9]*$ ]] || { failed=$((failed + 1)) && failures+=("$name: can't list its test cases") && return; }
+  mapfile -t titles < <("$1" --list-test-cases --no-version "${only[@]}" 2>/dev/null </dev/null |
+    grep -v -E '^(\[doctest\]|=+$)')
   started=$(date +%s)
   for ((index = 1; index <= count; index++)); do
     if ((running >= jobs)); then wait -n && :; else running=$((running + 1)); fi
-    run_one "${titles[index - 1]:-$name $index}" "$logs/$name.$index.log" "$2" \
-      "$1" --no-version --first=$index --last=$index &
+    PILLION_TEST_STORES=${mode:-memory} run_one "${titles[index - 1]:-$name $index}${mode:+ [$mode]}" \
+      "$logs/$name.$index.log" "$2" "$1" --no-version "${only[@]}" --first=$index --last=$index &
   done
   wait
   for ((index = 1; index <= count; index++)); do
     log=$logs/$name.$index.log
-    title=${titles[index - 1]:-$name $index}
-    if [ "$(cat "$log.status" 2>/dev/null)" = 0 ] && grep -q '^\[doctest\] Status: SUCCESS' "$log"; then
-      good=$((good + 1))
-    else
+    title="${titles[index - 1]:-$name $index}${mode:+ [$mode]}"
+    if [ "$(cat "$log.status" 2>/dev/null)" != 0 ] || ! grep -q '^\[doctest\] Status: SUCCESS' "$log"; then
       bad=$((bad + 1))
       show_failure "$title" "$log"
+    elif grep -q '^SKIPPED with ' "$log"; then
+      skips=$((skips + 1))
+      echo "skipped: $title: $(sed -n 's/^SKIPPED with [a-z]*: //p' "$log" | head -n 1)"
+    else
+      good=$((good + 1))
     fi
   done
   passed=$((passed + good))
   failed=$((failed + bad))
-  echo "$name: $good passed, $bad failed in $(($(date +%s) - started)) s"
+  skipped=$((skipped + skips))
+  echo "$name: $good passed, $bad failed, $skips skipped in $(($(date +%s) - started)) s"
 }
 
 run_deploy_checks() { # PILLION
@@ -254,7 +266,12 @@ if [ "$long" = yes ]; then
 fi
 while read -r target; do
   case $target in
-    *_integration_tests) run_spread "$dir/$target" $limit ;;
+    *_redis_integration_tests) run_spread "$dir/$target" $limit ;;
+    *_integration_tests)
+      run_spread "$dir/$target" $limit
+      run_spread "$dir/$target" $limit redis
+      run_spread "$dir/$target" $limit both
+      ;;
     *) run_unit "$dir/$target" ;;
   esac
 done < <(executables 'tests/(.*/)?pillion_[a-z_]*_tests')

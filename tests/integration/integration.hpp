@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -43,6 +44,61 @@ inline std::string outcome(const Response& response) {
 inline std::string detailed(const Response& response) {
   CacheStatus status = cache_status(response);
   return outcome(response) + (status.detail.empty() ? "" : " " + status.detail);
+}
+
+/// What `detailed` says of a hit in this run's mode: "hit memory", or "hit redis" where there is no memory.
+inline std::string stored_hit() { return "hit " + first_tier(); }
+
+/// One route `all` for every path, with these settings: whole lines, indented by four.
+inline std::string one_route(const Endpoint& upstream, std::string_view settings, std::string_view more = {}) {
+  return config_for(upstream, "routes:\n  - name: all\n    path: /**\n" + std::string(settings) + std::string(more));
+}
+
+/// Cache-Control alone, or with more fields.
+inline Fields caching(std::string cache_control, const Fields& more = {}) {
+  Fields fields{{"Cache-Control", std::move(cache_control)}};
+  for (const auto& [name, value] : more) fields.add(name, value);
+  return fields;
+}
+
+/// A rule of reuse: whether a second request for the same URL is answered with the first one's response.
+struct ReuseRow {
+  std::string why;
+  Fields response;
+  bool reused;
+  int status = 200;
+  Fields first{};                  ///< fields of the first request
+  std::optional<Fields> second{};  ///< of the second; as the first where it isn't given
+};
+
+/// Answers with these fields and `X-Turn: 1`, `X-Turn: 2`...
+inline Handler turns(const Fields& fields, int status = 200) {
+  auto count = std::make_shared<std::atomic<int>>(0);
+  return [fields, status, count](Exchange& exchange) {
+    exchange.read_body();
+    Fields all = fields;
+    all.add("X-Turn", std::to_string(++*count));
+    exchange.respond(status, all, status == 204 ? "" : "body");
+  };
+}
+
+/// Asks twice for a URL of its own for each row.
+inline void check_reuse(Pillion& proxy, ScriptedUpstream& upstream, const std::vector<ReuseRow>& rows) {
+  static std::atomic<int> number{0};
+  for (const ReuseRow& row : rows) {
+    std::string fields = row.response.to_string();
+    CAPTURE(row.why);
+    CAPTURE(fields);
+    std::string target = "/row" + std::to_string(number++) + "/";
+    upstream.answer(target, turns(row.response, row.status));
+    Response first = proxy.get(target, row.first);
+    Response second = proxy.get(target, row.second.value_or(row.first));
+    CHECK(first.status == row.status);
+    CHECK(first["X-Turn"] == "1");
+    CHECK(second.status == row.status);
+    CHECK(second["X-Turn"] == (row.reused ? "1" : "2"));
+    CHECK(cache_status(second).hit == row.reused);
+  }
 }
 
 /// Runs `work(0)`... `work(n - 1)` at once and waits for all. The first exception fails the test.

@@ -216,6 +216,7 @@ TEST_CASE("invalidation: all variants of a URL go") {
 }
 
 TEST_CASE("invalidation: a dry run counts, lists, and changes nothing; a count tells how many matched") {
+  if (skipped_in({Stores::redis}, "counts are of what stands in memory")) return;
   ScriptedUpstream upstream;
   Pillion proxy(characters(upstream.endpoint()));
   fill(proxy, {"/api/characters/char_1", "/api/characters/char_2", "/api/characters"});

@@ -28,9 +28,18 @@ std::string config_for(const Endpoint& upstream, std::string_view rest) {
          "\nworkers: 2\n" + std::string(rest);
 }
 
+namespace {
+
+std::string store_section(const RedisServer& redis) {
+  std::string memory = stores_under_test() == Stores::redis ? "  memory: off\n" : "";
+  return "store:\n" + memory + "  redis:\n    url: " + redis.url() + "\n";
+}
+
+}  // namespace
+
 std::string caching_config(const Endpoint& upstream, const RedisServer* redis, std::string_view rest) {
   std::string config = config_for(upstream, "routes:\n  - name: all\n    path: /**\n    cache: on\n");
-  if (redis != nullptr) config += "store:\n  redis:\n    url: " + redis->url() + "\n";
+  if (redis != nullptr) config += store_section(*redis);
   return config + std::string(rest);
 }
 
@@ -56,18 +65,39 @@ std::vector<std::string> addresses(std::string_view text, std::string_view word)
 
 }  // namespace
 
-Pillion::Pillion(std::string_view config, PillionOptions options) : options_(std::move(options)) {
+Pillion::Pillion(std::string_view given, PillionOptions options) : options_(std::move(options)) {
+  std::string config = add_store(given);
   folder_.write("proxy.yaml", config);
   // Only top-level `listeners:` hold `- address:` or `address:` before `admin:` in the tests' files.
   auto from = config.find("listeners:");
   auto to = config.find("\nadmin:");
-  if (from != std::string_view::npos) listeners_ = occurrences(config.substr(from, to - from), "address:");
+  if (from != std::string::npos) listeners_ = occurrences(config.substr(from, to - from), "address:");
   if (options_.listeners != 0) listeners_ = options_.listeners;
-  has_metrics_ = config.find("\nmetrics:") != std::string_view::npos;
-  has_redis_ = config.find("\n  redis:") != std::string_view::npos;
+  has_metrics_ = config.find("\nmetrics:") != std::string::npos;
+  has_redis_ = config.find("\n  redis:") != std::string::npos;
   for (const auto& argument : options_.arguments) has_redis_ = has_redis_ || argument == "--redis";
   has_redis_ = has_redis_ || options_.environment.contains("REDIS_URL");
   start();
+}
+
+/// `config` as it is in this run's mode.
+std::string Pillion::add_store(std::string_view given) {
+  std::string config(given);
+  Stores mode = stores_under_test();
+  if (mode == Stores::memory || !options_.arguments.empty()) return config;
+  if (config.find("\nstore:") == std::string::npos) {
+    own_redis_ = std::make_unique<RedisServer>();
+    // A machine that runs many tests at once may be slower than the product allows a Redis to be.
+    config += store_section(*own_redis_) + "    timeout: 5s\n    connect_timeout: 5s\n";
+    // Redis drops what is past its use, memory does not: with it, what is stale can be revalidated in every mode.
+    if (config.find("\ndefaults:") == std::string::npos) config += "defaults:\n  keep: 1h\n";
+  }
+  constexpr std::string_view url = "url: redis://";
+  auto at = config.find(url, config.find("\nstore:"));
+  if (at == std::string::npos) return config;
+  auto end = config.find_first_of("/\n", at + url.size());
+  watched_redis_ = Endpoint::parse(config.substr(at + url.size(), end - at - url.size()));
+  return config;
 }
 
 void Pillion::start() {
@@ -133,6 +163,23 @@ Pillion::~Pillion() { stop(); }
 void Pillion::restart() {
   stop();
   start();
+}
+
+Response Pillion::request(std::string_view method, std::string_view target, const Fields& fields,
+                          std::string_view body) {
+  std::optional<StoredValues> before;
+  if (watched_redis_) before = StoredValues::where_reachable(*watched_redis_);
+  Response response = fetch(client(), method, target, fields, body);
+  if (!before) return response;
+  CacheStatus status = cache_status(response);
+  bool too_large = response.body.size() >= 1u << 20;  // of a body in chunks, that shows after its head was sent
+  if (status.stored && response.complete && !too_large) {
+    if (!before->wait_for_another(*watched_redis_, Deadline(5s)))
+      FAIL_CHECK("stored, and never seen in Redis: " << target);
+  } else if (status.detail == "revalidated") {
+    before->wait_for_another(*watched_redis_, Deadline(1s));  // where the answer forbids storing, nothing comes
+  }
+  return response;
 }
 
 Response Pillion::admin_post(std::string_view target, std::string_view json, const Fields& fields) {

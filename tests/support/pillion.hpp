@@ -14,6 +14,7 @@
 #include "support/process.hpp"
 #include "support/redis_server.hpp"
 #include "support/scripted_upstream.hpp"
+#include "support/stores.hpp"
 
 namespace pillion::support {
 
@@ -37,10 +38,13 @@ struct PillionOptions {
 /// A proxy.yaml of the usual shape: a TCP listener and an admin address on free ports, one upstream `app`, and `rest`
 /// (routes and whatever else, as top-level YAML).
 std::string config_for(const Endpoint& upstream, std::string_view rest);
-/// One route that caches everything the upstream allows explicitly, with Redis as second tier where one is given.
+/// One route that caches everything the upstream allows explicitly, with Redis as second tier where one is given (as
+/// the only one, where the suite runs with Redis alone).
 std::string caching_config(const Endpoint& upstream, const RedisServer* redis = nullptr, std::string_view rest = {});
 
-/// A running proxy. Its end is part of each test: one that died, or that a sanitizer complained of, fails it.
+/// A running proxy. What it stores stands where PILLION_TEST_STORES says (stores.hpp), with a redis-server of its own,
+/// unless `config` has a `store:` section. Its end is part of each test: one that died, or that a sanitizer complained
+/// of, fails it.
 class Pillion {
  public:
   /// Writes `config` to proxy.yaml in a folder of its own, starts, and waits for the addresses (and readiness).
@@ -56,12 +60,12 @@ class Pillion {
   const TempDir& folder() const { return folder_; }
   std::string config_file() const { return folder_ / "proxy.yaml"; }
 
-  /// On connections of their own.
+  /// On connections of their own. Where the suite runs with Redis, they return when Redis has what the answer calls
+  /// `stored` (a request in the moment before it would join the fetch just ended); it fails the test where that never
+  /// comes.
   Response get(std::string_view target, const Fields& fields = {}) { return request("GET", target, fields); }
   Response request(std::string_view method, std::string_view target, const Fields& fields = {},
-                   std::string_view body = {}) {
-    return fetch(client(), method, target, fields, body);
-  }
+                   std::string_view body = {});
   HttpClient connect() const { return HttpClient(client()); }
   Response admin_get(std::string_view target, const Fields& fields = {}) {
     return fetch(admin(), "GET", target, fields);
@@ -81,7 +85,10 @@ class Pillion {
   void start();
   void wait_until_usable();
   void read_addresses(std::size_t listeners, bool metrics);
+  std::string add_store(std::string_view config);
   TempDir folder_;
+  std::unique_ptr<RedisServer> own_redis_;
+  std::optional<Endpoint> watched_redis_;  ///< whose values requests wait for
   PillionOptions options_;
   std::size_t listeners_ = 1;
   bool has_metrics_ = false;
