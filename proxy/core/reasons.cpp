@@ -63,6 +63,8 @@ std::string_view to_string(Detail detail) noexcept {
       return "close-delimited";
     case Detail::vary_star:
       return "vary-star";
+    case Detail::event_stream:
+      return "event-stream";
     case Detail::status:
       return "status";
     case Detail::partial:

@@ -31,6 +31,7 @@ enum class Detail : std::uint8_t {
   truncated,
   vary_star,
   close_delimited,  ///< only the end of the connection ends it: nothing proves it whole
+  event_stream,     ///< text/event-stream: lives as long as its client listens
   status,
   partial,
   invalidated,

@@ -231,6 +231,7 @@ std::shared_ptr<FlightHead> Fetcher::judge(const FetchJob& job, UpstreamConnecti
     head->storing = false;
   };
   if (!vary || varies_by_our_own(*vary)) refuse(Detail::vary_star);
+  if (head->events) refuse(Detail::event_stream);
   // Only an announced length or a last chunk proves that nothing is missing.
   if (framing == Framing::until_close) refuse(Detail::close_delimited);
   if (job.serves_error && response.status >= 500) refuse(Detail::status);

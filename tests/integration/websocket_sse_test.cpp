@@ -183,3 +183,24 @@ TEST_CASE("sse: a listener that leaves closes the upstream's side") {
   }
   CHECK(left.wait_for(1));
 }
+
+TEST_CASE("sse: an event stream is never stored, whatever lifetime it has") {
+  ScriptedUpstream upstream([](Exchange& exchange) {
+    exchange.write(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: max-age=60\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n" +
+        chunk("data: 1\n\n"));
+    exchange.wait_for_close();
+  });
+  Pillion proxy(caching_config(upstream.endpoint()));
+  {
+    HttpClient client = proxy.connect();
+    client.send_request("GET", "/events");
+    CHECK(detailed(client.read_head()) == "uri-miss event-stream");
+    HttpClient other = proxy.connect();
+    other.send_request("GET", "/events");
+    CHECK(detailed(other.read_head()) == "uri-miss event-stream");
+  }
+  CHECK(upstream.count() == 2);
+  CHECK(upstream.wait_for_open_connections(0));
+}
