@@ -118,13 +118,14 @@ bool etag_matches_weakly(Fields request_fields, std::string_view etag) noexcept 
   return false;
 }
 
-bool client_has_it(Fields request_fields, std::string_view etag, std::int64_t last_modified_s,
+bool client_has_it(Fields request_fields, std::string_view etag, std::int64_t last_modified_s, std::int64_t date_s,
                    std::int64_t now_s) noexcept {
   // RFC 9110 13.2.2: If-Modified-Since counts only where there is no If-None-Match.
   if (find(request_fields, Name::if_none_match) != nullptr) return etag_matches_weakly(request_fields, etag);
-  if (last_modified_s < 0 || count(request_fields, Name::if_modified_since) != 1) return false;
+  if (count(request_fields, Name::if_modified_since) != 1) return false;
   const auto since = parse_http_date(find(request_fields, Name::if_modified_since)->value, now_s);
-  return since && last_modified_s <= *since;
+  if (!since) return false;
+  return last_modified_s >= 0 ? last_modified_s <= *since : date_s < *since;
 }
 
 bool has_write_precondition(Fields request_fields) noexcept {

@@ -21,9 +21,9 @@ bool etag_matches_weakly(Fields request_fields, std::string_view etag) noexcept;
 
 /// Whether a 200 with these validators should go to the client as 304: If-None-Match goes before If-Modified-Since
 /// (RFC 9110 13.1.3); a date that is repeated or not an HTTP-date is ignored. `last_modified_s` is -1 where there is
-/// none: then no date is enough (Date, which RFC 9111 4.3.2 would take instead, can't tell two answers of one second
-/// apart).
-bool client_has_it(Fields request_fields, std::string_view etag, std::int64_t last_modified_s,
+/// none: then Date takes its place (RFC 9111 4.3.2), but a date equal to it isn't enough: what the client has may be
+/// another answer of that second, invalidated since.
+bool client_has_it(Fields request_fields, std::string_view etag, std::int64_t last_modified_s, std::int64_t date_s,
                    std::int64_t now_s) noexcept;
 
 /// Whether the request carries If-Match or If-Unmodified-Since: such a one goes to the upstream.

@@ -156,7 +156,7 @@ std::string compose_request(const RequestToSend& r) {
   out += r.validators;
   if (r.framing == Framing::chunked) append_field("Transfer-Encoding", "chunked", out);
   if (r.framing == Framing::length) append_length(r.length, out);
-  const bool trailers = !r.shared && list_has(head.fields, Name::te, "trailers");
+  const bool trailers = list_has(head.fields, Name::te, "trailers");
   if (trailers) append_field("TE", "trailers", out);
   if (trailers && !r.upgrade) append_field("Connection", "TE", out);
   if (r.upgrade) {

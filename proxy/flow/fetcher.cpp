@@ -137,9 +137,10 @@ awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
     not_modified.copy(connection->head().fields);
     settle(*job, Fields(not_modified.fields), asked, kept);
   } else {
-    co_await receive(*job, *connection, asked, kept, whole);
+    End end = co_await receive(*job, *connection, asked, kept);
+    whole = end.whole;
     keeper_.put(job->place, kept);
-    job->flight->finish(whole);
+    job->flight->finish(whole, std::move(end.trailers));
   }
   landing.landed();
   if (whole) context_.upstreams.release(std::move(connection));
@@ -249,7 +250,7 @@ std::shared_ptr<FlightHead> Fetcher::judge(const FetchJob& job, UpstreamConnecti
 }
 
 // Once it is known that an answer can't be shared, nobody may join; those who have joined learn it with the head.
-awaitable<void> Fetcher::receive(FetchJob& job, UpstreamConnection& connection, Now asked, Kept& kept, bool& whole) {
+awaitable<Fetcher::End> Fetcher::receive(FetchJob& job, UpstreamConnection& connection, Now asked, Kept& kept) {
   auto head = judge(job, connection, asked);
   bool all_tags = true;
   head->selectors = job.selectors(connection.head().fields, all_tags);
@@ -279,14 +280,15 @@ awaitable<void> Fetcher::receive(FetchJob& job, UpstreamConnection& connection, 
   job.flight->when_abandoned(context_.executor, [target] {
     if (*target) (*target)->stream().close();
   });
-  whole = co_await receive_body(job, connection, storing);
+  End end = co_await receive_body(job, connection, storing);
   *target = nullptr;
   job.flight->when_abandoned(context_.executor, {});
-  if (whole && storing) kept = pack(job, *head, job.flight->body());
+  if (end.whole && storing) kept = pack(job, *head, job.flight->body());
+  co_return end;
 }
 
-// True where the body came to its proven end. `storing` turns false where it grows too large to be kept.
-awaitable<bool> Fetcher::receive_body(FetchJob& job, UpstreamConnection& connection, bool& storing) {
+// `storing` turns false where it grows too large to be kept.
+awaitable<Fetcher::End> Fetcher::receive_body(FetchJob& job, UpstreamConnection& connection, bool& storing) {
   const std::size_t largest = keeper_.largest(job.place);
   const bool events = is_event_stream(connection.head().fields);
   std::size_t size = 0;
@@ -295,7 +297,7 @@ awaitable<bool> Fetcher::receive_body(FetchJob& job, UpstreamConnection& connect
     if (body.error) {
       if (body.error.detail == Detail::response_timeout)
         context_.counters.limits[static_cast<std::size_t>(Limit::silence_timeout)].add();
-      co_return false;
+      co_return End{false, {}};
     }
     size += body.data.size();
     if (storing && size > largest) {
@@ -306,10 +308,10 @@ awaitable<bool> Fetcher::receive_body(FetchJob& job, UpstreamConnection& connect
       job.flight->stop_keeping();
     }
     if (!body.data.empty()) job.flight->append(body.data);
-    if (body.end) co_return true;
+    if (body.end) co_return End{true, std::string(body.trailers)};
     if (!storing && !co_await job.flight->wait_for_room()) {
       connection.spoil();
-      co_return false;
+      co_return End{false, {}};
     }
   }
 }

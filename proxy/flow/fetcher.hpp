@@ -61,8 +61,13 @@ class Fetcher {
   awaitable<void> run(std::shared_ptr<FetchJob> job);
   awaitable<UpstreamError> ask(FetchJob& job, Connection& connection);
   awaitable<UpstreamError> read_final_head(FetchJob& job, UpstreamConnection& connection);
-  awaitable<void> receive(FetchJob& job, UpstreamConnection& connection, Now asked, Kept& kept, bool& whole);
-  awaitable<bool> receive_body(FetchJob& job, UpstreamConnection& connection, bool& storing);
+  /// How a body came to its end.
+  struct End {
+    bool whole = true;
+    std::string trailers;
+  };
+  awaitable<End> receive(FetchJob& job, UpstreamConnection& connection, Now asked, Kept& kept);
+  awaitable<End> receive_body(FetchJob& job, UpstreamConnection& connection, bool& storing);
   std::shared_ptr<FlightHead> judge(const FetchJob& job, UpstreamConnection& connection, Now asked) const;
   void settle(FetchJob& job, Fields not_modified, Now asked, Kept& kept);
   awaitable<void> freshen_others(FetchJob& job, const OwnedFields& not_modified, Now asked, Hash128 own);

@@ -75,8 +75,9 @@ void Flight::stop_keeping() {
   notify_locked();
 }
 
-void Flight::finish(bool complete) {
+void Flight::finish(bool complete, std::string trailers) {
   std::lock_guard lock(mutex_);
+  if (!trailers.empty()) trailers_ = std::make_shared<const std::string>(std::move(trailers));
   phase_ = complete ? Phase::complete : Phase::cut;
   notify_locked();
 }
@@ -247,11 +248,13 @@ awaitable<Flight::Reader::Part> Flight::Reader::next() {
         part.data = flight_->chunks_[next_chunk_ - flight_->first_chunk_];
         ++next_chunk_;
         part.last = flight_->phase_ == Phase::complete && next_chunk_ == end;
+        if (part.last) part.trailers = flight_->trailers_;
         if (flight_->leader_ && flight_->leader_->waiting) Wake::send(flight_->leader_);
         co_return part;
       }
       if (over) {
         part.last = flight_->phase_ == Phase::complete;
+        part.trailers = flight_->trailers_;
         co_return part;
       }
       wake_->waiting = true;

@@ -73,7 +73,8 @@ class Flight {
   void append(std::string_view data);
   /// From now on nothing is kept: what all readers have passed is freed.
   void stop_keeping();
-  void finish(bool complete);
+  /// `trailers`: lines behind the body, for those who accept them.
+  void finish(bool complete, std::string trailers = {});
   void fail(UpstreamError error);
   /// `set_cookies`: lines for the first reader alone.
   void settle(StoredResponsePtr stored, std::string set_cookies);
@@ -97,6 +98,7 @@ class Flight {
   std::deque<Interim> interim_;
   StoredResponsePtr stored_;
   std::string set_cookies_;
+  std::shared_ptr<const std::string> trailers_;
   UpstreamError error_;
   std::deque<std::shared_ptr<const std::string>> chunks_;
   std::size_t first_chunk_ = 0;  // index of chunks_.front()
@@ -136,7 +138,8 @@ class Flight::Reader {
   struct Part {
     std::shared_ptr<const std::string> data;  ///< nullptr at the end
     Phase phase = Phase::streaming;
-    bool last = false;  ///< nothing follows: complete with this part
+    bool last = false;                            ///< nothing follows: complete with this part
+    std::shared_ptr<const std::string> trailers;  ///< with the last part, where there are some
   };
   /// Whether next() would return at once.
   bool has_next() const;

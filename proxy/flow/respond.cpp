@@ -21,9 +21,9 @@ void append_age(std::int64_t age_ms, std::string& out) {
 }
 
 // A condition is answered for what would have been a 200 (RFC 9110 13.2.1).
-bool client_has(const RequestHead& request, unsigned status, std::string_view etag, std::int64_t last_modified_s,
-                Now at) {
-  return status == 200 && client_has_it(request.fields, etag, last_modified_s, at.wall_ms / 1000);
+bool client_has(const RequestHead& request, const ResponseMeta& meta, std::string_view etag, Now at) {
+  return meta.status == 200 &&
+         client_has_it(request.fields, etag, meta.last_modified_s, meta.date_s, at.wall_ms / 1000);
 }
 
 awaitable<void> stream_body(ClientSession& session, Flight::Reader& reader, Outcome& outcome);
@@ -49,7 +49,7 @@ Portion portion_for(const RequestHead& request, const StoredResponse& stored, No
   const ResponseMeta& meta = stored.meta();
   Portion portion;
   // Preconditions before ranges (RFC 9110 13.2.2); a Range means something to GET alone (14.2).
-  portion.not_modified = client_has(request, meta.status, stored.etag(), meta.last_modified_s, at);
+  portion.not_modified = client_has(request, meta, stored.etag(), at);
   if (portion.not_modified || request.method != Method::get || meta.status != 200) return portion;
   if (!find(request.fields, Name::range) || refuses_ranges(stored.head())) return portion;
   const Representation whole{stored.etag(), meta.last_modified_s, meta.date_s, stored.body().size()};
@@ -150,7 +150,7 @@ awaitable<void> stream_flight(ClientSession& session, Flight::Reader& reader, co
   const std::shared_ptr<const FlightHead> head = reader.head();
   const Now at = now();
   std::string& text = session.out().scratch();
-  const bool not_modified = client_has(session.request(), head->status, head->etag, head->meta.last_modified_s, at);
+  const bool not_modified = client_has(session.request(), head->meta, head->etag, at);
   outcome.status = not_modified ? 304 : head->status;
   outcome.stored = head->storing;
   outcome.detail = head->reason;
@@ -191,10 +191,10 @@ awaitable<void> stream_body(ClientSession& session, Flight::Reader& reader, Outc
     const Flight::Reader::Part part = co_await reader.next();
     if (part.data) {
       held.push_back(part.data);
-      session.put_body(*part.data, part.last);
+      session.put_body(*part.data, part.last, part.trailers ? std::string_view(*part.trailers) : std::string_view());
       if (part.last) break;
     } else if (part.last) {
-      session.put_body({}, true);
+      session.put_body({}, true, part.trailers ? std::string_view(*part.trailers) : std::string_view());
       break;
     } else {
       // What is missing has to show: no last chunk, no full length.

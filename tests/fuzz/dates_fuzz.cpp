@@ -71,9 +71,9 @@ void check_etags(std::string_view list, std::string_view etag, std::int64_t now_
   } else if (is_simple(opaque(etag))) {
     require(field.value != etag && field.value != opaque(etag), "an entity tag did not match itself");
   }
-  client_has_it(fields, etag, now_s, now_s);
+  client_has_it(fields, etag, now_s, now_s, now_s);
   const Field since{"If-Modified-Since", field.value, Name::if_modified_since};
-  client_has_it({&since, 1}, etag, now_s, now_s);
+  client_has_it({&since, 1}, etag, now_s, now_s, now_s);
 }
 
 void check_multipart(const std::vector<ByteRange>& ranges, std::string_view body) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/freshness.hpp"
+#include "core/http_date.hpp"
 #include "message_builder.hpp"
 
 using namespace pillion;
@@ -106,6 +107,18 @@ TEST_CASE("validation: If-None-Match names an entity tag by weak comparison") {
   CHECK_FALSE(etag_matches_weakly(Lines("If-Match: \"a\""), "\"a\""));
 }
 
+TEST_CASE("validation: without Last-Modified a date after Date will do, the same second won't") {
+  const auto asked = [](std::int64_t since_s) {
+    char date[http_date_size];
+    write_http_date(since_s, date);
+    const std::string line = "If-Modified-Since: " + std::string(date, http_date_size);
+    return client_has_it(Lines(line), "\"a\"", -1, start_s, start_s + 60);
+  };
+  CHECK_FALSE(asked(start_s - 1));
+  CHECK_FALSE(asked(start_s));
+  CHECK(asked(start_s + 1));
+}
+
 TEST_CASE("validation: a client that has it is told so") {
   struct Row {
     std::string request;
@@ -141,7 +154,7 @@ TEST_CASE("validation: a client that has it is told so") {
   for (const Row& row : rows) {
     CAPTURE(row.request);
     CAPTURE(row.last_modified_s);
-    CHECK(client_has_it(Lines(row.request), row.etag, row.last_modified_s, start_s) == row.has);
+    CHECK(client_has_it(Lines(row.request), row.etag, row.last_modified_s, start_s - 10, start_s) == row.has);
   }
 }
 
