@@ -136,7 +136,7 @@ TEST_CASE("stale: words that forbid it hold while a refresh would run, whoever g
   Pillion routed(
       one_route(upstream.endpoint(), "    cache: on\n    stale: { while_revalidate: 10m, if_error: 10m }\n"));
   int n = 0;
-  for (const char* word : forbidding) {
+  for (std::string word : forbidding) {
     for (Pillion* proxy : {&plain, &routed}) {
       CAPTURE(word);
       std::string target = "/" + std::to_string(n++) + "/";
@@ -290,9 +290,9 @@ TEST_CASE("stale: without a window, beyond it, or where a word forbids it, the e
       {&routed, "max-age=10", "100"},
       {&routed, "max-age=10, stale-if-error=0", "20"},
   };
-  for (const char* word : forbidding) {
-    rows.push_back({&plain, std::string("max-age=10, stale-if-error=600") + word, "20"});
-    rows.push_back({&routed, std::string("max-age=10") + word, "20"});
+  for (std::string word : forbidding) {
+    rows.push_back({&plain, "max-age=10, stale-if-error=600" + word, "20"});
+    rows.push_back({&routed, "max-age=10" + word, "20"});
   }
   int n = 0;
   for (const Row& row : rows) {
