@@ -5,7 +5,8 @@
 #   tests/run.sh [--long] [--build-dir DIR] [--preset release|debug|asan|tsan]
 #   tests/run.sh --fuzz SECONDS [--build-dir DIR]
 #
-#   --long       transfers of 5 GiB instead of small ones, and then a minute of each fuzz target
+#   --long       transfers of 5 GiB instead of small ones, then a minute of each fuzz target, then each rule of
+#                tests/mutations broken on purpose
 #   --build-dir  build there instead of in build/PRESET
 #   --preset     of CMakePresets.json; what a sanitizer reports fails the test it happened in
 #   --fuzz       runs the fuzz targets alone, each for that long
@@ -220,6 +221,16 @@ run_fuzz() { # SECONDS
   done
 }
 
+# Each counts as one test: a rule that, broken on purpose, turns a test red.
+run_mutations() {
+  local log=$logs/mutations.log good bad
+  "$root/tests/mutations/run.sh" --build-dir "$dir-mutations" </dev/null 2>&1 | tee "$log" | grep -E '^(FAILED|[0-9]+ passed)'
+  read -r good bad < <(tail -n 1 "$log" | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p')
+  passed=$((passed + ${good:-0}))
+  failed=$((failed + ${bad:-1}))
+  [ "${bad:-1}" = 0 ] || show_failure mutations "$log"
+}
+
 # --- the run ---------------------------------------------------------------------------------------------------------
 
 jobs=$(($(nproc) + 1))
@@ -279,6 +290,7 @@ if [ "$preset" = release ]; then run_deploy_checks "$dir/$(executables '(.*/)?pi
 if [ "$long" = yes ]; then
   dir=$fuzz_dir
   fuzz_all 60
+  run_mutations
 fi
 echo "in $(($(date +%s) - begun)) s"
 report

@@ -67,6 +67,8 @@ std::string_view to_string(Detail detail) noexcept {
       return "event-stream";
     case Detail::status:
       return "status";
+    case Detail::store_unavailable:
+      return "store-unavailable";
     case Detail::partial:
       return "partial";
     case Detail::invalidated:

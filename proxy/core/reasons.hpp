@@ -34,6 +34,7 @@ enum class Detail : std::uint8_t {
   event_stream,     ///< text/event-stream: lives as long as its client listens
   status,
   partial,
+  store_unavailable,  ///< there is no memory to keep it in, and Redis is out of reach
   invalidated,
   request_no_store,
   must_understand,

@@ -91,7 +91,8 @@ class Landing {
 
 // Why a response wasn't stored, where that says nothing about the next one of the same key.
 bool is_of_request(Detail reason) {
-  return reason == Detail::request_no_store || reason == Detail::cookie || reason == Detail::authorization;
+  return reason == Detail::request_no_store || reason == Detail::cookie || reason == Detail::authorization ||
+         reason == Detail::store_unavailable;
 }
 
 // Fields that this proxy writes anew for each request: what the client sent doesn't tell the variants apart.
@@ -236,6 +237,7 @@ std::shared_ptr<FlightHead> Fetcher::judge(const FetchJob& job, UpstreamConnecti
   // Only an announced length or a last chunk proves that nothing is missing.
   if (framing == Framing::until_close) refuse(Detail::close_delimited);
   if (job.serves_error && response.status >= 500) refuse(Detail::status);
+  if (const Detail why = keeper_.cannot_keep(job.place, head->meta); why != Detail::none) refuse(why);
   if (head->length.value_or(0) + head->wire.size() > keeper_.largest(job.place)) {
     if (head->storing) keeper_.count_too_large(job.place);
     refuse(Detail::too_large);

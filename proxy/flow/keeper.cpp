@@ -64,6 +64,12 @@ void Keeper::count_too_large(const Place& place) const {
   if (uses_redis(place)) limits[static_cast<std::size_t>(Limit::object_redis)].add();
 }
 
+Detail Keeper::cannot_keep(const Place& place, const ResponseMeta& meta) const {
+  if (place.route->settings.store_memory && context_.shared.memory.max_object() > 0) return Detail::none;
+  if (!uses_redis(place)) return Detail::store_unavailable;
+  return redis_ttl_ms(meta, place.route->settings, now()) > 0 ? Detail::none : Detail::no_lifetime;
+}
+
 // Under the lock of that URL: two variants that are stored at once must both be in the marker, or the bound wouldn't
 // hold.
 void Keeper::put(const Place& place, Kept& kept) {

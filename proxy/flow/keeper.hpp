@@ -39,6 +39,9 @@ class Keeper {
   /// Head and body together, bytes; 0 where nothing can be stored.
   std::size_t largest(const Place& place) const;
   void count_too_large(const Place& place) const;
+  /// Why nothing would be kept of a response that may be stored: no store at all, or Redis alone and no time left
+  /// there.
+  Detail cannot_keep(const Place& place, const ResponseMeta& meta) const;
 
   /// Into memory; works out the marker.
   void put(const Place& place, Kept& kept);
