@@ -54,8 +54,7 @@ TEST_CASE("rfc9111: 4.3.5 a HEAD's answer freshens what it agrees with and ends 
     const char* head;
     HeadEffect effect;
   };
-  const Row rows[] = {{"", HeadEffect::freshen},
-                      {"ETag: \"a\"\nContent-Length: 4", HeadEffect::freshen},
+  const Row rows[] = {{"ETag: \"a\"\nContent-Length: 4", HeadEffect::freshen},
                       {"Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT", HeadEffect::freshen},
                       {"ETag: \"b\"\nContent-Length: 4", HeadEffect::outdated},
                       {"ETag: \"a\"\nContent-Length: 5", HeadEffect::outdated},
