@@ -195,14 +195,18 @@ bool apply(ResponseDirectives& out, const structured::Member& member) noexcept {
   return true;
 }
 
-/// The directives of a targeted field; nullopt where it is absent, malformed or empty, and so decides nothing.
+/// The directives of a targeted field; nullopt where it is absent, malformed or empty, and so decides nothing. One with
+/// a number that is none is malformed, unless it forbids storing or reuse: that holds, and nothing is fresh by it.
 std::optional<ResponseDirectives> targeted_directives(Fields fields, Name id) {
   const auto members = structured::parse_dictionary(fields, id);
   if (!members || members->empty()) return std::nullopt;
   ResponseDirectives out;
   out.present = out.targeted = true;
-  for (const structured::Member& member : *members)
-    if (!apply(out, member)) return std::nullopt;
+  bool sound = true;
+  for (const structured::Member& member : *members) sound = apply(out, member) && sound;
+  if (sound) return out;
+  if (!out.no_store && !out.private_ && !out.no_cache) return std::nullopt;
+  out.max_age = out.s_maxage = 0;
   return out;
 }
 

@@ -48,9 +48,9 @@ struct RequestDirectives {
 
 /// Those of the first of Pillion-Cache-Control and CDN-Cache-Control that is a well-formed dictionary with at least one
 /// member, else those of Cache-Control (RFC 9213 2.2). A targeted field is strict where Cache-Control is lenient: one
-/// whose max-age, s-maxage, stale-while-revalidate or stale-if-error isn't an Integer from 0 on is as if absent. What
-/// forbids counts there with any value but ?0, what allows with the value true alone. Parameters and unknown members
-/// are ignored.
+/// whose max-age, s-maxage, stale-while-revalidate or stale-if-error isn't an Integer from 0 on is as if absent, unless
+/// it has no-store, private or no-cache. What forbids counts there with any value but ?0, what allows with the value
+/// true alone. Parameters and unknown members are ignored.
 ResponseDirectives parse_response_directives(Fields fields);
 RequestDirectives parse_request_directives(Fields fields) noexcept;
 

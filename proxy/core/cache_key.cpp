@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "core/accept.hpp"
 #include "core/query_rule.hpp"
@@ -143,16 +144,31 @@ void append_personal(const RequestHead& request, const config::Route& route, std
   }
 }
 
-/// Members of a list-valued field over all its lines, joined in one way.
+/// Fields whose own definition makes them lists of tokens and parameters: white space around commas, and lines, mean
+/// nothing in them (RFC 9110 5.6.1). Of others who knows.
+bool is_plain_list(std::string_view name) {
+  for (const std::string_view known : {"accept", "accept-charset", "accept-language", "cache-control", "prefer", "te"})
+    if (iequals(name, known)) return true;
+  return false;
+}
+
+/// All lines of a field, joined as RFC 9110 5.3 has it; of known lists the members, joined in one way.
 void append_lines(std::string_view name, Fields fields, std::string& out) {
+  const bool list = is_plain_list(name);
   OpenPart value(out, part_value);
+  bool first = true;
+  const auto add = [&](std::string_view text) {
+    if (!std::exchange(first, false)) out += ", ";
+    out += text;
+  };
   for (const Field& field : fields) {
     if (!iequals(field.name, name)) continue;
-    std::string_view list = field.value;
-    while (const auto member = next_member(list)) {
-      if (out.size() != value.start()) out += ", ";
-      out += *member;
+    if (!list) {
+      add(field.value);
+      continue;
     }
+    std::string_view rest = field.value;
+    while (const auto member = next_member(rest)) add(*member);
   }
   value.close();
 }

@@ -43,8 +43,8 @@ std::optional<std::string> canonical_vary(Fields response_fields);
 
 /// What of a request selects a variant (RFC 9111 4.1): for each name of the canonical list a length-prefixed value,
 /// lines joined by `, `, absent marked as absent. Appended after the primary key it makes the variant's whole key.
-/// White space around the commas of a list is normalised; Accept-Encoding is, and with a list of languages that the
-/// application speaks Accept-Language is (core/accept.hpp).
+/// Of fields that are known to be lists white space around the commas is normalised; Accept-Encoding is, and with a
+/// list of languages that the application speaks Accept-Language is (core/accept.hpp).
 std::string variant_key(std::string_view canonical_vary, Fields request_fields,
                         const std::vector<std::string>& spoken = {});
 /// Where a variant stands in this process: depends on the primary key's hash and that of variant_key().

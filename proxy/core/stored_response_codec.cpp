@@ -68,11 +68,17 @@ class Reader {
 
 /// The flags of a struct in the order of their bits. One list serves both directions.
 using DirectiveFlag = bool ResponseDirectives::*;
-constexpr std::array<DirectiveFlag, 11> directive_flags{
-    &ResponseDirectives::present,          &ResponseDirectives::no_store,        &ResponseDirectives::no_cache,
-    &ResponseDirectives::private_,         &ResponseDirectives::public_,         &ResponseDirectives::must_revalidate,
-    &ResponseDirectives::proxy_revalidate, &ResponseDirectives::must_understand, &ResponseDirectives::no_transform,
-    &ResponseDirectives::immutable,        &ResponseDirectives::own};
+constexpr std::array<DirectiveFlag, 11> directive_flags{&ResponseDirectives::present,
+                                                        &ResponseDirectives::no_store,
+                                                        &ResponseDirectives::no_cache,
+                                                        &ResponseDirectives::private_,
+                                                        &ResponseDirectives::public_,
+                                                        &ResponseDirectives::must_revalidate,
+                                                        &ResponseDirectives::proxy_revalidate,
+                                                        &ResponseDirectives::must_understand,
+                                                        &ResponseDirectives::no_transform,
+                                                        &ResponseDirectives::immutable,
+                                                        &ResponseDirectives::own};
 using DirectiveNumber = std::int32_t ResponseDirectives::*;
 constexpr std::array<DirectiveNumber, 4> directive_numbers{&ResponseDirectives::max_age, &ResponseDirectives::s_maxage,
                                                            &ResponseDirectives::stale_while_revalidate,

@@ -134,6 +134,12 @@ bool has_write_precondition(Fields request_fields) noexcept {
   return false;
 }
 
+bool has_client_condition(Fields request_fields) noexcept {
+  for (const Field& field : request_fields)
+    if (field.id == Name::if_none_match || field.id == Name::if_modified_since) return true;
+  return false;
+}
+
 bool is_client_condition(Name id) noexcept {
   switch (id) {
     case Name::if_match:
@@ -149,10 +155,10 @@ bool is_client_condition(Name id) noexcept {
 }
 
 // RFC 9111 4.3.1: every validator there is.
-std::string validation_fields(const StoredResponse& stored) {
+std::string validation_fields(const StoredResponse& stored, bool strong_only) {
   std::string out;
   if (is_entity_tag(stored.etag())) append_field("If-None-Match", stored.etag(), out);
-  if (stored.meta().last_modified_s >= 0) {
+  if (stored.meta().last_modified_s >= 0 && !strong_only) {
     char date[http_date_size];
     write_http_date(stored.meta().last_modified_s, date);
     append_field("If-Modified-Since", {date, http_date_size}, out);
@@ -196,10 +202,15 @@ HeadEffect effect_of_head(const StoredResponse& stored, const ResponseHead& head
     return of_the_resource ? HeadEffect::outdated : HeadEffect::none;
   }
   if (status != 200) return HeadEffect::none;
+  // Silence agrees with nothing: what has validators is confirmed by one of them, else by its length.
+  const bool tells = stored.meta().has_validator
+                         ? find(head.fields, Name::etag) || find(head.fields, Name::last_modified)
+                         : find(head.fields, Name::content_length) != nullptr;
   const bool agrees = (!find(head.fields, Name::content_length) || length_agrees(stored, head.fields)) &&
                       (!find(head.fields, Name::etag) || etag_agrees(stored, head.fields)) &&
                       (!find(head.fields, Name::last_modified) || last_modified_agrees(stored, head.fields));
-  return agrees ? HeadEffect::freshen : HeadEffect::outdated;
+  if (!agrees) return HeadEffect::outdated;
+  return tells ? HeadEffect::freshen : HeadEffect::none;
 }
 
 std::vector<Field> fields_of_head(std::string_view head) {

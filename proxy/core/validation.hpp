@@ -28,12 +28,14 @@ bool client_has_it(Fields request_fields, std::string_view etag, std::int64_t la
 
 /// Whether the request carries If-Match or If-Unmodified-Since: such a one goes to the upstream.
 bool has_write_precondition(Fields request_fields) noexcept;
+/// Whether it carries If-None-Match or If-Modified-Since.
+bool has_client_condition(Fields request_fields) noexcept;
 /// One of the five conditional fields or Range: not passed on by a fetch that is to be stored.
 bool is_client_condition(Name id) noexcept;
 
 /// Fields that ask the upstream whether `stored` still holds, ready to write: `If-None-Match: ...\r\n` and/or
-/// `If-Modified-Since: ...\r\n`. Empty where it has no validator.
-std::string validation_fields(const StoredResponse& stored);
+/// `If-Modified-Since: ...\r\n`. Empty where it has no validator. `strong_only`: a date isn't good enough.
+std::string validation_fields(const StoredResponse& stored, bool strong_only = false);
 
 /// Head of `stored` freshened by the fields of a 304, or of a 200 to a HEAD (RFC 9111 3.2, 4.3.4, 4.3.5): every field
 /// of it replaces those of that name, but for those that describe the stored body (Content-Length, Content-Encoding,
@@ -60,9 +62,10 @@ enum class HeadEffect : std::uint8_t {
 };
 /// A 200 freshens a stored 200 unless one of Content-Length, ETag and Last-Modified that it has disagrees: a length
 /// with the stored body's, a strong entity tag with the very same, a weak one by weak comparison (RFC 9110 8.8.3.2), a
-/// date with the same second. What is stored lacks, and what is malformed or repeated, disagrees. Another status than
-/// the stored one outdates it where it speaks of the resource: 2xx, 3xx, 404, 410; but not 206 and 304, which answer a
-/// condition of that client, nor any other 4xx or 5xx.
+/// date with the same second. One that has nothing to compare says nothing: no validator where the stored response has
+/// one, no length where it has none. What is stored lacks, and what is malformed or repeated, disagrees. Another status
+/// than the stored one outdates it where it speaks of the resource: 2xx, 3xx, 404, 410; but not 206 and 304, which
+/// answer a condition of that client, nor any other 4xx or 5xx.
 HeadEffect effect_of_head(const StoredResponse& stored, const ResponseHead& head) noexcept;
 
 /// Parses wire bytes as StoredParts::head back into fields (views into `head`). The status line is skipped, and so is

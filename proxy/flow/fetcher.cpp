@@ -105,7 +105,9 @@ bool varies_by_our_own(std::string_view vary) {
 }
 
 bool answers_condition(const FetchJob& job, const ResponseHead& head) {
-  return job.validating && speaks_of(*job.validating, head.fields);
+  if (!job.validating) return false;
+  return job.strong_only ? same_strong_validator(*job.validating, head.fields)
+                         : speaks_of(*job.validating, head.fields);
 }
 
 // Whether an answer that isn't stored says that what is stored doesn't hold any more: it speaks of the resource, to
@@ -113,6 +115,10 @@ bool answers_condition(const FetchJob& job, const ResponseHead& head) {
 bool supersedes(unsigned status, Detail reason) {
   if (is_of_request(reason) || reason == Detail::set_cookie) return false;
   return status < 400 || status == 404 || status == 410;
+}
+
+Freshening freshening_of(const FetchJob& job, Now asked) {
+  return {asked, job.place.fence, job.facts, &job.place.route->settings, job.scheme, job.host};
 }
 
 }  // namespace
@@ -265,6 +271,8 @@ awaitable<Fetcher::End> Fetcher::receive(FetchJob& job, UpstreamConnection& conn
   if (storing) {
     collapser.mark_cacheable(job.plan_hash);
     context_.shared.search_rules.learn(hash128(job.path_key), head->search_rule);
+    // Under another rule it stands under another key: what stands where it was looked for is out of date.
+    if (head->search_rule != job.search_rule && job.stale) co_await keeper_.forget(job.place, job.stale);
     job.use_rule(head->search_rule);
     job.flight->set_head(head);
   } else {
@@ -285,6 +293,7 @@ awaitable<Fetcher::End> Fetcher::receive(FetchJob& job, UpstreamConnection& conn
   End end = co_await receive_body(job, connection, storing);
   *target = nullptr;
   job.flight->when_abandoned(context_.executor, {});
+  if (head->storing && !storing && job.stale) co_await keeper_.forget(job.place, job.stale);
   if (end.whole && storing) kept = pack(job, *head, job.flight->body());
   co_return end;
 }
@@ -345,33 +354,20 @@ Kept Fetcher::pack(const FetchJob& job, const FlightHead& head, std::string_view
   return kept;
 }
 
-// A 304: the stored body with the new fields and a new age (RFC 9111 4.3.4). It may forbid what the stored response
-// allowed: then it answers those who may have it, and nothing is kept.
+// A 304: the stored body with the new fields and a new age (RFC 9111 4.3.4). What may not be kept answers the client
+// that asked alone.
 void Fetcher::settle(FetchJob& job, Fields not_modified, Now asked, Kept& kept) {
-  const StoredResponse& old = *job.validating;
-  bool all_tags = true;
-  const auto selectors = job.selectors(not_modified, all_tags);
-  Freshened fresh =
-      freshen(old, not_modified, {asked, job.place.fence, job.facts, &job.place.route->settings}, selectors);
-  const std::vector<Field> fields = fields_of_head(fresh.response->head());
-  const auto vary = canonical_vary(Fields(fields));
-  // Another rule, or other fields to vary by: it would stand under another key.
-  const bool same_place = search_rule(Fields(fields)) == job.search_rule && vary &&
-                          vary->empty() == (old.primary_key().size() == job.place.primary_key.size());
-  if (fresh.may_keep && same_place && all_tags) {
+  Freshened fresh = freshen(*job.validating, not_modified, freshening_of(job, asked));
+  const std::string_view variant = job.validating->primary_key().substr(job.place.primary_key.size());
+  if (!variant.empty()) kept.variant = hash128(variant);
+  if (fresh.may_keep && keeper_.still_stands(job.place, *job.validating)) {
     kept.response = fresh.response;
-    if (!vary->empty()) {
-      kept.vary = *vary;
-      const std::string variant =
-          variant_key(*vary, Fields(job.request.fields), job.place.route->settings.accept_language);
-      kept.variant = hash128(variant);
-      if (old.primary_key().substr(job.place.primary_key.size()) != variant) kept = {};
-    }
+    if (!variant.empty()) kept.vary = canonical_vary(Fields(fields_of_head(fresh.response->head()))).value_or("");
     keeper_.put(job.place, kept);
   }
   std::string set_cookies;
   append_set_cookies(not_modified, set_cookies);
-  job.flight->settle(std::move(fresh.response), std::move(set_cookies));
+  job.flight->settle(std::move(fresh.response), std::move(set_cookies), fresh.may_keep);
 }
 
 // A strong entity tag names one representation: what other variants have it hold as well (RFC 9111 4.3.4). Not those
@@ -394,8 +390,8 @@ awaitable<void> Fetcher::freshen_others(FetchJob& job, const OwnedFields& not_mo
     }
     if (!other || !same_strong_validator(*other, fields) || context_.shared.invalidations.is_invalidated(*other))
       continue;
-    Freshened fresh = freshen(*other, fields, {asked, job.place.fence, job.facts, &job.place.route->settings}, {});
-    if (fresh.may_keep) co_await keeper_.replace(job.place, *other, std::move(fresh.response));
+    Freshened fresh = freshen(*other, fields, freshening_of(job, asked));
+    if (fresh.may_keep) co_await keeper_.replace(job.place, std::move(other), std::move(fresh.response));
   }
 }
 

@@ -41,6 +41,7 @@ struct FetchJob {
   bool has_query = false;
   StoredResponsePtr stale;       ///< what stands there now, not fresh
   StoredResponsePtr validating;  ///< the same where it is asked about with a condition
+  bool strong_only = false;      ///< it was invalidated: a strong entity tag alone can tell that it holds
   bool serves_error = false;     ///< `stale` answers where the upstream fails: an error doesn't take its place
 
   /// Hashes of all that selects the response; false in `complete` where it names more than can be kept.

@@ -89,8 +89,9 @@ void Flight::fail(UpstreamError error) {
   notify_locked();
 }
 
-void Flight::settle(StoredResponsePtr stored, std::string set_cookies) {
+void Flight::settle(StoredResponsePtr stored, std::string set_cookies, bool shared) {
   std::lock_guard lock(mutex_);
+  settled_for_all_ = shared;
   set_cookies_ = std::move(set_cookies);
   stored_ = std::move(stored);
   phase_ = Phase::settled;
@@ -211,6 +212,11 @@ std::shared_ptr<const FlightHead> Flight::Reader::head() const {
 StoredResponsePtr Flight::Reader::stored() const {
   std::lock_guard lock(flight_->mutex_);
   return flight_->stored_;
+}
+
+bool Flight::Reader::is_settled_for_all() const {
+  std::lock_guard lock(flight_->mutex_);
+  return flight_->settled_for_all_;
 }
 
 std::string Flight::Reader::set_cookies() const {

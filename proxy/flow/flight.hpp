@@ -76,8 +76,8 @@ class Flight {
   /// `trailers`: lines behind the body, for those who accept them.
   void finish(bool complete, std::string trailers = {});
   void fail(UpstreamError error);
-  /// `set_cookies`: lines for the first reader alone.
-  void settle(StoredResponsePtr stored, std::string set_cookies);
+  /// `set_cookies`: lines for the first reader alone. `shared`: it is the answer to all who were collapsed, too.
+  void settle(StoredResponsePtr stored, std::string set_cookies, bool shared);
   /// Waits until the slowest reader is within the window. False when nobody reads any more.
   awaitable<bool> wait_for_room();
   bool has_readers() const;
@@ -103,7 +103,7 @@ class Flight {
   std::deque<std::shared_ptr<const std::string>> chunks_;
   std::size_t first_chunk_ = 0;  // index of chunks_.front()
   std::size_t size_ = 0;         // bytes in chunks_
-  bool keeping_ = true, released_ = false;
+  bool keeping_ = true, released_ = false, settled_for_all_ = false;
   std::vector<Reader*> readers_;
   asio::any_io_executor fetch_executor_;
   std::function<void()> abandoned_;
@@ -131,6 +131,7 @@ class Flight::Reader {
   awaitable<Phase> wait_whole();
   std::shared_ptr<const FlightHead> head() const;
   StoredResponsePtr stored() const;
+  bool is_settled_for_all() const;
   /// Of a settled flight; empty but for the first reader.
   std::string set_cookies() const;
   UpstreamError error() const;

@@ -4,6 +4,7 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include "core/cache_key.hpp"
+#include "core/no_vary_search.hpp"
 #include "core/validation.hpp"
 #include "flow/compose.hpp"
 #include "flow/freshen.hpp"
@@ -31,6 +32,7 @@ struct Forwarder::Exchange {
   bool pumping = false;
   Now asked;
   Fence fence;
+  bool invalidated = false;   // what was found
   unsigned client_fault = 0;  // 400, 408, 413 or 499: what the client did wrong in its body
   asio::steady_timer pumped;
 };
@@ -69,8 +71,11 @@ awaitable<void> Forwarder::forward(ClientSession& session, const Plan& plan, con
                     false,
                     now(),
                     context_.shared.invalidations.fence(),
+                    false,
                     0,
                     asio::steady_timer(context_.executor, asio::steady_timer::time_point::max())};
+  // The fence was taken before: what is invalidated from here on is told by it.
+  exchange.invalidated = found.response && context_.shared.invalidations.is_invalidated(*found.response);
   if (exchange.is_unsafe) exchange.unsafe = remember_unsafe(request, plan.match);
   UpstreamError error = co_await send(exchange);
   if (!error) error = co_await read_final_head(exchange);
@@ -223,11 +228,16 @@ awaitable<void> Forwarder::fail(Exchange& e, UpstreamError error) {
     e.session.put_problem(fault, why, "pillion; detail=bad-request");
     co_return;
   }
-  if (e.found.serves_error()) {
+  if (may_serve_error(e)) {
     put_stale_if_error(e.session, e.found, *e.plan.route, 0, e.status, e.outcome);
     co_return;
   }
   put_upstream_error(e.session, error, *e.plan.route, e.status, e.outcome);
+}
+
+// It may have been invalidated while the upstream was asked.
+bool Forwarder::may_serve_error(const Exchange& e) const {
+  return e.found.serves_error() && !context_.shared.invalidations.is_invalidated(*e.found.response);
 }
 
 // The answer to a HEAD says whether the stored response still holds (RFC 9111 4.3.5). True where it was answered with
@@ -237,18 +247,21 @@ awaitable<bool> Forwarder::update_stored(Exchange& e) {
   const StoredResponse& stored = *e.found.response;
   const HeadEffect effect = effect_of_head(stored, head);
   if (effect == HeadEffect::none) co_return false;
+  // What was stored for another query holds for this one under its rule alone.
+  const bool same_rule = search_rule(head.fields) == e.plan.search_rule;
+  if (effect == HeadEffect::freshen && !same_rule && !e.plan.search_rule.empty()) co_return false;
   Place place{e.snapshot,     e.plan.route, e.plan.primary_key, e.plan.hash, readable_key(e.plan.match, e.plan.hash),
               e.found.marker, e.fence};
   // What was invalidated holds again only where a strong entity tag says so.
-  const bool invalidated = e.found.decision.detail == Detail::invalidated;
-  if (effect == HeadEffect::outdated || (invalidated && !same_strong_validator(stored, head.fields))) {
+  if (effect == HeadEffect::outdated || (e.invalidated && !same_strong_validator(stored, head.fields))) {
     co_await keeper_.forget(place, e.found.response);
     co_return false;
   }
   RequestFacts facts = e.plan.facts;
   facts.method = Method::get;  // what is stored is the answer to one
-  std::vector<std::uint32_t> selectors;
-  Freshened fresh = freshen(stored, head.fields, {e.asked, e.fence, facts, &e.plan.route->settings}, selectors);
+  Freshened fresh =
+      freshen(stored, head.fields,
+              {e.asked, e.fence, facts, &e.plan.route->settings, e.session.request().scheme, e.session.request().host});
   if (!fresh.may_keep) {
     co_await keeper_.forget(place, e.found.response);
     co_return false;
@@ -259,7 +272,7 @@ awaitable<bool> Forwarder::update_stored(Exchange& e) {
   std::string set_cookies;
   append_set_cookies(head.fields, set_cookies);
   put_stored(e.session, fresh.response, *e.plan.route, now(), e.status, e.outcome, set_cookies);
-  co_await keeper_.replace(place, stored, std::move(fresh.response));
+  co_await keeper_.replace(place, e.found.response, std::move(fresh.response));
   co_return true;
 }
 
@@ -298,7 +311,7 @@ awaitable<void> Forwarder::answer(Exchange& e) {
   (*e.snapshot->upstream_counters[index])[context_.index]->observe_us(e.outcome.upstream_us);
   if (e.is_unsafe) co_await invalidate_after(e);
   if (e.found.response) {
-    if (status >= 500 && e.found.serves_error()) {
+    if (status >= 500 && may_serve_error(e)) {
       put_stale_if_error(e.session, e.found, *e.plan.route, status, e.status, e.outcome);
       co_return;
     }

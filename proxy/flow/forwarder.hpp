@@ -28,6 +28,7 @@ class Forwarder {
   awaitable<void> invalidate(Exchange& exchange, const ResponseHead* response);
   awaitable<void> invalidate_after(Exchange& exchange);
   awaitable<void> answer(Exchange& exchange);
+  bool may_serve_error(const Exchange& exchange) const;
   awaitable<bool> update_stored(Exchange& exchange);
   awaitable<void> stream_body(Exchange& exchange);
   void put_head(Exchange& exchange);

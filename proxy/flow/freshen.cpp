@@ -2,7 +2,10 @@
 
 #include <algorithm>
 
+#include "core/cache_key.hpp"
 #include "core/freshness.hpp"
+#include "core/invalidation.hpp"
+#include "core/no_vary_search.hpp"
 #include "core/validation.hpp"
 #include "flow/compose.hpp"
 
@@ -29,31 +32,44 @@ std::vector<Field> for_clients(Fields said) {
   return out;
 }
 
+// Tags and groups that the new fields name, besides those that the stored response had. False where there are too many.
+bool add_named(Fields said, const Freshening& by, std::vector<std::uint32_t>& selectors) {
+  std::vector<std::string> tags;
+  bool all = append_response_tags(said, tags);
+  for (const std::string& tag : tags) selectors.push_back(selector_hash({Selector::Kind::tag, tag}));
+  all = append_response_groups(said, by.scheme, by.host, selectors) && all;
+  if (by.route->ignore_host) append_response_groups(said, by.scheme, {}, selectors);
+  std::sort(selectors.begin(), selectors.end());
+  selectors.erase(std::unique(selectors.begin(), selectors.end()), selectors.end());
+  return all;
+}
+
 }  // namespace
 
-Freshened freshen(const StoredResponse& stored, Fields said, const Freshening& by,
-                  std::span<const std::uint32_t> selectors) {
+Freshened freshen(const StoredResponse& stored, Fields said, const Freshening& by) {
   const Now came = now();
   std::string wire = freshened_head(stored, for_clients(said));
   append_missing_date(fields_of_head(wire), came.wall_ms / 1000, wire);
   std::vector<Field> fields = fields_of_head(wire);
   const std::string etag(entity_tag_of(fields));
+  const std::vector<Field> before = fields_of_head(stored.head());
+  const auto vary = canonical_vary(Fields(fields));
+  bool may_keep = vary && vary == canonical_vary(Fields(before)) && search_rule(fields) == search_rule(before);
   // Of this exchange alone: what is stored has none of them, and yet they count.
   for (const Field& field : said) {
     if (field.id == Name::age || field.id == Name::set_cookie || field.id == Name::pillion_cache_control)
       fields.push_back(field);
   }
   const ResponseHead head{stored.meta().status, {}, 1, Fields(fields)};
-  std::vector<std::uint32_t> all(stored.selectors().begin(), stored.selectors().end());
-  for (const std::uint32_t selector : selectors)
-    if (std::find(all.begin(), all.end(), selector) == all.end()) all.push_back(selector);
+  std::vector<std::uint32_t> selectors(stored.selectors().begin(), stored.selectors().end());
+  may_keep = add_named(said, by, selectors) && may_keep;
   StoredParts parts;
   parts.meta = make_meta(head, by.asked.mono_ms, came);
   keep_own_directives(stored, said, parts.meta);
   parts.meta.request_had_cookie = stored.meta().request_had_cookie || by.facts.has_cookie;
   parts.meta.request_had_authorization = stored.meta().request_had_authorization || by.facts.has_authorization;
   parts.meta.had_set_cookie = parts.meta.had_set_cookie || stored.meta().had_set_cookie;
-  parts.selectors = all;
+  parts.selectors = selectors;
   parts.position = by.fence.local;
   parts.shared_position = by.fence.shared;
   parts.epoch = by.fence.epoch;
@@ -62,7 +78,8 @@ Freshened freshen(const StoredResponse& stored, Fields said, const Freshening& b
   parts.head = wire;
   parts.etag = etag;
   parts.body = stored.body();
-  return {StoredResponse::make(parts), may_store(by.facts, parts.meta, head.fields, *by.route).store};
+  may_keep = may_keep && may_store(by.facts, parts.meta, head.fields, *by.route).store;
+  return {StoredResponse::make(parts), may_keep};
 }
 
 }  // namespace pillion

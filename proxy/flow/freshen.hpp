@@ -14,14 +14,15 @@ struct Freshening {
   Fence fence;
   RequestFacts facts;
   const config::Route* route = nullptr;
+  std::string_view scheme, host;
 };
 
 struct Freshened {
   StoredResponsePtr response;  ///< the stored body with the new fields and a new age
-  bool may_keep = false;       ///< what was said may forbid what the stored response allowed
+  /// It may be stored where it stood. What was said may forbid what the stored response allowed, name more tags than
+  /// can be kept, or vary by other fields or parts of the query than before: then it would stand elsewhere.
+  bool may_keep = false;
 };
-/// `groups`: hashes of the selectors that the new fields name, added to the stored ones.
-Freshened freshen(const StoredResponse& stored, Fields fields, const Freshening& by,
-                  std::span<const std::uint32_t> selectors);
+Freshened freshen(const StoredResponse& stored, Fields said, const Freshening& by);
 
 }  // namespace pillion

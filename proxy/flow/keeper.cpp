@@ -34,6 +34,12 @@ StoredResponsePtr make_marker(const Place& place, const VaryMarker& marker, std:
   return StoredResponse::make(parts);
 }
 
+// Where in memory a response of that URL stands.
+Hash128 place_of(const Place& place, const StoredResponse& stored) {
+  const std::string_view variant = stored.primary_key().substr(place.primary_key.size());
+  return variant.empty() ? place.primary_hash : variant_place(place.primary_hash, hash128(variant));
+}
+
 std::string variant_name(const Place& place, const Hash128& variant) {
   return place.readable_key + '.' + to_hex(variant);
 }
@@ -83,7 +89,7 @@ void Keeper::put(const Place& place, Kept& kept) {
   if (kept.vary.empty()) {
     // It matches every request and is the most recent: what stood beside it will not be chosen again (RFC 9111 4.1).
     for (const auto& variant : marker.variants) kept.dropped.push_back(variant.hash);
-    if (in_memory) memory.store(place.primary_hash, kept.response);
+    if (in_memory) store_in_memory(place, place.primary_hash, kept.response);
   } else {
     const Now at = now();
     kept.dropped = note_variant(marker, kept.vary, kept.variant, place.snapshot->config->limits.variants);
@@ -93,10 +99,24 @@ void Keeper::put(const Place& place, Kept& kept) {
     kept.marker = make_marker(place, marker, kept.marker_ttl_ms, at);
     if (in_memory) {
       memory.store(place.primary_hash, kept.marker);
-      memory.store(variant_place(place.primary_hash, kept.variant), kept.response);
+      store_in_memory(place, variant_place(place.primary_hash, kept.variant), kept.response);
     }
   }
   if (in_memory) drop_in_memory(place, kept.dropped);
+}
+
+// What memory doesn't take must not leave an older one there.
+void Keeper::store_in_memory(const Place& place, const Hash128& hash, StoredResponsePtr response) {
+  MemoryStore& memory = context_.shared.memory;
+  if (memory.store(hash, std::move(response))) return;
+  if (const auto old = memory.find(hash, place.primary_key, KeyMatch::prefix)) memory.erase(hash, old.get());
+}
+
+// The same of Redis.
+awaitable<void> Keeper::store_in_redis(StoredResponsePtr response, std::int64_t ttl_ms) {
+  std::vector<std::string> names{std::string(response->readable_key())};
+  if (ttl_ms > 0 && co_await context_.redis->store(std::move(response), ttl_ms)) co_return;
+  co_await context_.redis->erase(std::move(names));
 }
 
 void Keeper::drop_in_memory(const Place& place, const std::vector<Hash128>& variants) {
@@ -110,29 +130,37 @@ void Keeper::drop_in_memory(const Place& place, const std::vector<Hash128>& vari
 awaitable<void> Keeper::put_in_redis(const Place& place, const Kept& kept) {
   if (!kept.response || !uses_redis(place)) co_return;
   const std::int64_t ttl_ms = redis_ttl_ms(kept.response->meta(), place.route->settings, now());
-  if (ttl_ms <= 0) co_return;
   // The marker first: a variant without it would never be found.
-  if (kept.marker && !co_await context_.redis->store(kept.marker, kept.marker_ttl_ms)) co_return;
-  co_await context_.redis->store(kept.response, ttl_ms);
+  if (kept.marker) co_await store_in_redis(kept.marker, kept.marker_ttl_ms);
+  co_await store_in_redis(kept.response, ttl_ms);
   std::vector<std::string> dropped;
   for (const Hash128& variant : kept.dropped) dropped.push_back(variant_name(place, variant));
   co_await context_.redis->erase(std::move(dropped));
 }
 
-awaitable<void> Keeper::replace(const Place& place, const StoredResponse& old, StoredResponsePtr fresh) {
-  const std::string_view variant = old.primary_key().substr(place.primary_key.size());
-  const Hash128 hash = variant.empty() ? place.primary_hash : variant_place(place.primary_hash, hash128(variant));
-  if (place.route->settings.store_memory) context_.shared.memory.store(hash, fresh);
-  if (uses_redis(place)) {
-    const std::int64_t ttl_ms = redis_ttl_ms(fresh->meta(), place.route->settings, now());
-    if (ttl_ms > 0) co_await context_.redis->store(std::move(fresh), ttl_ms);
+bool Keeper::still_stands(const Place& place, const StoredResponse& stored) const {
+  if (!place.route->settings.store_memory || context_.shared.memory.max_object() == 0) return true;
+  const StoredResponsePtr now_there = context_.shared.memory.find(place_of(place, stored), stored.primary_key());
+  return !now_there || now_there.get() == &stored;
+}
+
+awaitable<void> Keeper::replace(const Place& place, StoredResponsePtr old, StoredResponsePtr fresh) {
+  if (place.route->settings.store_memory && context_.shared.memory.max_object() > 0) {
+    std::lock_guard lock(context_.shared.variant_locks[place.primary_hash.high % context_.shared.variant_locks.size()]);
+    if (!still_stands(place, *old)) co_return;
+    store_in_memory(place, place_of(place, *old), fresh);
   }
+  if (!uses_redis(place)) co_return;
+  // With Redis alone nothing else tells whether it is still what was asked about.
+  const StoredResponsePtr there = co_await context_.redis->find(
+      std::string(old->readable_key()), std::string(old->primary_key()), now(), place.fence.local);
+  if (there && there->meta().received_wall_ms > old->meta().received_wall_ms) co_return;
+  const std::int64_t ttl_ms = redis_ttl_ms(fresh->meta(), place.route->settings, now());
+  co_await store_in_redis(std::move(fresh), ttl_ms);
 }
 
 awaitable<void> Keeper::forget(const Place& place, StoredResponsePtr stored) {
-  const std::string_view variant = stored->primary_key().substr(place.primary_key.size());
-  const Hash128 hash = variant.empty() ? place.primary_hash : variant_place(place.primary_hash, hash128(variant));
-  context_.shared.memory.erase(hash, stored.get());
+  context_.shared.memory.erase(place_of(place, *stored), stored.get());
   if (!uses_redis(place)) co_return;
   std::vector<std::string> names{std::string(stored->readable_key())};
   co_await context_.redis->erase(std::move(names));

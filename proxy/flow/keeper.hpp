@@ -47,12 +47,16 @@ class Keeper {
   void put(const Place& place, Kept& kept);
   awaitable<void> put_in_redis(const Place& place, const Kept& kept);
 
-  /// Replaces one stored variant (or the only response) by its freshened form, wherever it stands.
-  awaitable<void> replace(const Place& place, const StoredResponse& old, StoredResponsePtr fresh);
+  /// Whether nothing has taken the place of a response in memory since it was found. True where memory isn't used.
+  bool still_stands(const Place& place, const StoredResponse& stored) const;
+  /// Replaces one stored variant (or the only response) by its freshened form, where nothing else has meanwhile.
+  awaitable<void> replace(const Place& place, StoredResponsePtr old, StoredResponsePtr fresh);
   /// Takes a response out of both stores: it is known not to hold any more.
   awaitable<void> forget(const Place& place, StoredResponsePtr stored);
 
  private:
+  void store_in_memory(const Place& place, const Hash128& hash, StoredResponsePtr response);
+  awaitable<void> store_in_redis(StoredResponsePtr response, std::int64_t ttl_ms);
   void drop_in_memory(const Place& place, const std::vector<Hash128>& variants);
 
   WorkerContext& context_;

@@ -49,6 +49,11 @@ bool is_better(const StoredResponsePtr& candidate, const StoredResponsePtr& best
   return candidate && (!best || candidate->meta().date_s > best->meta().date_s);
 }
 
+bool is_older(const StoredResponse& a, const StoredResponse& b) {
+  if (a.meta().date_s != b.meta().date_s) return a.meta().date_s < b.meta().date_s;
+  return a.meta().received_wall_ms < b.meta().received_wall_ms;
+}
+
 void take(Selection&& selection, Found& found) {
   found.key = std::move(selection.key);
   found.hash = selection.hash;
@@ -109,7 +114,9 @@ void keep_in_memory(WorkerContext& context, const Plan& plan, const Found& found
     const StoredResponsePtr own = shared.memory.find(plan.hash, plan.primary_key);
     if (!own || !own->is_vary_marker()) shared.memory.store(plan.hash, found.marker);
   }
-  shared.memory.store(found.hash, stored);
+  const std::string_view key = found.key.empty() ? std::string_view(plan.primary_key) : std::string_view(found.key);
+  const StoredResponsePtr there = shared.memory.find(found.hash, key);
+  if (!there || there->is_vary_marker() || !is_older(*stored, *there)) shared.memory.store(found.hash, stored);
 }
 
 }  // namespace
@@ -139,6 +146,8 @@ awaitable<Found> look_up(WorkerContext& context, const RequestHead& request, con
     if (!found.response && in_redis.varies) co_return in_redis;
     co_return found;
   }
+  // Redis may have missed what memory has got (RFC 9111 4: the most recent one).
+  if (found.response && is_older(*stored, *found.response)) co_return found;
   if (plan.route->settings.store_memory) keep_in_memory(context, plan, in_redis, stored);
   judge(context, plan, at, in_redis, std::move(stored), Detail::redis);
   co_return in_redis;

@@ -3,7 +3,6 @@
 #include <random>
 
 #include "core/cache_status.hpp"
-#include "core/no_vary_search.hpp"
 #include "core/validation.hpp"
 #include "flow/compose.hpp"
 #include "flow/h2c.hpp"
@@ -74,7 +73,10 @@ awaitable<void> RequestHandler::handle(ClientSession& session) {
   if (plan.look_up) found = co_await look_up(context_, request, plan, at);
   // A part of what isn't stored is had from the upstream as it is; where something is stored, all of it is fetched.
   const bool part = plan.facts.has_range && !found.response;
-  const bool fetchable = plan.look_up && request.method == Method::get && !part;
+  // Where answers can't be shared the client's condition is the only one that can save it a body (RFC 9111 4.3.2).
+  const bool own = !found.response && has_client_condition(request.fields) &&
+                   context_.shared.collapser.is_uncacheable(plan.hash, at.mono_ms);
+  const bool fetchable = plan.look_up && request.method == Method::get && !part && !own;
 
   if (!plan.upstream) {
     put_upstream_error(session, {Detail::no_route_upstream, true}, *plan.route, {}, outcome);
@@ -89,10 +91,10 @@ awaitable<void> RequestHandler::handle(ClientSession& session) {
     co_await fetch(session, plan, found, snapshot, names.request_id, outcome);
   } else {
     CacheStatus status;
-    const bool range = plan.look_up && request.method == Method::get;
+    const bool range = plan.look_up && part && request.method == Method::get;
     status.forward = plan.look_up ? (range ? Forward::bypass : found.forward) : plan.forward;
     status.detail = range ? Detail::range : plan.why;
-    outcome.result = result_of_passing(plan);
+    outcome.result = own ? Result::miss : result_of_passing(plan);
     outcome.detail = status.detail;
     co_await forwarder_.forward(session, plan, found, snapshot, names.request_id, status, outcome);
   }
@@ -143,9 +145,11 @@ std::shared_ptr<FetchJob> RequestHandler::make_job(ClientSession& session, const
   job->path = request.path;
   job->query = request.query;
   job->has_query = request.has_query;
+  // The fence was taken before: what is invalidated from here on is told by it.
+  job->strong_only = found.response && context_.shared.invalidations.is_invalidated(*found.response);
   job->stale = found.response;
-  job->validating = found.response;
-  job->serves_error = found.serves_error() || found.answers_behind();
+  if (!job->strong_only || found.response->meta().has_strong_etag) job->validating = found.response;
+  job->serves_error = (found.serves_error() || found.answers_behind()) && !job->strong_only;
 
   // It is fetched for all: a HEAD that finds a stale response refreshes the whole of it.
   RequestHead whole = request;
@@ -162,7 +166,7 @@ std::shared_ptr<FetchJob> RequestHandler::make_job(ClientSession& session, const
   to_send.peer_trusted = session.origin().peer_trusted;
   to_send.request_id = request_id;
   to_send.shared = true;
-  if (found.response) job->validators = validation_fields(*found.response);
+  if (job->validating) job->validators = validation_fields(*job->validating, job->strong_only);
   to_send.validators = job->validators;
   job->wire = compose_request(to_send);
   if (job->validators.empty()) job->validating.reset();
@@ -218,6 +222,11 @@ awaitable<void> RequestHandler::fetch(ClientSession& session, const Plan& plan, 
   }
 }
 
+// It may have been invalidated while the upstream was asked.
+bool RequestHandler::may_serve_error(const Found& found) const {
+  return found.serves_error() && !context_.shared.invalidations.is_invalidated(*found.response);
+}
+
 // Waits for the head; what comes before it goes on at once.
 awaitable<Flight::Phase> RequestHandler::wait_head(ClientSession& session, const Plan& plan, Flight::Reader& reader) {
   const auto patience = reader.is_first() ? config::Milliseconds(0) : plan.route->settings.collapse_wait;
@@ -245,9 +254,13 @@ awaitable<RequestHandler::Reading> RequestHandler::read_flight(ClientSession& se
       context_.counters.limits[static_cast<std::size_t>(Limit::collapse_wait)].add();
       co_return Reading::alone;
     case Flight::Phase::released:
+      if (const auto head = reader.head(); head && head->status >= 500 && may_serve_error(found)) {
+        put_stale_if_error(session, found, *plan.route, head->status, status, outcome);
+        co_return Reading::answered;
+      }
       co_return Reading::alone;
     case Flight::Phase::failed:
-      if (found.serves_error()) {
+      if (may_serve_error(found)) {
         put_stale_if_error(session, found, *plan.route, 0, status, outcome);
         co_return Reading::answered;
       }
@@ -263,10 +276,10 @@ awaitable<RequestHandler::Reading> RequestHandler::read_flight(ClientSession& se
       break;
   }
   if (!first && !may_share(plan, reader, session, now())) co_return Reading::alone;
-  if (found.serves_error()) {
+  if (may_serve_error(found)) {
     const auto head = reader.head();
     const bool failed = head->status >= 500 || co_await reader.wait_whole() == Flight::Phase::cut;
-    if (failed) {
+    if (failed && may_serve_error(found)) {
       put_stale_if_error(session, found, *plan.route, head->status, status, outcome);
       co_return Reading::answered;
     }
@@ -281,9 +294,8 @@ RequestHandler::Reading RequestHandler::put_settled(ClientSession& session, cons
   const Now at = now();
   const StoredResponsePtr stored = reader.stored();
   const ReuseDecision decision = may_reuse(plan.facts, stored->meta(), plan.route->settings, at);
-  if (!reader.is_first() &&
-      (decision.reuse != Reuse::fresh || context_.shared.invalidations.is_invalidated(*stored) ||
-       (!plan.search_rule.empty() && search_rule(fields_of_head(stored->head())) != plan.search_rule)))
+  if (!reader.is_first() && (!reader.is_settled_for_all() || decision.reuse != Reuse::fresh ||
+                             context_.shared.invalidations.is_invalidated(*stored)))
     return Reading::alone;
   status.forward_status = 304;
   status.has_ttl = true;

@@ -32,6 +32,7 @@ class RequestHandler final : public ClientHandler {
     alone,  ///< what was joined isn't for this request, or takes too long: it has to fetch for itself
     again,  ///< the leader's fetch failed in a way that may have been the leader's own doing
   };
+  bool may_serve_error(const Found& found) const;
   awaitable<Flight::Phase> wait_head(ClientSession& session, const Plan& plan, Flight::Reader& reader);
   awaitable<Reading> read_flight(ClientSession& session, const Plan& plan, const Found& found, Flight::Reader& reader,
                                  CacheStatus status, Outcome& outcome);

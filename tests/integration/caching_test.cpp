@@ -330,3 +330,16 @@ TEST_CASE("caching: routes are tried in the file's order, and what none matches 
   proxy.get("/elsewhere");
   CHECK(outcome(proxy.get("/elsewhere")) == "bypass");
 }
+
+TEST_CASE("caching: a client's condition goes on where answers of that key can't be shared") {
+  ScriptedUpstream upstream([](Exchange& exchange) {
+    const bool has = exchange.request().fields["If-None-Match"] == "\"v1\"";
+    exchange.respond(has ? 304 : 200, {{"Cache-Control", "private"}, {"ETag", "\"v1\""}}, has ? "" : "mine");
+  });
+  Pillion proxy(caching_config(upstream.endpoint()));
+  CHECK(detailed(proxy.get("/")) == "uri-miss private");
+  Response again = proxy.get("/", {{"If-None-Match", "\"v1\""}});
+  CHECK(again.status == 304);
+  CHECK(outcome(again) == "uri-miss");
+  CHECK(upstream.count() == 2);
+}

@@ -422,3 +422,16 @@ TEST_CASE("cache-control: targeted: what forbids counts with any value but false
   }
   CHECK(only(targeted("no-stores, x-private, foo=(no-cache), bar=\"no-store\""), nullptr));
 }
+
+TEST_CASE("cache_control: a targeted field with a broken number still forbids what it forbids") {
+  for (const std::string value : {"no-store, max-age=\"60\"", "max-age=60.5, private", "no-cache, s-maxage=a"}) {
+    CAPTURE(value);
+    const ResponseDirectives d =
+        parse_response_directives(Lines("CDN-Cache-Control: " + value + "\nCache-Control: max-age=600\n"));
+    CHECK(d.targeted);
+    CHECK((d.no_store || d.private_ || d.no_cache));
+    CHECK(d.max_age == 0);
+  }
+  CHECK_FALSE(
+      parse_response_directives(Lines("CDN-Cache-Control: public, max-age=x\nCache-Control: max-age=600\n")).targeted);
+}

@@ -212,7 +212,7 @@ inline NamedLines spelled_fields(const Meaning& meaning, const config::Route& ro
   for (const std::string& value : authorizations ? meaning.authorizations : random_values(random))
     lines.emplace_back(random.recased("Authorization"), value);
   spell_cookies(meaning, route, lines, random);
-  if (meaning.list) spell_list("X-List", *meaning.list, lines, random);
+  if (meaning.list) spell_list("Prefer", *meaning.list, lines, random);
   if (meaning.encodings) {
     std::vector<std::string> members;
     for (const auto& [coding, weight] : *meaning.encodings) members.push_back(spelled_encoding(coding, weight, random));
@@ -243,7 +243,7 @@ inline std::string key_of(const Meaning& meaning, const CompiledRoute& route, Ra
   head.fields = fields;
   std::string out;
   append_primary_key(head, {&route, {}}, meaning.upstream, out);
-  return out + variant_key("accept-encoding,accept-language,x-list", fields, spoken);
+  return out + variant_key("accept-encoding,accept-language,prefer", fields, spoken);
 }
 
 }  // namespace pillion::test

@@ -320,8 +320,10 @@ TEST_CASE("validation: a HEAD's 200 freshens what it agrees with and outdates wh
     const char* expected;
   };
   const Row rows[] = {
-      {"", "", "freshen"},
-      {"ETag: \"a\"\n" + date, "", "freshen"},
+      {"", "", "none"},  // silence agrees with nothing
+      {"ETag: \"a\"\n" + date, "", "none"},
+      {"ETag: \"a\"\n" + date, "Content-Length: 4", "none"},
+      {"ETag: \"a\"\n" + date, "Content-Length: 5", "outdated"},
       {"", "Content-Length: 4", "freshen"},  // the stored body's length, whatever its fields say
       {"Content-Length: 4", "Content-Length: 4", "freshen"},
       {"", "Content-Length: 5", "outdated"},
