@@ -178,6 +178,8 @@ void RequestHandler::refresh(ClientSession& session, const Plan& plan, const Fou
                              std::string_view request_id) {
   Collapser& collapser = context_.shared.collapser;
   if (collapser.is_failing(plan.hash, now().mono_ms)) return;
+  // While Redis was asked another refresh may have ended.
+  if (look_up_memory(context_, session.request(), plan, now()).is_fresh()) return;
   auto job = make_job(session, plan, found, snapshot, request_id);
   const auto joined =
       collapser.join(job->hash, job->key, job->place.fence.local, [](std::uint64_t) { return true; }, stream_window);
