@@ -168,6 +168,11 @@ StaleWindows stale_windows(const ResponseMeta& meta, const config::Route& route)
           window(d.stale_if_error, route.stale_if_error)};
 }
 
+bool is_more_recent(const ResponseMeta& a, const ResponseMeta& b) noexcept {
+  if (a.date_s != b.date_s) return a.date_s > b.date_s;
+  return a.received_wall_ms > b.received_wall_ms;
+}
+
 std::int64_t current_age_ms(const ResponseMeta& meta, Now now) noexcept {
   if (meta.initial_age_ms == max_i32) return oldest_ms;  // how old is not known: see initial_age_ms
   const std::int64_t resident_ms = std::max<std::int64_t>(0, saturating_sub(now.mono_ms, meta.received_mono_ms));

@@ -58,4 +58,7 @@ bool forbids_stale(const ResponseDirectives& directives) noexcept;
 /// it.
 std::int64_t current_age_ms(const ResponseMeta& meta, Now now) noexcept;
 
+/// Whether `a` is the more recent of two responses (RFC 9111 4): by Date, in one second by the time of receipt.
+bool is_more_recent(const ResponseMeta& a, const ResponseMeta& b) noexcept;
+
 }  // namespace pillion

@@ -141,7 +141,8 @@ awaitable<void> Keeper::put_in_redis(const Place& place, const Kept& kept) {
 bool Keeper::still_stands(const Place& place, const StoredResponse& stored) const {
   if (!place.route->settings.store_memory || context_.shared.memory.max_object() == 0) return true;
   const StoredResponsePtr now_there = context_.shared.memory.find(place_of(place, stored), stored.primary_key());
-  return !now_there || now_there.get() == &stored;
+  if (!now_there || now_there.get() == &stored) return true;
+  return !now_there->is_vary_marker() && !is_more_recent(now_there->meta(), stored.meta());
 }
 
 awaitable<void> Keeper::replace(const Place& place, StoredResponsePtr old, StoredResponsePtr fresh) {
@@ -154,7 +155,7 @@ awaitable<void> Keeper::replace(const Place& place, StoredResponsePtr old, Store
   // With Redis alone nothing else tells whether it is still what was asked about.
   const StoredResponsePtr there = co_await context_.redis->find(
       std::string(old->readable_key()), std::string(old->primary_key()), now(), place.fence.local);
-  if (there && there->meta().received_wall_ms > old->meta().received_wall_ms) co_return;
+  if (there && is_more_recent(there->meta(), old->meta())) co_return;
   const std::int64_t ttl_ms = redis_ttl_ms(fresh->meta(), place.route->settings, now());
   co_await store_in_redis(std::move(fresh), ttl_ms);
 }

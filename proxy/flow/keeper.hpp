@@ -47,7 +47,8 @@ class Keeper {
   void put(const Place& place, Kept& kept);
   awaitable<void> put_in_redis(const Place& place, const Kept& kept);
 
-  /// Whether nothing has taken the place of a response in memory since it was found. True where memory isn't used.
+  /// Whether nothing more recent has taken the place of a response in memory since it was found. True where memory
+  /// isn't used.
   bool still_stands(const Place& place, const StoredResponse& stored) const;
   /// Replaces one stored variant (or the only response) by its freshened form, where nothing else has meanwhile.
   awaitable<void> replace(const Place& place, StoredResponsePtr old, StoredResponsePtr fresh);

@@ -1,5 +1,6 @@
 #include "flow/look_up.hpp"
 
+#include "core/freshness.hpp"
 #include "core/vary_marker.hpp"
 
 namespace pillion {
@@ -47,11 +48,6 @@ Selection select(std::string_view list, const RequestHead& request, const Plan& 
 // Of several that match, the most recent (RFC 9111 4.1); of two of one second, the one whose list was used last.
 bool is_better(const StoredResponsePtr& candidate, const StoredResponsePtr& best) {
   return candidate && (!best || candidate->meta().date_s > best->meta().date_s);
-}
-
-bool is_older(const StoredResponse& a, const StoredResponse& b) {
-  if (a.meta().date_s != b.meta().date_s) return a.meta().date_s < b.meta().date_s;
-  return a.meta().received_wall_ms < b.meta().received_wall_ms;
 }
 
 void take(Selection&& selection, Found& found) {
@@ -116,7 +112,10 @@ void keep_in_memory(WorkerContext& context, const Plan& plan, const Found& found
   }
   const std::string_view key = found.key.empty() ? std::string_view(plan.primary_key) : std::string_view(found.key);
   const StoredResponsePtr there = shared.memory.find(found.hash, key);
-  if (!there || there->is_vary_marker() || !is_older(*stored, *there)) shared.memory.store(found.hash, stored);
+  // The same one read again takes no place: who asks the upstream about the one in memory finds it there.
+  const bool keeps = there && !there->is_vary_marker() && !is_more_recent(stored->meta(), there->meta()) &&
+                     !shared.invalidations.is_invalidated(*there);
+  if (!keeps) shared.memory.store(found.hash, stored);
 }
 
 }  // namespace
@@ -147,7 +146,7 @@ awaitable<Found> look_up(WorkerContext& context, const RequestHead& request, con
     co_return found;
   }
   // Redis may have missed what memory has got (RFC 9111 4: the most recent one).
-  if (found.response && is_older(*stored, *found.response)) co_return found;
+  if (found.response && is_more_recent(found.response->meta(), stored->meta())) co_return found;
   if (plan.route->settings.store_memory) keep_in_memory(context, plan, in_redis, stored);
   judge(context, plan, at, in_redis, std::move(stored), Detail::redis);
   co_return in_redis;
