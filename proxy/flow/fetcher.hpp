@@ -4,51 +4,12 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
-#include "core/message.hpp"
 #include "flow/context.hpp"
-#include "flow/exchange.hpp"
-#include "flow/flight.hpp"
+#include "flow/fetch_job.hpp"
 #include "flow/keeper.hpp"
 
 namespace pillion {
-
-/// Fields with the bytes they look into.
-struct OwnedFields {
-  std::string bytes;
-  std::vector<Field> fields;
-  void copy(Fields from);
-};
-
-/// Everything a fetch needs, owned: the client that asked may be gone before it ends.
-struct FetchJob {
-  Place place;
-  const config::Upstream* upstream = nullptr;
-  std::shared_ptr<Flight> flight;
-  bool collapsing = false;  ///< the collapser knows the flight under `hash`
-  std::string wire;         ///< the request to send
-  std::string validators;   ///< the lines of it that make it conditional
-  OwnedFields request;      ///< the client's fields: for Vary
-  RequestFacts facts;
-  std::string key;  ///< what it was looked up by: primary, or primary and variant
-  Hash128 hash;
-  Hash128 plan_hash;                ///< of the primary key it was looked up by
-  std::string path_key, exact_key;  ///< the primary key without query, and with all of it
-  std::string search_rule;          ///< under which the primary key was made; empty: none
-  std::vector<std::string> tags;
-  std::string scheme, host, path, query;
-  bool has_query = false;
-  StoredResponsePtr stale;       ///< what stands there now, not fresh
-  StoredResponsePtr validating;  ///< the same where it is asked about with a condition
-  bool strong_only = false;      ///< it was invalidated: a strong entity tag alone can tell that it holds
-  bool serves_error = false;     ///< `stale` answers where the upstream fails: an error doesn't take its place
-
-  /// Hashes of all that selects the response; false in `complete` where it names more than can be kept.
-  std::vector<std::uint32_t> selectors(Fields response_fields, bool& complete) const;
-  /// Makes the place that of a response with another search rule.
-  void use_rule(const std::string& rule);
-};
 
 class Fetcher {
  public:

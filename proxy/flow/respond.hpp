@@ -10,6 +10,10 @@ namespace pillion {
 /// `Cache-Status: ...` as the route wants it, ended by CRLF, or nothing.
 void append_cache_status_field(const CacheStatus& status, const CompiledRoute& route, std::string& out);
 
+/// A lifetime left as Cache-Status says it (RFC 9211 2.6): rounded down, so that what is stale by a part of a second is
+/// negative.
+constexpr std::int64_t whole_seconds(std::int64_t ms) noexcept { return ms / 1000 - (ms % 1000 < 0 ? 1 : 0); }
+
 /// Queues a stored response (or 304 where the client has it, or the parts of it that were asked for). No waiting.
 /// `status` says how it was found; `more_fields` are lines for this client alone.
 void put_stored(ClientSession& session, const StoredResponsePtr& stored, const CompiledRoute& route, Now at,

@@ -1,0 +1,227 @@
+#include "flow/shared_fetch.hpp"
+
+#include "core/cache_key.hpp"
+#include "core/validation.hpp"
+#include "flow/compose.hpp"
+#include "flow/look_up.hpp"
+#include "flow/respond.hpp"
+
+namespace pillion {
+
+namespace {
+
+// How far a fetch that isn't kept may run ahead of its slowest reader.
+constexpr std::size_t stream_window = 256u << 10;
+
+}  // namespace
+
+std::shared_ptr<FetchJob> SharedFetch::make_job(ClientSession& session, const Plan& plan, const Found& found,
+                                                const SnapshotPtr& snapshot, std::string_view request_id) {
+  const RequestHead& request = session.request();
+  auto job = std::make_shared<FetchJob>();
+  job->place.snapshot = snapshot;
+  job->place.route = plan.route;
+  job->place.primary_key = plan.primary_key;
+  job->place.primary_hash = plan.hash;
+  job->place.readable_key = readable_key(plan.match, plan.hash);
+  job->place.marker = found.marker;
+  job->place.fence = context_.shared.invalidations.fence();
+  job->upstream = plan.upstream;
+  job->request.copy(request.fields);
+  job->facts = plan.facts;
+  job->facts.method = Method::get;
+  job->key = found.key.empty() ? plan.primary_key : found.key;
+  job->hash = found.hash;
+  job->plan_hash = plan.hash;
+  job->path_key = path_key_of(request, plan.match, plan.upstream->name);
+  job->search_rule = plan.search_rule;
+  if (plan.search_rule.empty()) {
+    job->exact_key = plan.primary_key;
+  } else {
+    append_primary_key(request, plan.match, plan.upstream->name, job->exact_key);
+  }
+  for (const Template& tag : plan.route->tags)
+    job->tags.push_back(tag.fill(plan.match.parameters, Template::Encode::raw));
+  job->scheme = request.scheme;
+  job->host = request.host;
+  job->path = request.path;
+  job->query = request.query;
+  job->has_query = request.has_query;
+  // The fence was taken before: what is invalidated from here on is told by it.
+  job->strong_only = found.response && context_.shared.invalidations.is_invalidated(*found.response);
+  job->stale = found.response;
+  if (!job->strong_only || found.response->meta().has_strong_etag) job->validating = found.response;
+  job->serves_error = (found.serves_error() || found.answers_behind()) && !job->strong_only;
+
+  // It is fetched for all: a HEAD that finds a stale response refreshes the whole of it.
+  RequestHead whole = request;
+  whole.method = Method::get;
+  whole.method_name = "GET";
+  RequestToSend to_send;
+  to_send.head = &whole;
+  to_send.route = plan.route;
+  to_send.upstream = plan.upstream;
+  const std::string target = forwarded_target(request, plan.match);
+  to_send.target = target;
+  to_send.canonical_host = snapshot->config->canonical_host;
+  to_send.peer_address = session.origin().peer_address;
+  to_send.peer_trusted = session.origin().peer_trusted;
+  to_send.request_id = request_id;
+  to_send.shared = true;
+  if (job->validating) job->validators = validation_fields(*job->validating, job->strong_only);
+  to_send.validators = job->validators;
+  job->wire = compose_request(to_send);
+  if (job->validators.empty()) job->validating.reset();
+  return job;
+}
+
+// One refresh at a time for a key, whatever the route says of collapsing; its answer goes to nobody (RFC 5861 3).
+void SharedFetch::refresh(ClientSession& session, const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
+                          std::string_view request_id) {
+  Collapser& collapser = context_.shared.collapser;
+  if (collapser.is_failing(plan.hash, now().mono_ms)) return;
+  // While Redis was asked another refresh may have ended.
+  if (look_up_memory(context_, session.request(), plan, now()).is_fresh()) return;
+  auto job = make_job(session, plan, found, snapshot, request_id);
+  const auto joined =
+      collapser.join(job->hash, job->key, job->place.fence.local, [](std::uint64_t) { return true; }, stream_window);
+  if (!joined.leader) return;
+  job->flight = joined.flight;
+  job->collapsing = true;
+  fetcher_.start(std::move(job));
+}
+
+awaitable<void> SharedFetch::answer(ClientSession& session, const Plan& plan, const Found& found,
+                                    const SnapshotPtr& snapshot, std::string_view request_id, Outcome& outcome) {
+  outcome.result = Result::miss;
+  CacheStatus status;
+  status.forward = found.forward;
+  bool collapse = plan.route->settings.collapse && !context_.shared.collapser.is_uncacheable(plan.hash, now().mono_ms);
+  bool retried = false;
+  for (;;) {
+    auto job = make_job(session, plan, found, snapshot, request_id);
+    bool leader = true;
+    if (collapse) {
+      bool ignored = true;
+      const auto selectors = job->selectors({}, ignored);
+      auto joined = context_.shared.collapser.join(
+          job->hash, job->key, job->place.fence.local,
+          [&](std::uint64_t fence) {
+            return !context_.shared.invalidations.invalidated_since(fence, selectors, job->place.readable_key);
+          },
+          stream_window);
+      job->flight = std::move(joined.flight);
+      job->collapsing = leader = joined.leader;
+    } else {
+      job->flight = std::make_shared<Flight>(job->place.fence.local, stream_window);
+    }
+    Flight::Reader reader(job->flight, context_.executor, leader);
+    if (leader) fetcher_.start(std::move(job));
+    status.collapsed = !leader;
+    outcome.collapsed = !leader;
+    const Reading reading = co_await read_flight(session, plan, found, reader, status, outcome);
+    if (reading == Reading::answered) co_return;
+    // Again once at most, and then together with the others that were let down.
+    if (reading == Reading::alone || std::exchange(retried, true)) collapse = false;
+  }
+}
+
+// It may have been invalidated while the upstream was asked.
+bool SharedFetch::may_serve_error(const Found& found) const {
+  return found.serves_error() && !context_.shared.invalidations.is_invalidated(*found.response);
+}
+
+// Waits for the head; what comes before it goes on at once.
+awaitable<Flight::Phase> SharedFetch::wait_head(ClientSession& session, const Plan& plan, Flight::Reader& reader) {
+  const auto patience = reader.is_first() ? config::Milliseconds(0) : plan.route->settings.collapse_wait;
+  for (;;) {
+    const Flight::Phase phase = co_await reader.wait_head(patience);
+    if (phase != Flight::Phase::interim) co_return phase;
+    const Flight::Interim interim = reader.take_interim();
+    // A client that has left is noticed with the answer.
+    co_await session.send_interim(interim.status, interim.reason, interim.fields);
+  }
+}
+
+awaitable<SharedFetch::Reading> SharedFetch::read_flight(ClientSession& session, const Plan& plan, const Found& found,
+                                                         Flight::Reader& reader, CacheStatus status, Outcome& outcome) {
+  const bool first = reader.is_first();
+  const Flight::Phase phase = co_await wait_head(session, plan, reader);
+  if (first) {
+    outcome.upstream_us = static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - session.started())
+            .count());
+  }
+  switch (phase) {
+    case Flight::Phase::waiting:
+      context_.counters.limits[static_cast<std::size_t>(Limit::collapse_wait)].add();
+      co_return Reading::alone;
+    case Flight::Phase::released:
+      if (const auto head = reader.head(); head && head->status >= 500 && may_serve_error(found)) {
+        put_stale_if_error(session, found, *plan.route, head->status, status, outcome);
+        co_return Reading::answered;
+      }
+      co_return Reading::alone;
+    case Flight::Phase::failed:
+      if (may_serve_error(found)) {
+        put_stale_if_error(session, found, *plan.route, 0, status, outcome);
+        co_return Reading::answered;
+      }
+      if (!first &&
+          (reader.error().detail == Detail::connection_reset || reader.error().detail == Detail::bad_response)) {
+        co_return Reading::again;
+      }
+      put_upstream_error(session, reader.error(), *plan.route, status, outcome);
+      co_return Reading::answered;
+    case Flight::Phase::settled:
+      co_return put_settled(session, plan, reader, status, outcome);
+    default:
+      break;
+  }
+  if (!first && !may_share(plan, reader, session, now())) co_return Reading::alone;
+  if (may_serve_error(found)) {
+    const auto head = reader.head();
+    const bool failed = head->status >= 500 || co_await reader.wait_whole() == Flight::Phase::cut;
+    if (failed && may_serve_error(found)) {
+      put_stale_if_error(session, found, *plan.route, head->status, status, outcome);
+      co_return Reading::answered;
+    }
+  }
+  co_await stream_flight(session, reader, *plan.route, status, outcome);
+  co_return Reading::answered;
+}
+
+// What a 304 has freshened.
+SharedFetch::Reading SharedFetch::put_settled(ClientSession& session, const Plan& plan, Flight::Reader& reader,
+                                              CacheStatus status, Outcome& outcome) {
+  const Now at = now();
+  const StoredResponsePtr stored = reader.stored();
+  const ReuseDecision decision = may_reuse(plan.facts, stored->meta(), plan.route->settings, at);
+  if (!reader.is_first() && (!reader.is_settled_for_all() || decision.reuse != Reuse::fresh ||
+                             context_.shared.invalidations.is_invalidated(*stored)))
+    return Reading::alone;
+  status.forward_status = 304;
+  status.has_ttl = true;
+  status.ttl_s = whole_seconds(decision.ttl_ms);
+  status.detail = Detail::revalidated;
+  outcome.result = Result::revalidated;
+  put_stored(session, stored, *plan.route, at, status, outcome, reader.set_cookies());
+  return Reading::answered;
+}
+
+// The leader's answer is another's unless it may be shared, is allowed to this request, selects the same variant, and
+// was not invalidated by what its own fields name before this request came.
+bool SharedFetch::may_share(const Plan& plan, const Flight::Reader& reader, const ClientSession& session,
+                            Now at) const {
+  const auto head = reader.head();
+  if (!head->storing || may_reuse(plan.facts, head->meta, plan.route->settings, at).reuse != Reuse::fresh) return false;
+  if (!head->vary.empty() &&
+      variant_key(head->vary, session.request().fields, plan.route->settings.accept_language) != head->variant)
+    return false;
+  // Requests with different queries were put together by a rule that this answer may not have.
+  if (!plan.search_rule.empty() && head->search_rule != plan.search_rule) return false;
+  return !context_.shared.invalidations.invalidated_since(reader.fence(), head->selectors,
+                                                          readable_key(plan.match, plan.hash));
+}
+
+}  // namespace pillion

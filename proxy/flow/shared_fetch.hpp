@@ -1,0 +1,46 @@
+// Answering with what is fetched for all: joining the flight of a key or leading it, reading it, and what serves where
+// it fails. Worker-local.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "flow/context.hpp"
+#include "flow/exchange.hpp"
+#include "flow/fetcher.hpp"
+#include "net/client_session.hpp"
+
+namespace pillion {
+
+class SharedFetch {
+ public:
+  explicit SharedFetch(WorkerContext& context) : context_(context), fetcher_(context) {}
+
+  /// Fetches, or joins who does, and answers. `found`: what is stored, and not fresh.
+  awaitable<void> answer(ClientSession& session, const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
+                         std::string_view request_id, Outcome& outcome);
+  /// Begins to refresh what was just answered with, in the background, unless that is under way or has failed lately.
+  void refresh(ClientSession& session, const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
+               std::string_view request_id);
+
+ private:
+  enum class Reading : std::uint8_t {
+    answered,
+    alone,  ///< what was joined isn't for this request, or takes too long: it has to fetch for itself
+    again,  ///< the leader's fetch failed in a way that may have been the leader's own doing
+  };
+  std::shared_ptr<FetchJob> make_job(ClientSession& session, const Plan& plan, const Found& found,
+                                     const SnapshotPtr& snapshot, std::string_view request_id);
+  bool may_serve_error(const Found& found) const;
+  bool may_share(const Plan& plan, const Flight::Reader& reader, const ClientSession& session, Now at) const;
+  awaitable<Flight::Phase> wait_head(ClientSession& session, const Plan& plan, Flight::Reader& reader);
+  awaitable<Reading> read_flight(ClientSession& session, const Plan& plan, const Found& found, Flight::Reader& reader,
+                                 CacheStatus status, Outcome& outcome);
+  Reading put_settled(ClientSession& session, const Plan& plan, Flight::Reader& reader, CacheStatus status,
+                      Outcome& outcome);
+
+  WorkerContext& context_;
+  Fetcher fetcher_;
+};
+
+}  // namespace pillion
