@@ -46,7 +46,7 @@ skipped=0
 failures=()
 # The files whose test cases run with each place where responses may stand: memory alone (as all do), Redis alone, both.
 behaviour=(caching vary validation key collapse invalidation freshness request_directives storing selecting
-  revalidation range stale unsafe targeted groups search interim)
+  revalidation range stale unsafe targeted groups search interim "robustness caching")
 work=$(mktemp -d /tmp/pillion.XXXXXX) # short: Unix sockets are made below it
 
 # --- processes -------------------------------------------------------------------------------------------------------
@@ -178,15 +178,18 @@ run_spread() { # EXECUTABLE LIMIT [STORES]
   echo "$name: $good passed, $bad failed, $skips skipped in $(($(date +%s) - started)) s"
 }
 
-run_deploy_checks() { # PILLION
-  local log=$logs/deploy.log good bad
-  run_one deploy "$log" 60 /usr/bin/python3 "$root/tests/deploy/check_deploy.py" "$1" # the one that python3-yaml is for
+# A script of checks; its own last line has the counts. The Python is the one that python3-yaml is for.
+run_checks() { # NAME SCRIPT [ARGUMENT...]
+  local name=$1 log=$logs/$1.log good bad
+  shift
+  run_one "$name" "$log" 60 /usr/bin/python3 "$@"
   read -r good bad < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log" | tail -n 1)
   good=${good:-0} bad=${bad:-1}
+  [ "$(cat "$log.status")" = 0 ] || [ "$bad" != 0 ] || bad=1
   passed=$((passed + good))
   failed=$((failed + bad))
-  echo "deploy: $good passed, $bad failed"
-  [ "$bad" = 0 ] || show_failure "deploy" "$log"
+  echo "$name: $good passed, $bad failed"
+  [ "$bad" = 0 ] || show_failure "$name" "$log"
 }
 
 executables() { # EXPRESSION of their paths: what the build makes, not what an earlier one left
@@ -286,7 +289,10 @@ while read -r target; do
     *) run_unit "$dir/$target" ;;
   esac
 done < <(executables 'tests/(.*/)?pillion_[a-z_]*_tests')
-if [ "$preset" = release ]; then run_deploy_checks "$dir/$(executables '(.*/)?pillion')"; fi
+if [ "$preset" = release ]; then
+  run_checks deploy "$root/tests/deploy/check_deploy.py" "$dir/$(executables '(.*/)?pillion')"
+  run_checks traceability "$root/tests/check_traceability.py"
+fi
 if [ "$long" = yes ]; then
   dir=$fuzz_dir
   fuzz_all 60

@@ -214,6 +214,35 @@ TEST_CASE("selecting: of several that match, the most recent answers") {
   }
 }
 
+TEST_CASE("selecting: of variants by different lists the one with the later Date answers, whichever was stored last") {
+  ScriptedUpstream upstream;
+  Pillion proxy(caching_config(upstream.endpoint()));
+  struct Row {
+    std::string why;
+    std::string first, second;  ///< Date of the two
+    std::string body;
+  };
+  const std::string recent = http_date(0), older = http_date(-30);
+  const Row rows[] = {
+      {"the one stored first", recent, older, "by a"},
+      {"the one stored last", older, recent, "by b"},
+      {"of one second the one stored last", older, older, "by b"},
+  };
+  int n = 0;
+  for (const Row& row : rows) {
+    CAPTURE(row.why);
+    std::string target = "/" + std::to_string(n++) + "/";
+    upstream.answer(target, cacheable("by a", {{"Vary", "X-A"}, {"Date", row.first}}));
+    CHECK(proxy.get(target, {{"X-A", "1"}, {"X-B", "0"}}).body == "by a");
+    upstream.answer(target, cacheable("by b", {{"Vary", "X-B"}, {"Date", row.second}}));
+    CHECK(proxy.get(target, {{"X-A", "0"}, {"X-B", "1"}}).body == "by b");
+    Response both = proxy.get(target, {{"X-A", "1"}, {"X-B", "1"}});
+    CHECK(outcome(both) == "hit");
+    CHECK(both.body == row.body);
+    CHECK(upstream.count(target) == 2);
+  }
+}
+
 TEST_CASE("selecting: variants stored under different lists are each found by what their own list names") {
   ScriptedUpstream upstream;
   Pillion proxy(caching_config(upstream.endpoint()));

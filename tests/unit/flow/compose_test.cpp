@@ -99,6 +99,17 @@ TEST_CASE("a fetch that is shared leaves the client's conditions, ranges and unk
   CHECK(has(passed, "Range: bytes=0-1"));
 }
 
+TEST_CASE("a request's Cache-Control goes on to the upstream, as it came (RFC 9111 5.2)") {
+  for (const bool shared : {false, true}) {
+    CAPTURE(shared);
+    Setup setup;
+    setup.to_send.shared = shared;
+    const std::string text = setup.compose(Lines("Cache-Control: no-cache, x-own=\"1\"\ncache-control: max-age=5"));
+    CHECK(has(text, "Cache-Control: no-cache, x-own=\"1\""));
+    CHECK(has(text, "cache-control: max-age=5"));
+  }
+}
+
 TEST_CASE("fields that the upstream's settings give replace the client's") {
   Setup setup;
   setup.upstream.request_headers = {{"Authorization", "token", ""}};
@@ -140,12 +151,14 @@ TEST_CASE("a response's head is kept without what concerns one connection, one e
   const Lines lines(
       "Date: d\nConnection: X-Hop\nX-Hop: 1\nAge: 5\nCache-Status: other\nSet-Cookie: a=b\nSurrogate-Key: "
       "k\nCache-Tag: t\nContent-Length: 4\n"
-      "Transfer-Encoding: chunked\nETag: \"e\"");
+      "Transfer-Encoding: chunked\nETag: \"e\"\nSurrogate-Control: max-age=9");
   std::string stored, passed;
   append_response_head({200, "OK", 1, lines}, true, stored);
   append_response_head({200, "OK", 1, lines}, false, passed);
-  CHECK(stored == "HTTP/1.1 200 OK\r\nDate: d\r\nETag: \"e\"\r\n");
-  CHECK(passed == "HTTP/1.1 200 OK\r\nDate: d\r\nAge: 5\r\nCache-Status: other\r\nSet-Cookie: a=b\r\nETag: \"e\"\r\n");
+  CHECK(stored == "HTTP/1.1 200 OK\r\nDate: d\r\nETag: \"e\"\r\nSurrogate-Control: max-age=9\r\n");
+  CHECK(passed ==
+        "HTTP/1.1 200 OK\r\nDate: d\r\nAge: 5\r\nCache-Status: other\r\nSet-Cookie: a=b\r\nETag: "
+        "\"e\"\r\nSurrogate-Control: max-age=9\r\n");
 }
 
 TEST_CASE("request ids of clients are kept where they are harmless") {
