@@ -471,25 +471,31 @@ TEST_CASE("robustness caching: a client that leaves doesn't end the refresh that
     const std::string target = "/" + std::to_string(who.size());
     upstream.answer(target, gives(stale({{"ETag", "\"1\""}}, ", stale-while-revalidate=600"), "first"));
     CHECK(proxy.get(target).body == "first");
-    Gate& gate = upstream.gate();
+    Gate& left = upstream.gate();
+    Gate& noticed = upstream.gate();
     upstream.answer(target, [&](Exchange& exchange) {
       exchange.write("HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nContent-Length: 6\r\n\r\nsec");
-      gate.wait();
-      exchange.write("ond");
+      left.wait();
+      exchange.write("on");
+      noticed.wait();
+      exchange.write("d");
     });
     auto beginner = std::make_unique<HttpClient>(proxy.client());
     CHECK(beginner->get(target).body == "first");
     REQUIRE(upstream.wait_for_requests(target, 2));
-    auto reader = std::make_unique<HttpClient>(proxy.client());
+    std::unique_ptr<HttpClient> reader;
     if (who != "who began it") {
+      reader = std::make_unique<HttpClient>(proxy.client());
       reader->send_request("GET", target, caching("max-age=15"));  // the stale one is too old for it
       reader->read_head();
       CHECK(reader->read_body(3) == "sec");
     }
     if (who != "who reads along") beginner->stream().reset();
     if (who != "who began it") reader->stream().reset();
-    let_them_begin(proxy, upstream);
-    gate.open();
+    left.open();  // what comes then can't be written to those who left
+    const double stay = who == "who reads along" ? 1 : 0;
+    CHECK(eventually([&] { return proxy.metric("pillion_connections{side=\"client\"}") == stay; }, Deadline(3s)));
+    noticed.open();
     CHECK(eventually([&] { return proxy.get(target).body == "second"; }, Deadline(3s)));
     CHECK(upstream.count(target) == 2);
   }
