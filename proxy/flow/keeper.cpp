@@ -155,13 +155,16 @@ awaitable<void> Keeper::replace(const Place& place, StoredResponsePtr old, Store
   // With Redis alone nothing else tells whether it is still what was asked about.
   const StoredResponsePtr there = co_await context_.redis->find(
       std::string(old->readable_key()), std::string(old->primary_key()), now(), place.fence.local);
-  if (there && is_more_recent(there->meta(), old->meta())) co_return;
+  if (there && (there->is_vary_marker() || is_more_recent(there->meta(), old->meta()))) co_return;
   const std::int64_t ttl_ms = redis_ttl_ms(fresh->meta(), place.route->settings, now());
   co_await store_in_redis(std::move(fresh), ttl_ms);
 }
 
 awaitable<void> Keeper::forget(const Place& place, StoredResponsePtr stored) {
-  context_.shared.memory.erase(place_of(place, *stored), stored.get());
+  // It may be a copy of what stands there, read from Redis.
+  const Hash128 hash = place_of(place, *stored);
+  const StoredResponsePtr there = context_.shared.memory.find(hash, stored->primary_key());
+  if (there && still_stands(place, *stored)) context_.shared.memory.erase(hash, there.get());
   if (!uses_redis(place)) co_return;
   std::vector<std::string> names{std::string(stored->readable_key())};
   co_await context_.redis->erase(std::move(names));
