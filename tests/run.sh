@@ -292,6 +292,7 @@ done < <(executables 'tests/(.*/)?pillion_[a-z_]*_tests')
 if [ "$preset" = release ]; then
   run_checks deploy "$root/tests/deploy/check_deploy.py" "$dir/$(executables '(.*/)?pillion')"
   run_checks traceability "$root/tests/check_traceability.py"
+  run_checks mutations-list "$root/tests/mutations/run.sh" --list
 fi
 if [ "$long" = yes ]; then
   dir=$fuzz_dir

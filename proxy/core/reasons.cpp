@@ -77,6 +77,8 @@ std::string_view to_string(Detail detail) noexcept {
       return "request-no-store";
     case Detail::must_understand:
       return "must-understand";
+    case Detail::only_if_cached:
+      return "only-if-cached";
     case Detail::request_body:
       return "request-body";
     case Detail::path:

@@ -38,6 +38,7 @@ enum class Detail : std::uint8_t {
   invalidated,
   request_no_store,
   must_understand,
+  only_if_cached,  ///< nothing fresh is stored, and the client forbids asking the upstream
   // why a request was not looked up
   request_body,
   path,

@@ -71,6 +71,12 @@ Freshening freshening_of(const FetchJob& job, Now asked) {
   return {asked, job.place.fence, job.facts, &job.place.route->settings, job.scheme, job.host};
 }
 
+// Whether an answer is kept until it is known to be whole although it isn't stored: a stale one would serve in place of
+// one that breaks off.
+bool holds_back(const FetchJob& job, const FlightHead& head) {
+  return job.serves_error && head.status < 500 && !head.events && head.reason != Detail::too_large;
+}
+
 }  // namespace
 
 awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
@@ -179,6 +185,7 @@ std::shared_ptr<FlightHead> Fetcher::judge(const FetchJob& job, UpstreamConnecti
   head->reason = decision.reason;
   head->events = is_event_stream(response.fields);
   head->search_rule = search_rule(response.fields);
+  head->had_age = find(response.fields, Name::age) != nullptr;
   const auto vary = canonical_vary(response.fields);
   if (vary && !vary->empty()) {
     head->vary = *vary;
@@ -226,30 +233,30 @@ awaitable<Fetcher::End> Fetcher::receive(FetchJob& job, UpstreamConnection& conn
     job.use_rule(head->search_rule);
     job.flight->set_head(head);
   } else {
-    if (head->status >= 500) {
-      note_failure(job);
-    } else if (!is_of_request(head->reason)) {
+    if (head->status < 500 && !is_of_request(head->reason)) {
       collapser.mark_uncacheable(job.plan_hash, now().mono_ms);
     }
     if (job.collapsing) collapser.leave(job.hash, job.flight.get());
-    job.flight->release(head);
-    if (job.stale && supersedes(head->status, head->reason)) co_await keeper_.forget(job.place, job.stale);
+    job.flight->release(head, holds_back(job, *head));
   }
   // An upstream that says nothing for long, as event streams do, isn't read for nobody.
   const auto target = std::make_shared<UpstreamConnection*>(&connection);
   job.flight->when_abandoned(context_.executor, [target] {
     if (*target) (*target)->stream().close();
   });
-  End end = co_await receive_body(job, connection, storing);
+  End end = co_await receive_body(job, connection, storing, !storing && holds_back(job, *head));
   *target = nullptr;
   job.flight->when_abandoned(context_.executor, {});
-  if (head->storing && !storing && job.stale) co_await keeper_.forget(job.place, job.stale);
+  const bool superseded = !storing && (head->storing || supersedes(head->status, head->reason));
+  if (!end.whole || (!storing && !superseded)) note_failure(job);
+  if (end.whole && superseded && job.stale) co_await keeper_.forget(job.place, job.stale);
   if (end.whole && storing) kept = pack(job, *head, job.flight->body());
   co_return end;
 }
 
 // `storing` turns false where it grows too large to be kept.
-awaitable<Fetcher::End> Fetcher::receive_body(FetchJob& job, UpstreamConnection& connection, bool& storing) {
+awaitable<Fetcher::End> Fetcher::receive_body(FetchJob& job, UpstreamConnection& connection, bool& storing,
+                                              bool holding) {
   const std::size_t largest = keeper_.largest(job.place);
   const bool events = is_event_stream(connection.head().fields);
   std::size_t size = 0;
@@ -261,6 +268,10 @@ awaitable<Fetcher::End> Fetcher::receive_body(FetchJob& job, UpstreamConnection&
       co_return End{false, {}};
     }
     size += body.data.size();
+    if (holding && size > largest) {
+      holding = false;
+      job.flight->stop_keeping();
+    }
     if (storing && size > largest) {
       storing = false;
       keeper_.count_too_large(job.place);
@@ -270,7 +281,7 @@ awaitable<Fetcher::End> Fetcher::receive_body(FetchJob& job, UpstreamConnection&
     }
     if (!body.data.empty()) job.flight->append(body.data);
     if (body.end) co_return End{true, std::string(body.trailers)};
-    if (!storing && !co_await job.flight->wait_for_room()) {
+    if (!storing && !holding && !co_await job.flight->wait_for_room()) {
       connection.spoil();
       co_return End{false, {}};
     }

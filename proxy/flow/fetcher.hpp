@@ -29,7 +29,7 @@ class Fetcher {
     std::string trailers;
   };
   awaitable<End> receive(FetchJob& job, UpstreamConnection& connection, Now asked, Kept& kept);
-  awaitable<End> receive_body(FetchJob& job, UpstreamConnection& connection, bool& storing);
+  awaitable<End> receive_body(FetchJob& job, UpstreamConnection& connection, bool& storing, bool holding);
   std::shared_ptr<FlightHead> judge(const FetchJob& job, UpstreamConnection& connection, Now asked) const;
   void settle(FetchJob& job, Fields not_modified, Now asked, Kept& kept);
   awaitable<void> freshen_others(FetchJob& job, const OwnedFields& not_modified, Now asked, Hash128 own);

@@ -44,12 +44,12 @@ void Flight::set_head(std::shared_ptr<const FlightHead> head) {
   notify_locked();
 }
 
-void Flight::release(std::shared_ptr<const FlightHead> head) {
+void Flight::release(std::shared_ptr<const FlightHead> head, bool keep) {
   std::lock_guard lock(mutex_);
   head_ = std::move(head);
   phase_ = Phase::streaming;
   released_ = true;
-  keeping_ = false;
+  keeping_ = keep;
   notify_locked();
 }
 

@@ -36,6 +36,7 @@ struct FlightHead {
   std::optional<std::uint64_t> length;
   std::vector<std::uint32_t> selectors;  ///< everything that invalidates it, what its own fields name included
   bool events = false;                   ///< text/event-stream
+  bool had_age = false;                  ///< a cache before this one said how old it is
   bool storing = false;                  ///< decided so far; a body that grows too large changes it
   Detail reason = Detail::none;          ///< why it is not
 };
@@ -68,8 +69,8 @@ class Flight {
   };
   void pass_interim(Interim interim);
   void set_head(std::shared_ptr<const FlightHead> head);
-  /// As set_head, for an answer that may not be shared.
-  void release(std::shared_ptr<const FlightHead> head);
+  /// As set_head, for an answer that may not be shared. `keep`: until stop_keeping() it is kept all the same.
+  void release(std::shared_ptr<const FlightHead> head, bool keep = false);
   void append(std::string_view data);
   /// From now on nothing is kept: what all readers have passed is freed.
   void stop_keeping();

@@ -80,7 +80,7 @@ awaitable<void> RequestHandler::handle(ClientSession& session) {
     put_hit(session, plan, found, at, outcome);
     shared_fetch_.refresh(session, plan, found, snapshot, names.request_id);
   } else if (plan.look_up && plan.facts.directives.only_if_cached) {
-    put_only_if_cached(session, plan, found, outcome);
+    put_only_if_cached(session, plan, outcome);
   } else if (fetchable) {
     co_await shared_fetch_.answer(session, plan, found, snapshot, names.request_id, outcome);
   } else {
@@ -107,11 +107,10 @@ void RequestHandler::put_hit(ClientSession& session, const Plan& plan, const Fou
   put_stored(session, found.response, *plan.route, at, status, outcome);
 }
 
-// RFC 9111 5.2.1.7.
-void RequestHandler::put_only_if_cached(ClientSession& session, const Plan& plan, const Found& found,
-                                        Outcome& outcome) {
+// RFC 9111 5.2.1.7. Nothing was forwarded, so nothing says why it was.
+void RequestHandler::put_only_if_cached(ClientSession& session, const Plan& plan, Outcome& outcome) {
   CacheStatus status;
-  status.forward = found.forward;
+  status.detail = outcome.detail = Detail::only_if_cached;
   std::string value;
   if (plan.route->settings.cache_status != config::CacheStatusMode::off) append_cache_status(status, value);
   outcome.status = 504;

@@ -24,7 +24,7 @@ class RequestHandler final : public ClientHandler {
 
  private:
   struct Names;
-  void put_only_if_cached(ClientSession& session, const Plan& plan, const Found& found, Outcome& outcome);
+  void put_only_if_cached(ClientSession& session, const Plan& plan, Outcome& outcome);
   void put_hit(ClientSession& session, const Plan& plan, const Found& found, Now at, Outcome& outcome);
   void finish(ClientSession& session, const Snapshot& snapshot, const CompiledRoute& route, const Outcome& outcome,
               const Names* names);

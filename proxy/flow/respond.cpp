@@ -164,7 +164,7 @@ awaitable<void> stream_flight(ClientSession& session, Flight::Reader& reader, co
   if (!not_modified) {
     if (head->length && head->status != 204) append_length(*head->length, text);
   }
-  if (head->meta.initial_age_ms >= 1000 || status.collapsed) append_age(current_age_ms(head->meta, at), text);
+  if (head->had_age || status.collapsed) append_age(current_age_ms(head->meta, at), text);
   status.forward_status = head->status;
   status.stored = head->storing;
   status.detail = head->reason;

@@ -108,8 +108,7 @@ TEST_CASE("interim: trailers of a response pass to those who accept them, and to
 TEST_CASE("interim: a stored response keeps its body whatever its trailers were, and they don't become fields") {
   ScriptedUpstream upstream([](Exchange& exchange) {
     exchange.write("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n" +
-                   chunk("data") +
-                   last_chunk({{"X-Sum", "4"}, {"Cache-Control", "no-store"}, {"ETag", "\"late\""}}));
+                   chunk("data") + last_chunk({{"X-Sum", "4"}, {"Cache-Control", "no-store"}, {"ETag", "\"late\""}}));
   });
   Pillion proxy(caching_config(upstream.endpoint()));
   proxy.get("/");

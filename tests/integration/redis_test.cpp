@@ -381,3 +381,12 @@ TEST_CASE("redis: a value that somebody deletes is fetched anew") {
   redis.command({"DEL", key});
   CHECK(proxy.get("/").body == "2");
 }
+
+TEST_CASE("redis: where it is the only store and out of reach, answers say that nothing is stored") {
+  RedisServer redis;
+  ScriptedUpstream upstream(cacheable("body"));
+  Pillion proxy(without_memory(upstream.endpoint(), redis));
+  CHECK(outcome(proxy.get("/")) == "uri-miss stored");
+  redis.stop();
+  CHECK(eventually([&] { return detailed(proxy.get("/again")) == "uri-miss store-unavailable"; }));
+}

@@ -114,7 +114,10 @@ TEST_CASE("request_directives: only-if-cached never reaches the upstream") {
   ScriptedUpstream upstream(turns(caching("max-age=60")));
   upstream.answer("/stale", turns(stale()));
   Pillion proxy(caching_config(upstream.endpoint()));
-  CHECK(proxy.get("/missing", caching("only-if-cached")).status == 504);
+  Response missing = proxy.get("/missing", caching("only-if-cached"));
+  CHECK(missing.status == 504);
+  CHECK(cache_status(missing).forward.empty());  // nothing was forwarded
+  CHECK(cache_status(missing).detail == "only-if-cached");
   CHECK(proxy.get("/missing", caching("Only-If-Cached, max-age=60")).status == 504);
   CHECK(proxy.request("HEAD", "/missing", caching("only-if-cached")).status == 504);
   CHECK(upstream.count() == 0);

@@ -355,3 +355,38 @@ TEST_CASE("stale: what was invalidated is served neither while a refresh runs no
   proxy.invalidate(R"({"all": true})");
   check_broken("/all");
 }
+
+TEST_CASE("stale: an answer that breaks off isn't seen, though it wouldn't be stored, and leaves what is stored") {
+  for (const std::string fields : {"Cache-Control: no-store\r\n", "X-Silent: 1\r\n"}) {
+    CAPTURE(fields);
+    ScriptedUpstream upstream(stale(", stale-if-error=600"));
+    Pillion proxy(caching_config(upstream.endpoint()));
+    proxy.get("/");
+    upstream.answer([&](Exchange& exchange) {
+      exchange.write("HTTP/1.1 200 OK\r\n" + fields + "Content-Length: 100\r\n\r\nonly a part of it");
+      exchange.close();
+    });
+    for (int i = 0; i < 3; ++i) {
+      Response response = proxy.get("/");
+      CHECK(response.body == "first");
+      check_stale_if_error(response, 200);
+    }
+    upstream.answer([&](Exchange& exchange) { exchange.respond(200, caching("no-store"), "whole"); });
+    CHECK(proxy.get("/").body == "whole");
+    upstream.answer([](Exchange& exchange) { exchange.respond(503, {}, "down"); });
+    CHECK(proxy.get("/").status == 503);  // what is stored was superseded
+  }
+}
+
+TEST_CASE("stale: a refresh that is refused isn't tried again at once") {
+  ScriptedUpstream upstream(stale(", stale-while-revalidate=600"));
+  Pillion proxy(caching_config(upstream.endpoint()));
+  proxy.get("/");
+  upstream.answer([](Exchange& exchange) { exchange.respond(429, {}, "slower"); });
+  proxy.get("/");
+  REQUIRE(upstream.wait_for_requests(2));
+  std::size_t answered = 0;
+  for (int i = 0; i < 30; ++i) answered += proxy.get("/").body == "first";
+  CHECK(answered == 30);
+  CHECK(upstream.count() < 10);
+}

@@ -71,7 +71,8 @@ TEST_CASE("vary marker: at most four lists") {
 TEST_CASE("vary marker: what is malformed names no variants") {
   StoredParts parts;
   parts.head = "accept";
-  parts.body = std::string("\x05", 1) + std::string(16, 'x') + "cut";
+  const std::string body = std::string("\x05", 1) + std::string(16, 'x') + "cut";
+  parts.body = body;
   parts.vary_marker = true;
   const VaryMarker marker = read_marker(StoredResponse::make(parts).get());
   CHECK(marker.lists == std::vector<std::string>{"accept"});
