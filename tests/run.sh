@@ -178,11 +178,11 @@ run_spread() { # EXECUTABLE LIMIT [STORES]
   echo "$name: $good passed, $bad failed, $skips skipped in $(($(date +%s) - started)) s"
 }
 
-# A script of checks; its own last line has the counts. The Python is the one that python3-yaml is for.
-run_checks() { # NAME SCRIPT [ARGUMENT...]
+# A script of checks; its own last line has the counts.
+run_checks() { # NAME COMMAND...
   local name=$1 log=$logs/$1.log good bad
   shift
-  run_one "$name" "$log" 60 /usr/bin/python3 "$@"
+  run_one "$name" "$log" 60 "$@"
   read -r good bad < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log" | tail -n 1)
   good=${good:-0} bad=${bad:-1}
   [ "$(cat "$log.status")" = 0 ] || [ "$bad" != 0 ] || bad=1
@@ -290,8 +290,9 @@ while read -r target; do
   esac
 done < <(executables 'tests/(.*/)?pillion_[a-z_]*_tests')
 if [ "$preset" = release ]; then
-  run_checks deploy "$root/tests/deploy/check_deploy.py" "$dir/$(executables '(.*/)?pillion')"
-  run_checks traceability "$root/tests/check_traceability.py"
+  # The Python that Debian's python3-yaml is for, whatever else is installed.
+  run_checks deploy /usr/bin/python3 "$root/tests/deploy/check_deploy.py" "$dir/$(executables '(.*/)?pillion')"
+  run_checks traceability /usr/bin/python3 "$root/tests/check_traceability.py"
   run_checks mutations-list "$root/tests/mutations/run.sh" --list
 fi
 if [ "$long" = yes ]; then
