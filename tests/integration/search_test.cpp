@@ -133,6 +133,31 @@ TEST_CASE("search: what is invalidated is so under every query that it answered"
   }
 }
 
+TEST_CASE("search: what is invalidated by the URL of one query is so under all that it answers") {
+  ScriptedUpstream upstream([](Exchange& exchange) {
+    exchange.read_body();
+    exchange.respond(200, caching("max-age=60", {{"No-Vary-Search", "params=(\"utm\")"}}), "x");
+  });
+  Pillion proxy(one_route(upstream.endpoint(),
+                          "    cache: on\n    invalidate:\n      - { methods: [POST], urls: [\"/p?a=1&utm=rule\"] }\n"));
+  const std::pair<std::string, std::function<void()>> ways[] = {
+      {"the API, another query", [&] { proxy.invalidate(R"({"urls": ["http://site.test/p?a=1&utm=api"]})"); }},
+      {"the API, of every host", [&] { proxy.invalidate(R"({"urls": ["/p?utm=api&a=1"]})"); }},
+      {"the API, without what doesn't count", [&] { proxy.invalidate(R"({"urls": ["/p?a=1"]})"); }},
+      {"a rule of the route", [&] { CHECK(proxy.request("POST", "/elsewhere", {}, "x").status == 200); }},
+  };
+  const Fields host{{"Host", "site.test"}};
+  for (const auto& [why, invalidate] : ways) {
+    CAPTURE(why);
+    proxy.get("/p?a=1&utm=x", host);
+    proxy.get("/other?a=1&utm=x", host);
+    CHECK(outcome(proxy.get("/p?a=1&utm=y", host)) == "hit");
+    invalidate();
+    CHECK(outcome(proxy.get("/p?a=1&utm=y", host)) != "hit");
+    CHECK(outcome(proxy.get("/other?a=1&utm=y", host)) == "hit");
+  }
+}
+
 TEST_CASE("search: stale and HEAD requests find it too") {
   ScriptedUpstream upstream([](Exchange& exchange) {
     bool same = exchange.request().fields["If-None-Match"] == "\"v1\"";

@@ -222,6 +222,47 @@ TEST_CASE("stale: where the upstream fails, within the window that the response 
   }
 }
 
+TEST_CASE("stale: an error that would be stored doesn't take the place of what is served for it") {
+  ScriptedUpstream upstream;
+  Pillion proxy(one_route(upstream.endpoint(), "    cache: on\n    ttl_by_status: { 503: 60s }\n"));
+  const std::pair<int, Fields> errors[] = {{503, {}}, {599, caching("max-age=60")}};
+  for (const auto& [status, fields] : errors) {
+    CAPTURE(status);
+    const std::string name = "/" + std::to_string(status);
+    upstream.answer(name, stale(", stale-if-error=600"));
+    proxy.get(name);
+    upstream.answer(name, numbered(fields, status));
+    for (int i = 0; i < 2; ++i) {
+      Response response = proxy.get(name);
+      CHECK(response.body == "first");
+      check_stale_if_error(response, status);
+    }
+    CHECK(upstream.count(name) == 3);
+
+    const std::string alone = name + "/alone";  // where nothing may be served for it, it is stored
+    upstream.answer(alone, stale(""));
+    proxy.get(alone);
+    upstream.answer(alone, numbered(fields, status));
+    CHECK(proxy.get(alone).status == status);
+    CHECK(outcome(proxy.get(alone)) == "hit");
+    CHECK(upstream.count(alone) == 2);
+  }
+}
+
+TEST_CASE("stale: an error that would be stored isn't what a refresh in the background leaves") {
+  ScriptedUpstream upstream(stale(", stale-while-revalidate=600"));
+  Pillion proxy(one_route(upstream.endpoint(), "    cache: on\n    ttl_by_status: { 503: 60s }\n"));
+  proxy.get("/");
+  upstream.answer(numbered({}, 503));
+  // The first refresh is over when another begins.
+  CHECK(eventually([&] {
+    Response response = proxy.get("/");
+    REQUIRE(response.body == "first");
+    check_stale_while_revalidate(response);
+    return upstream.count() > 2;
+  }));
+}
+
 TEST_CASE("stale: an upstream that refuses, breaks off, says nonsense or nothing has failed too") {
   ScriptedUpstream upstream(stale(", stale-if-error=600"));
   std::string config = one_route(upstream.endpoint(), "    cache: on\n");
