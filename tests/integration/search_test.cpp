@@ -138,8 +138,9 @@ TEST_CASE("search: what is invalidated by the URL of one query is so under all t
     exchange.read_body();
     exchange.respond(200, caching("max-age=60", {{"No-Vary-Search", "params=(\"utm\")"}}), "x");
   });
-  Pillion proxy(one_route(upstream.endpoint(),
-                          "    cache: on\n    invalidate:\n      - { methods: [POST], urls: [\"/p?a=1&utm=rule\"] }\n"));
+  Pillion proxy(
+      one_route(upstream.endpoint(),
+                "    cache: on\n    invalidate:\n      - { methods: [POST], urls: [\"/p?a=1&utm=rule\"] }\n"));
   const std::pair<std::string, std::function<void()>> ways[] = {
       {"the API, another query", [&] { proxy.invalidate(R"({"urls": ["http://site.test/p?a=1&utm=api"]})"); }},
       {"the API, of every host", [&] { proxy.invalidate(R"({"urls": ["/p?utm=api&a=1"]})"); }},
