@@ -40,6 +40,7 @@ StoredResponse::StoredResponse(Private, const StoredParts& parts)
       position_(parts.position),
       shared_position_(parts.shared_position),
       epoch_(parts.epoch),
+      store_id_(parts.store_id),
       checked_(parts.position) {
   const std::size_t selector_bytes = parts.selectors.size_bytes();
   block_ =

@@ -1,12 +1,10 @@
-// A stored response: immutable, shared, one block of bytes. And its form in Redis. Pure.
+// A stored response: immutable, shared, one block of bytes. As bytes in Redis: core/stored_response_codec.hpp. Pure.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
-#include <string>
 #include <string_view>
 
 #include "core/cache_control.hpp"
@@ -52,6 +50,7 @@ struct StoredParts {
   std::uint64_t position = 0;                ///< local position its fetch began at
   std::uint64_t shared_position = 0;         ///< the same in the order of the log in Redis
   std::uint64_t epoch = 0;                   ///< of that log
+  std::uint64_t store_id = 0;                ///< names this value in Redis (store/store_id.hpp); 0: none
   bool vary_marker = false;
 };
 
@@ -75,6 +74,8 @@ class StoredResponse {
   std::uint64_t position() const noexcept { return position_; }
   std::uint64_t shared_position() const noexcept { return shared_position_; }
   std::uint64_t epoch() const noexcept { return epoch_; }
+  /// The same for a response and for what is read of it from Redis; another for whatever takes its place there.
+  std::uint64_t store_id() const noexcept { return store_id_; }
   /// Everything it occupies, in bytes, allocator overhead estimated.
   std::size_t footprint() const noexcept;
 
@@ -91,24 +92,12 @@ class StoredResponse {
   std::unique_ptr<char[]> block_;                        // selectors | primary_key | readable_key | etag | head | body
   std::uint32_t selector_count_ : 31, vary_marker_ : 1;  // together: 8 bytes less in each of many
   std::uint32_t primary_size_, readable_size_, etag_size_, head_size_, body_size_;
-  std::uint64_t position_, shared_position_, epoch_;
+  std::uint64_t position_, shared_position_, epoch_, store_id_;
   mutable std::atomic<std::uint64_t> checked_;
 };
 
 /// How a key is compared: a prefix is whole parts of it, so it names one URL and any of its variants.
 enum class KeyMatch : std::uint8_t { whole, prefix };
 bool has_key(const StoredResponse& response, std::string_view key, KeyMatch match) noexcept;
-
-/// The versioned bytes of one entry in Redis: magic, version, lengths, whole key, meta, head, body, checksum (XXH3-64).
-/// Little-endian, independent of the compiler's layout.
-std::string encode(const StoredResponse& response);
-
-/// nullptr for anything that is not exactly an entry of this version whose primary key is `primary_key` (or, where
-/// asked, begins with it): foreign, cut, flipped, of another version or of another key, or with numbers out of range
-/// (times from 0 on and dates within 2^40 s of 1970, so that arithmetic on them can't overflow). Never allocates more
-/// than the size of `bytes` plus a constant. `now` turns the stored wall time into this process's steady one (a time in
-/// the future counts as now); `local_position` becomes position().
-StoredResponsePtr decode(std::string_view bytes, std::string_view primary_key, Now now, std::uint64_t local_position,
-                         KeyMatch match = KeyMatch::whole);
 
 }  // namespace pillion

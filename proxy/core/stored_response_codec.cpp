@@ -1,31 +1,36 @@
-// The bytes of one entry in Redis, version 1. All numbers little-endian:
+// The bytes of one entry in Redis, version 2. All numbers little-endian:
 //
 //   magic "PLN" and version byte                                      4
-//   flags: bit 0 vary marker, 1.. facts of the meta                   4
-//   status                                                            2
+//   store id                                                          8   at 4
+//   epoch, shared position                                        2 * 8   at 12
+//   form: 0 plain, 1 zstd (the strings are one frame of it)           2   at 28
+//   flags: bit 0 vary marker, 1.. facts of the meta                   2   at 30
+//   sizes: selectors (count), primary key, readable key, etag, head, body   6 * 4   at 32
+//   status                                                            2   at 56
 //   directives: one bit each                                          2
-//   max-age, s-maxage, stale-while-revalidate, stale-if-error     4 * 4
+//   max-age, s-maxage, stale-while-revalidate, stale-if-error     4 * 4   at 60
 //   expires, initial age                                          2 * 4
-//   date, last-modified, received (wall clock)                    3 * 8
-//   shared position, epoch                                        2 * 8
-//   sizes: selectors (count), primary key, readable key, etag, head, body   6 * 4
-//   selectors, primary key, readable key, etag, head, body
+//   date, last-modified, received (wall clock)                    3 * 8   at 84
+//   selectors                                                     n * 4   at 108
+//   strings: primary key, readable key, etag, head, body
 //   XXH3-64 of all before it                                          8
 //
+// What tells whether a value is still the same, and whether it was invalidated, stands first: GETRANGE reads it alone.
 // Whoever changes this layout or the meaning of a number in it takes the next version byte.
+#include "core/stored_response_codec.hpp"
+
 #include <algorithm>
 #include <array>
 #include <limits>
 #include <type_traits>
 #include <vector>
 
-#include "core/stored_response.hpp"
-
 namespace pillion {
 namespace {
 
-constexpr std::string_view magic{"PLN\x01", 4};
-constexpr std::size_t fixed_size = 4 + 4 + 2 + 2 + 6 * 4 + 3 * 8 + 2 * 8 + 6 * 4;
+constexpr std::string_view magic{"PLN\x02", 4};
+constexpr std::size_t form_at = 28, sizes_at = 32;
+constexpr std::size_t fixed_size = 4 + 3 * 8 + 2 * 2 + 6 * 4 + 2 * 2 + 6 * 4 + 3 * 8;
 constexpr std::size_t checksum_size = 8;
 constexpr std::int64_t max_date_s = std::int64_t{1} << 40;
 
@@ -104,12 +109,20 @@ bool unpack(Bits bits, const std::array<bool Struct::*, n>& flags, Struct& to) {
 
 struct Sizes {
   std::array<std::uint32_t, 6> of{};  // selectors (count), primary key, readable key, etag, head, body
-  std::uint64_t total() const {
-    std::uint64_t sum = fixed_size + checksum_size + std::uint64_t{of[0]} * 4;
+  std::uint64_t front() const { return fixed_size + std::uint64_t{of[0]} * 4; }
+  std::uint64_t strings() const {
+    std::uint64_t sum = 0;
     for (std::size_t i = 1; i < of.size(); ++i) sum += of[i];
     return sum;
   }
 };
+
+/// The caller has made sure that the fixed part is there.
+Sizes read_sizes(std::string_view bytes) {
+  Sizes sizes;
+  for (std::size_t i = 0; i < sizes.of.size(); ++i) sizes.of[i] = get<std::uint32_t>(bytes, sizes_at + 4 * i);
+  return sizes;
+}
 
 bool is_date(std::int64_t seconds) { return seconds >= -max_date_s && seconds <= max_date_s; }
 
@@ -130,7 +143,7 @@ void rebase(ResponseMeta& meta, Now now) {
 
 }  // namespace
 
-std::string encode(const StoredResponse& response) {
+PlainValue encode_plain(const StoredResponse& response) {
   const ResponseMeta& meta = response.meta();
   const std::span<const std::uint32_t> selectors = response.selectors();
   const std::array<std::string_view, 5> parts{response.primary_key(), response.readable_key(), response.etag(),
@@ -140,10 +153,15 @@ std::string encode(const StoredResponse& response) {
   for (std::size_t i = 0; i < parts.size(); ++i) sizes.of[i + 1] = static_cast<std::uint32_t>(parts[i].size());
 
   std::string out;
-  out.reserve(sizes.total());
+  out.reserve(sizes.front() + sizes.strings() + checksum_size);
   out += magic;
+  put(out, response.store_id());
+  put(out, response.epoch());
+  put(out, response.shared_position());
+  put(out, static_cast<std::uint16_t>(ValueForm::plain));
   put(out,
-      static_cast<std::uint32_t>((response.is_vary_marker() ? 1u : 0u) | (pack<std::uint32_t>(meta, meta_flags) << 1)));
+      static_cast<std::uint16_t>((response.is_vary_marker() ? 1u : 0u) | (pack<std::uint32_t>(meta, meta_flags) << 1)));
+  for (const std::uint32_t size : sizes.of) put(out, size);
   put(out, meta.status);
   put(out, pack<std::uint16_t>(meta.directives, directive_flags));
   for (const DirectiveNumber number : directive_numbers) put(out, meta.directives.*number);
@@ -152,27 +170,62 @@ std::string encode(const StoredResponse& response) {
   put(out, meta.date_s);
   put(out, meta.last_modified_s);
   put(out, meta.received_wall_ms);
-  put(out, response.shared_position());
-  put(out, response.epoch());
-  for (const std::uint32_t size : sizes.of) put(out, size);
   for (const std::uint32_t selector : selectors) put(out, selector);
   for (const std::string_view part : parts) out += part;
-  put(out, hash64(out));
-  return out;
+  return {std::move(out), static_cast<std::size_t>(sizes.front())};
+}
+
+void set_form(std::string& bytes, ValueForm form) {
+  bytes[form_at] = static_cast<char>(form);
+  bytes[form_at + 1] = 0;
+}
+
+void seal(std::string& bytes) { put(bytes, hash64(bytes)); }
+
+std::string encode(const StoredResponse& response) {
+  PlainValue value = encode_plain(response);
+  seal(value.bytes);
+  return std::move(value.bytes);
+}
+
+std::optional<std::uint64_t> store_id_of(std::string_view prefix) noexcept {
+  if (prefix.size() < store_id_prefix || !prefix.starts_with(magic)) return std::nullopt;
+  return get<std::uint64_t>(prefix, magic.size());
+}
+
+std::optional<ValueParts> open_value(std::string_view bytes) noexcept {
+  if (bytes.size() < fixed_size + checksum_size || !bytes.starts_with(magic)) return std::nullopt;
+  const std::size_t end = bytes.size() - checksum_size;
+  if (get<std::uint64_t>(bytes, end) != hash64(bytes.substr(0, end))) return std::nullopt;
+  const Sizes sizes = read_sizes(bytes);
+  if (sizes.front() > end) return std::nullopt;
+  const auto front = static_cast<std::size_t>(sizes.front());
+  const auto form = get<std::uint16_t>(bytes, form_at);
+  if (form > static_cast<std::uint16_t>(ValueForm::zstd)) return std::nullopt;
+  return ValueParts{bytes.substr(0, front), bytes.substr(front, end - front), static_cast<ValueForm>(form),
+                    sizes.strings()};
 }
 
 StoredResponsePtr decode(std::string_view bytes, std::string_view primary_key, Now now, std::uint64_t local_position,
                          KeyMatch match) {
-  if (bytes.size() < fixed_size + checksum_size || !bytes.starts_with(magic)) return nullptr;
-  const std::size_t checked = bytes.size() - checksum_size;
-  if (get<std::uint64_t>(bytes, checked) != hash64(bytes.substr(0, checked))) return nullptr;
+  const auto value = open_value(bytes);
+  if (!value || value->form != ValueForm::plain) return nullptr;
+  return decode(*value, value->strings, primary_key, now, local_position, match);
+}
 
-  Reader reader(bytes.substr(magic.size()));
+StoredResponsePtr decode(const ValueParts& value, std::string_view plain_strings, std::string_view primary_key, Now now,
+                         std::uint64_t local_position, KeyMatch match) {
+  Reader reader(value.front.substr(magic.size()));
   StoredParts parts;
   ResponseMeta& meta = parts.meta;
-  std::uint32_t flags = 0;
-  std::uint16_t directives = 0;
+  std::uint16_t form = 0, flags = 0, directives = 0;
+  Sizes sizes;
+  reader.read(parts.store_id);
+  reader.read(parts.epoch);
+  reader.read(parts.shared_position);
+  reader.read(form);
   reader.read(flags);
+  for (std::uint32_t& size : sizes.of) reader.read(size);
   reader.read(meta.status);
   reader.read(directives);
   for (const DirectiveNumber number : directive_numbers) reader.read(meta.directives.*number);
@@ -181,26 +234,23 @@ StoredResponsePtr decode(std::string_view bytes, std::string_view primary_key, N
   reader.read(meta.date_s);
   reader.read(meta.last_modified_s);
   reader.read(meta.received_wall_ms);
-  reader.read(parts.shared_position);
-  reader.read(parts.epoch);
-  Sizes sizes;
-  for (std::uint32_t& size : sizes.of) reader.read(size);
-  if (sizes.total() != bytes.size() || !in_range(meta)) return nullptr;
-  if (!unpack(static_cast<std::uint32_t>(flags >> 1), meta_flags, meta)) return nullptr;
+  if (sizes.strings() != plain_strings.size() || !in_range(meta)) return nullptr;
+  if (!unpack(static_cast<std::uint16_t>(flags >> 1), meta_flags, meta)) return nullptr;
   if (!unpack(directives, directive_flags, meta.directives)) return nullptr;
   parts.vary_marker = (flags & 1) != 0;
 
   std::vector<std::uint32_t> selectors(sizes.of[0]);
   for (std::uint32_t& selector : selectors) reader.read(selector);
   parts.selectors = selectors;
-  parts.primary_key = reader.read_bytes(sizes.of[1]);
+  Reader strings(plain_strings);
+  parts.primary_key = strings.read_bytes(sizes.of[1]);
   const bool ours =
       match == KeyMatch::whole ? parts.primary_key == primary_key : parts.primary_key.starts_with(primary_key);
   if (!ours) return nullptr;
-  parts.readable_key = reader.read_bytes(sizes.of[2]);
-  parts.etag = reader.read_bytes(sizes.of[3]);
-  parts.head = reader.read_bytes(sizes.of[4]);
-  parts.body = reader.read_bytes(sizes.of[5]);
+  parts.readable_key = strings.read_bytes(sizes.of[2]);
+  parts.etag = strings.read_bytes(sizes.of[3]);
+  parts.head = strings.read_bytes(sizes.of[4]);
+  parts.body = strings.read_bytes(sizes.of[5]);
   parts.position = local_position;
   rebase(meta, now);
   return StoredResponse::make(parts);

@@ -11,6 +11,7 @@
 #include "core/vary_marker.hpp"
 #include "flow/compose.hpp"
 #include "flow/freshen.hpp"
+#include "store/store_id.hpp"
 
 namespace pillion {
 
@@ -298,6 +299,7 @@ Kept Fetcher::pack(const FetchJob& job, const FlightHead& head, std::string_view
   parts.position = job.place.fence.local;
   parts.shared_position = job.place.fence.shared;
   parts.epoch = job.place.fence.epoch;
+  parts.store_id = new_store_id();
   std::string key = job.place.primary_key, readable = job.place.readable_key;
   if (!head.vary.empty()) {
     kept.vary = head.vary;

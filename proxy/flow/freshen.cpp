@@ -8,6 +8,7 @@
 #include "core/no_vary_search.hpp"
 #include "core/validation.hpp"
 #include "flow/compose.hpp"
+#include "store/store_id.hpp"
 
 namespace pillion {
 
@@ -73,6 +74,7 @@ Freshened freshen(const StoredResponse& stored, Fields said, const Freshening& b
   parts.position = by.fence.local;
   parts.shared_position = by.fence.shared;
   parts.epoch = by.fence.epoch;
+  parts.store_id = new_store_id();
   parts.primary_key = stored.primary_key();
   parts.readable_key = stored.readable_key();
   parts.head = wire;

@@ -4,6 +4,7 @@
 
 #include "core/freshness.hpp"
 #include "core/vary_marker.hpp"
+#include "store/store_id.hpp"
 
 namespace pillion {
 
@@ -30,6 +31,7 @@ StoredResponsePtr make_marker(const Place& place, const VaryMarker& marker, std:
   parts.position = place.fence.local;
   parts.shared_position = place.fence.shared;
   parts.epoch = place.fence.epoch;
+  parts.store_id = new_store_id();
   parts.vary_marker = true;
   return StoredResponse::make(parts);
 }

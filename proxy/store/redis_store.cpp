@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/stored_response_codec.hpp"
+
 namespace pillion {
 
 RedisStore::RedisStore(RedisConnection& connection, const config::RedisSettings& settings)

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "core/stored_response.hpp"
+#include "core/stored_response_codec.hpp"
 #include "input.hpp"
 
 using namespace pillion;
@@ -14,9 +14,9 @@ namespace {
 constexpr Now now{1'700'000'000'000, 1'000'000};
 constexpr std::size_t checksum_size = 8;
 /// Where the time of receipt stands: the one number that decode() may change, when it lies in the future.
-constexpr std::size_t received_at = 52;
-constexpr std::size_t primary_size_at = 80;
-constexpr std::size_t fixed_size = 100;
+constexpr std::size_t received_at = 100;
+constexpr std::size_t primary_size_at = 36;
+constexpr std::size_t fixed_size = 108;
 
 std::uint64_t little_endian(std::string_view bytes, std::size_t at, std::size_t size) {
   std::uint64_t out = 0;
@@ -44,7 +44,7 @@ std::string_view claimed_key(std::string_view bytes) {
 void check_hostile(std::string_view bytes) {
   require(decode(bytes, {}, now, 1) == nullptr, "random bytes decode");
   if (bytes.size() < checksum_size) return;
-  std::string sealed = "PLN\x01" + std::string(bytes);
+  std::string sealed = "PLN\x02" + std::string(bytes);
   reseal(sealed);
   const StoredResponsePtr entry = decode(sealed, claimed_key(sealed), now, 1);
   if (entry == nullptr) return;
@@ -70,6 +70,7 @@ void check_own(fuzz::Input input) {
   const std::vector<std::uint32_t> selectors(input.byte() % 8, input.number<std::uint32_t>());
   parts.selectors = selectors;
   parts.shared_position = input.number<std::uint64_t>();
+  parts.store_id = ~parts.shared_position;
   parts.primary_key = input.line();
   parts.readable_key = input.line();
   parts.etag = input.line();
@@ -85,6 +86,7 @@ void check_own(fuzz::Input input) {
               back->meta().status == parts.meta.status && back->meta().date_s == parts.meta.date_s &&
               encode(*back) == bytes,
           "a decoded entry differs");
+  require(store_id_of(std::string_view(bytes).substr(0, store_id_prefix)) == parts.store_id, "another store id");
   const std::size_t bit = flip % (bytes.size() * 8);
   bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ (1 << (bit % 8)));
   require(decode(bytes, parts.primary_key, now, 1) == nullptr, "a flipped bit went unseen");

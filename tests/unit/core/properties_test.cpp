@@ -10,7 +10,7 @@
 #include "core/cache_control.hpp"
 #include "core/http_date.hpp"
 #include "core/ranges.hpp"
-#include "core/stored_response.hpp"
+#include "core/stored_response_codec.hpp"
 #include "core/validation.hpp"
 #include "random_values.hpp"
 #include "request_spellings.hpp"
@@ -206,6 +206,7 @@ TEST_CASE("properties: stored responses are decoded to what was encoded") {
     parts.selectors = selectors;
     parts.shared_position = random.bits();
     parts.epoch = random.bits();
+    parts.store_id = random.bits();
     parts.vary_marker = random.once_in(4);
 
     const std::string bytes = encode(*StoredResponse::make(parts));
@@ -219,6 +220,7 @@ TEST_CASE("properties: stored responses are decoded to what was encoded") {
     REQUIRE(std::ranges::equal(back->selectors(), selectors));
     REQUIRE(back->shared_position() == parts.shared_position);
     REQUIRE(back->epoch() == parts.epoch);
+    REQUIRE(back->store_id() == parts.store_id);
     REQUIRE(back->is_vary_marker() == parts.vary_marker);
     const ResponseMeta& read = back->meta();
     REQUIRE(read.status == meta.status);

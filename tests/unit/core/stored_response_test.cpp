@@ -1,10 +1,10 @@
-#include "core/stored_response.hpp"
-
 #include <doctest/doctest.h>
 
 #include <cstring>
 #include <limits>
 #include <vector>
+
+#include "core/stored_response_codec.hpp"
 
 using namespace pillion;
 
@@ -50,6 +50,7 @@ StoredParts sample_parts() {
   parts.position = 5;
   parts.shared_position = 0x1122334455667788;
   parts.epoch = 0xfedcba9876543210;
+  parts.store_id = 0x0102030405060708;
   return parts;
 }
 
@@ -72,6 +73,7 @@ void check_same(const StoredResponse& a, const StoredResponse& b) {
   CHECK(a.is_vary_marker() == b.is_vary_marker());
   CHECK(a.shared_position() == b.shared_position());
   CHECK(a.epoch() == b.epoch());
+  CHECK(a.store_id() == b.store_id());
   const ResponseMeta &m = a.meta(), &n = b.meta();
   CHECK(m.status == n.status);
   CHECK(equal(m.directives, n.directives));
@@ -182,7 +184,7 @@ TEST_CASE("every directive and every fact survives by itself") {
   }
 }
 
-TEST_CASE("the layout of version one does not move") {
+TEST_CASE("the layout of version two does not move") {
   // Replicas of two versions share one Redis: these bytes may only change together with the version byte.
   const std::string bytes = encode(*StoredResponse::make(sample_parts()));
   std::string hex;
@@ -191,11 +193,11 @@ TEST_CASE("the layout of version one does not move") {
     hex += "0123456789abcdef"[c & 0xf];
   }
   CHECK(hex ==
-        "504c4e0132000000cb0011023c00000000000000ffffffffffffff7f1e000000d204000000f1536500000000fbffffff"
-        "ffffffff0068e5cf8b01000088776655443322111032547698badcfe03000000090000000e000000030000001e000000"
-        "0500000001000000ffffffff4d0000007503617070006b65796368617261637465723a313a3030227822485454502f31"
-        "2e31203230332046696e650d0a455461673a202278220d0a626f006479");
-  CHECK(bytes.substr(bytes.size() - 8) == std::string_view("\x3b\x6b\x64\x50\x1a\x8c\x85\x05", 8));
+        "504c4e0208070605040302011032547698badcfe88776655443322110000320003000000090000000e00000003000000"
+        "1e00000005000000cb0011023c00000000000000ffffffffffffff7f1e000000d204000000f1536500000000fbffffff"
+        "ffffffff0068e5cf8b01000001000000ffffffff4d0000007503617070006b65796368617261637465723a313a303022"
+        "7822485454502f312e31203230332046696e650d0a455461673a202278220d0a626f006479");
+  CHECK(bytes.substr(bytes.size() - 8) == std::string_view("\xe6\xd6\xb7\x27\x88\x18\x5b\x37", 8));
 }
 
 TEST_CASE("an entry with any one bit flipped is a miss") {
@@ -229,8 +231,11 @@ TEST_CASE("an entry of another key or another version is a miss") {
   CHECK(decode(bytes, key + "x", now, 0) == nullptr);
   CHECK(decode(bytes, key.substr(1), now, 0) == nullptr);
   CHECK(decode(bytes, "", now, 0) == nullptr);
-  bytes[3] = 2;
-  CHECK(decode(resealed(bytes), key, now, 0) == nullptr);
+  for (const char version : {'\1', '\3'}) {
+    bytes[3] = version;
+    CHECK(decode(resealed(bytes), key, now, 0) == nullptr);
+    CHECK(store_id_of(bytes) == std::nullopt);
+  }
 }
 
 TEST_CASE("sizes and numbers that lie are a miss though the checksum holds") {
@@ -243,24 +248,35 @@ TEST_CASE("sizes and numbers that lie are a miss though the checksum holds") {
     return decode(resealed(out), key, now, 0);
   };
   const std::string_view ones("\xff\xff\xff\xff", 4), least("\0\0\0\x80", 4);
-  for (std::size_t size = 76; size < 100; size += 4) {
+  for (std::size_t size = 32; size < 56; size += 4) {
     CAPTURE(size);
     CHECK(with_bytes(size, ones) == nullptr);
     CHECK(with_bytes(size, std::string_view("\0\0\0\0", 4)) == nullptr);
   }
-  CHECK(with_bytes(4, ones) == nullptr);                             // flags of a later version
-  CHECK(with_bytes(10, std::string_view("\0\x08", 2)) == nullptr);   // a directive of a later version
-  CHECK(with_bytes(8, std::string_view("\xe8\x03", 2)) == nullptr);  // status 1000
-  for (std::size_t number = 12; number < 36; number += 4) {
+  CHECK(with_bytes(28, std::string_view("\1", 1)) == nullptr);        // strings in a form that decode() doesn't know
+  CHECK(with_bytes(28, std::string_view("\2", 1)) == nullptr);        // a form of a later version
+  CHECK(with_bytes(30, ones.substr(0, 2)) == nullptr);                // flags of a later version
+  CHECK(with_bytes(56, std::string_view("\xe8\x03", 2)) == nullptr);  // status 1000
+  CHECK(with_bytes(58, std::string_view("\0\x08", 2)) == nullptr);    // a directive of a later version
+  for (std::size_t number = 60; number < 84; number += 4) {
     CAPTURE(number);
     CHECK(with_bytes(number, least) == nullptr);
   }
-  for (std::size_t date = 36; date < 60; date += 8) {
+  for (std::size_t date = 84; date < 108; date += 8) {
     CAPTURE(date);
     CHECK(with_bytes(date + 4, least) == nullptr);
   }
-  CHECK(with_bytes(36 + 4, std::string_view("\0\0\0\x7f", 4)) == nullptr);
-  CHECK(with_bytes(44 + 4, std::string_view("\0\0\0\x7f", 4)) == nullptr);
+  CHECK(with_bytes(84 + 4, std::string_view("\0\0\0\x7f", 4)) == nullptr);
+  CHECK(with_bytes(92 + 4, std::string_view("\0\0\0\x7f", 4)) == nullptr);
+}
+
+TEST_CASE("the first bytes of a value give its store id") {
+  const std::string bytes = encode(*StoredResponse::make(sample_parts()));
+  CHECK(store_id_of(bytes) == 0x0102030405060708);
+  CHECK(store_id_of(std::string_view(bytes).substr(0, store_id_prefix)) == 0x0102030405060708);
+  CHECK(store_id_of(std::string_view(bytes).substr(0, store_id_prefix - 1)) == std::nullopt);
+  CHECK(store_id_of("") == std::nullopt);
+  CHECK(store_id_of("a value of another's making") == std::nullopt);
 }
 
 TEST_CASE("the time of receipt is carried over to this process's clock") {

@@ -1,0 +1,60 @@
+// The versioned bytes of one entry in Redis, independent of the compiler's layout: a front of numbers, which always
+// stands plain, so that a GETRANGE of a value's beginning tells what it is; its strings, plain or packed
+// (store/compression.hpp); a checksum over both. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/stored_response.hpp"
+#include "core/time.hpp"
+
+namespace pillion {
+
+/// A value with its strings plain.
+std::string encode(const StoredResponse& response);
+
+/// nullptr for anything that is not exactly an entry of this version, with plain strings, whose primary key is
+/// `primary_key` (or, where asked, begins with it): foreign, cut, flipped, of another version or of another key, or
+/// with numbers out of range (times from 0 on and dates within 2^40 s of 1970, so that arithmetic on them can't
+/// overflow). Never allocates more than the size of `bytes` plus a constant. `now` turns the stored wall time into this
+/// process's steady one (a time in the future counts as now); `local_position` becomes position().
+StoredResponsePtr decode(std::string_view bytes, std::string_view primary_key, Now now, std::uint64_t local_position,
+                         KeyMatch match = KeyMatch::whole);
+
+/// So many bytes of a value's beginning are enough for store_id_of(): `GETRANGE key 0 11`.
+inline constexpr std::size_t store_id_prefix = 12;
+/// The store id (StoredResponse::store_id()) of the value that begins so; nullopt where it is none of this version.
+std::optional<std::uint64_t> store_id_of(std::string_view prefix) noexcept;
+
+/// How the strings of a value stand there.
+enum class ValueForm : std::uint16_t { plain, zstd };
+
+/// A value taken apart: views into its bytes.
+struct ValueParts {
+  std::string_view front;
+  std::string_view strings;  ///< as they stand there
+  ValueForm form = ValueForm::plain;
+  std::uint64_t strings_size = 0;  ///< of the plain strings, as the front declares it: not yet held to any bound
+};
+
+/// nullopt unless magic, version and checksum are right and the front is whole.
+std::optional<ValueParts> open_value(std::string_view bytes) noexcept;
+/// As decode(), of a value that open_value() took apart, its strings plain by now.
+StoredResponsePtr decode(const ValueParts& value, std::string_view plain_strings, std::string_view primary_key, Now now,
+                         std::uint64_t local_position, KeyMatch match);
+
+/// Front and plain strings, without the checksum.
+struct PlainValue {
+  std::string bytes;
+  std::size_t front_size = 0;
+};
+PlainValue encode_plain(const StoredResponse& response);
+/// Changes the form that a front names.
+void set_form(std::string& bytes, ValueForm form);
+/// Appends the checksum, which makes front and strings a value.
+void seal(std::string& bytes);
+
+}  // namespace pillion
