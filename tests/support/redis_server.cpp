@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <sstream>
 
 namespace pillion::support {
 
@@ -70,10 +71,35 @@ std::vector<std::string> RedisClient::keys(const std::string& pattern) {
   return out;
 }
 
+std::vector<std::string> RedisUser::arguments() const {
+  std::vector<std::string> out{"--user", name, "on", ">" + password};
+  out.insert(out.end(), rules.begin(), rules.end());
+  return out;
+}
+
+RedisUser pillion_user(const std::string& ns) {
+  RedisUser user{"pillion", "s3cret", {}};
+  constexpr std::string_view begin = "ACL SETUSER pillion on >";
+  std::istringstream readme(read_file(std::string(PILLION_SOURCE_FOLDER) + "/README.md"));
+  for (std::string line; std::getline(readme, line);) {
+    auto at = line.find(begin);
+    if (at == std::string::npos) continue;
+    std::istringstream words(line.substr(at + begin.size()));
+    std::string word;
+    words >> word;  // the password
+    while (words >> word) user.rules.push_back(word == "~*" ? "~" + ns + "*" : word);
+    return user;
+  }
+  user.rules = {"~" + ns + "*", "&*", "+@all"};
+  return user;
+}
+
 RedisServer::RedisServer(RedisOptions options) : options_(std::move(options)) {
+  for (const auto& [name, content] : options_.files) folder_.write(name, content);
   for (int attempt = 0; attempt < 5; ++attempt) {
-    port_ = free_port();
+    port_ = options_.port != 0 ? options_.port : free_port();
     if (launch()) return;
+    if (options_.port != 0) break;
   }
   throw std::runtime_error("redis-server did not start: " + process_->out());
 }
@@ -97,6 +123,7 @@ bool RedisServer::launch() {
                        options_.persistent ? "yes" : "no",
                        "--appendfsync",
                        "always"};
+  if (options_.unix_socket) options.arguments.insert(options.arguments.end(), {"--unixsocket", unix_path()});
   options.arguments.insert(options.arguments.end(), options_.arguments.begin(), options_.arguments.end());
   process_ = std::make_unique<Process>(std::move(options));
   try {
@@ -128,6 +155,11 @@ void RedisServer::resume() { process_->signal(SIGCONT); }
 
 RedisReply RedisServer::command(const std::vector<std::string>& arguments) const {
   return RedisClient(endpoint()).command(arguments);
+}
+bool RedisServer::wait_for_replicas(int n, Milliseconds time) const {
+  RedisClient client(endpoint());
+  client.command({"PING"});  // WAIT waits for what stood there after the connection's last command
+  return client.command({"WAIT", std::to_string(n), std::to_string(time.count())}, Deadline(time + 1s)).integer >= n;
 }
 std::vector<std::string> RedisServer::keys(const std::string& pattern) const {
   return RedisClient(endpoint()).keys(pattern);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,6 +32,8 @@ class RedisClient {
  public:
   explicit RedisClient(const Endpoint& server) : stream_(Stream::connect(server)) {}
   RedisReply command(const std::vector<std::string>& arguments, Deadline deadline = {});
+  /// What arrives without a command: a message of a subscription, a line of MONITOR.
+  RedisReply read(Deadline deadline = {}) { return read_reply(deadline, 0); }
   /// Keys that match a glob, sorted.
   std::vector<std::string> keys(const std::string& pattern = "*");
 
@@ -39,9 +42,25 @@ class RedisClient {
   Stream stream_;
 };
 
+/// A user of Redis besides `default`.
+struct RedisUser {
+  std::string name;
+  std::string password;
+  std::vector<std::string> rules;  ///< what follows in ACL SETUSER, such as {"~*", "+@all"}
+  /// For redis-server's command line.
+  std::vector<std::string> arguments() const;
+};
+
+/// Pillion's own user: the smallest ACL that works, as the README gives it (its `ACL SETUSER pillion on >... ` line),
+/// with password `s3cret`; `ns` replaces the README's empty namespace.
+RedisUser pillion_user(const std::string& ns = {});
+
 struct RedisOptions {
-  std::vector<std::string> arguments;  ///< more for redis-server, such as {"--maxmemory", "1mb"}
-  bool persistent = false;             ///< keeps its data over stop() and start() (append-only file)
+  std::vector<std::string> arguments;          ///< more for redis-server, such as {"--maxmemory", "1mb"}
+  bool persistent = false;                     ///< keeps its data over stop() and start() (append-only file)
+  std::uint16_t port = 0;                      ///< 0: a free one
+  std::map<std::string, std::string> files{};  ///< name and content, put into its folder before it starts
+  bool unix_socket = false;                    ///< on unix_path() too
 };
 
 class RedisServer {
@@ -55,6 +74,10 @@ class RedisServer {
   Endpoint endpoint() const;
   std::string url(int database = 0) const;
   std::uint16_t port() const { return port_; }
+  std::string unix_path() const { return folder_ / "redis.sock"; }
+  /// Lines below `redis:` of a proxy.yaml.
+  std::string settings() const { return "    url: " + url() + "\n"; }
+  Process& process() { return *process_; }
 
   /// An orderly shutdown.
   void stop();
@@ -69,6 +92,8 @@ class RedisServer {
   /// One command on a new connection.
   RedisReply command(const std::vector<std::string>& arguments) const;
   std::vector<std::string> keys(const std::string& pattern = "*") const;
+  /// Waits until so many replicas have all that was written here before this call.
+  bool wait_for_replicas(int n, Milliseconds time = 5s) const;
 
  private:
   bool launch();
