@@ -87,6 +87,13 @@ Tree store(const Config& config, bool hide) {
   redis.add("timeout", duration(r.timeout));
   redis.add("namespace", Tree::string(r.key_namespace));
   redis.add("max_object", size(r.max_object));
+  if (!r.compress.enabled) {
+    redis.add("compress", Tree::string("off"));
+  } else {
+    Tree& compress = redis.add("compress", Tree::map());
+    compress.add("min", size(r.compress.min));
+    compress.add("level", Tree::number(static_cast<std::uint64_t>(r.compress.level)));
+  }
   return tree;
 }
 

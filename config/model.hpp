@@ -77,6 +77,14 @@ struct MemorySettings {
   friend bool operator==(const MemorySettings&, const MemorySettings&) = default;
 };
 
+/// zstd for what is stored in Redis.
+struct CompressSettings {
+  bool enabled = true;
+  std::size_t min = 2u << 10;  ///< of head and body together, bytes: below it nothing is tried
+  int level = 3;               ///< of zstd, 1 to 9: a worker has nothing else to do meanwhile
+  friend bool operator==(const CompressSettings&, const CompressSettings&) = default;
+};
+
 struct RedisSettings {
   bool enabled = false;
   std::string url;  ///< as written, password included: never print it
@@ -89,6 +97,7 @@ struct RedisSettings {
   Milliseconds timeout{50};  ///< to the first byte of a reply
   std::string key_namespace;
   std::size_t max_object = 1u << 20;
+  CompressSettings compress;
   friend bool operator==(const RedisSettings&, const RedisSettings&) = default;
 };
 

@@ -32,6 +32,19 @@ void read_redis_url(Context& context, const Node& node, RedisSettings& redis) {
   if (!parsed.password.empty()) redis.password = parsed.password;
 }
 
+constexpr Key<CompressSettings> compress_keys[] = {
+    {"min", [](Context& c, const Node& n, CompressSettings& s) { read_size(c, n, s.min, 1, 512 * mib); }},
+    {"level", [](Context& c, const Node& n, CompressSettings& s) { read_count(c, n, s.level, 1, 9); }},
+};
+
+void read_compress(Context& context, const Node& node, RedisSettings& redis) {
+  if (node.kind == Node::Kind::scalar) {
+    read_switch(context, node, redis.compress.enabled);
+  } else {
+    read_map(context, node, "compress", compress_keys, redis.compress);
+  }
+}
+
 constexpr Key<RedisSettings> redis_keys[] = {
     {"url", read_redis_url},
     {"password_file",
@@ -57,7 +70,7 @@ constexpr Key<RedisSettings> redis_keys[] = {
     {"cluster"},
     {"sentinel"},
     {"max_silence"},
-    {"compress"},
+    {"compress", read_compress},
 };
 
 void read_memory(Context& context, const Node& node, Draft& draft) {
@@ -232,6 +245,7 @@ void append_setting_keys(std::vector<KeyList>& lists) {
   lists.push_back(list_keys("store", store_keys));
   lists.push_back(list_keys("store.memory", memory_keys));
   lists.push_back(list_keys("store.redis", redis_keys));
+  lists.push_back(list_keys("store.redis.compress", compress_keys));
   lists.push_back(list_keys("limits", limit_keys));
   lists.push_back(list_keys("timeouts", timeout_keys));
   lists.push_back(list_keys("drain", drain_keys));

@@ -171,6 +171,7 @@ run_spread() { # EXECUTABLE LIMIT [STORES]
     else
       good=$((good + 1))
     fi
+    [ "$long" = no ] || sed -n 's/^FIGURES //p' "$log"
   done
   passed=$((passed + good))
   failed=$((failed + bad))

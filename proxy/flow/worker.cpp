@@ -12,9 +12,7 @@ Worker::Worker(std::size_t index, Shared& shared, SnapshotPtr snapshot)
   context_.snapshot = std::move(snapshot);
   const config::RedisSettings& redis = context_.snapshot->config->redis;
   if (!redis.enabled) return;
-  // A stored value's overhead, key and head stay well below this.
-  constexpr std::size_t margin = 64u << 10;
-  context_.redis_connection = std::make_unique<RedisConnection>(io_.get_executor(), redis, redis.max_object + margin,
+  context_.redis_connection = std::make_unique<RedisConnection>(io_.get_executor(), redis, RedisStore::largest_value(redis.max_object),
                                                                 context_.counters, shared.log);
   context_.redis = std::make_unique<RedisStore>(*context_.redis_connection, redis);
 }

@@ -5,12 +5,15 @@
 #include <utility>
 #include <vector>
 
-#include "core/stored_response_codec.hpp"
+#include "store/compression.hpp"
 
 namespace pillion {
 
 RedisStore::RedisStore(RedisConnection& connection, const config::RedisSettings& settings)
-    : connection_(connection), namespace_(settings.key_namespace), max_object_(settings.max_object) {}
+    : connection_(connection),
+      namespace_(settings.key_namespace),
+      max_object_(settings.max_object),
+      compress_(settings.compress) {}
 
 std::string RedisStore::redis_key(std::string_view readable_key) const {
   return namespace_ + std::string(readable_key);
@@ -21,12 +24,15 @@ boost::asio::awaitable<StoredResponsePtr> RedisStore::find(std::string readable_
   std::vector<std::string> arguments{"GET", redis_key(readable_key)};
   const RedisReply reply = co_await connection_.command(std::move(arguments));
   if (reply.type != RedisReply::Type::string) co_return nullptr;
-  co_return decode(reply.text, primary_key, now, local_position, match);
+  co_return read_value(reply.text, largest_value(max_object_), primary_key, now, local_position, match);
 }
 
 boost::asio::awaitable<bool> RedisStore::store(StoredResponsePtr response, std::int64_t ttl_ms) {
   if (!response || ttl_ms <= 0 || response->head().size() + response->body().size() > max_object_) co_return false;
-  std::vector<std::string> arguments{"SET", redis_key(response->readable_key()), encode(*response), "PX",
+  // A key and an entity tag of tens of KiB each: what can't be read again isn't written.
+  if (response->footprint() > largest_value(max_object_)) co_return false;
+  std::string value = write_value(*response, compress_);
+  std::vector<std::string> arguments{"SET", redis_key(response->readable_key()), std::move(value), "PX",
                                      std::to_string(ttl_ms)};
   const RedisReply reply = co_await connection_.command(std::move(arguments));
   co_return reply.type == RedisReply::Type::string&& reply.text == "OK";

@@ -16,6 +16,10 @@ namespace pillion {
 
 class RedisStore {
  public:
+  /// What a value may be of, bytes, where head and body together are of `max_object` at most: a response with more
+  /// around them is not stored, and a reply that is longer is none of ours.
+  static constexpr std::size_t largest_value(std::size_t max_object) noexcept { return max_object + (64u << 10); }
+
   RedisStore(RedisConnection& connection, const config::RedisSettings& settings);
 
   /// GET; a value that does not decode, or is another key's, is a miss. `local_position` becomes position() of the
@@ -34,6 +38,7 @@ class RedisStore {
   RedisConnection& connection_;
   std::string namespace_;
   std::size_t max_object_;
+  config::CompressSettings compress_;
 };
 
 }  // namespace pillion

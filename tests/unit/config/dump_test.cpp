@@ -29,7 +29,8 @@ upstreams:
   app: http://localhost
 store:
   memory: { size: 65537B, max_object: 1B }
-  redis: { url: "redis://u:pass-word@h:1/2", connect_timeout: 1h, timeout: 1ms, namespace: "a:", max_object: 3B }
+  redis: { url: "redis://u:pass-word@h:1/2", connect_timeout: 1h, timeout: 1ms, namespace: "a:", max_object: 3B,
+           compress: { min: 1B, level: 9 } }
 ttl: { "null": 1ms, b: 0s, "on": 3650d }
 defaults: { store: [memory], query: { only: [] } }
 routes:
@@ -82,6 +83,7 @@ TEST_CASE("a configuration printed and loaded again is equal") {
   check_round_trip(
       "upstreams: { app: http://a }\nstore: { memory: off, redis: { url: \"unix:///s?db=3\", password_file: "
       "/secrets/token } }\nlog: { access: errors }\n");
+  check_round_trip("upstreams: { app: http://a }\nstore: { redis: { url: redis://h, compress: off } }\n");
   check_round_trip("upstreams: { app: http://a }\nlog: { access: off, level: error }\nlimits: { body: 1KiB }\n");
 }
 

@@ -67,6 +67,7 @@ store:
     timeout: 20ms
     namespace: "ns:"
     max_object: 100B
+    compress: { min: 1KiB, level: 9 }
 routes: [{ name: r, path: /r, listener: egress, upstream: images }]
 trusted_proxies: [10.1.2.3/8, fd00::1]
 limits:
@@ -112,6 +113,7 @@ log: { level: warn, access: 2.5% }
   CHECK(config.redis.timeout == 20ms);
   CHECK(config.redis.key_namespace == "ns:");
   CHECK(config.redis.max_object == 100);
+  CHECK(config.redis.compress == CompressSettings{true, 1024, 9});
   CHECK(config.trusted_proxies == std::vector<std::string>{"10.0.0.0/8", "fd00::1/128"});
   CHECK(config.limits == Limits{1024, 2048, 3, 4096, 5, 6, 7, 9, std::uint64_t{1} << 30, 11, 12});
   CHECK(config.timeouts == ClientTimeouts{1s, 2s, 3s});
@@ -316,6 +318,10 @@ TEST_CASE("what switches the stores and the access log") {
   const std::string app = "upstreams: { app: http://a }\n";
   CHECK_FALSE(good(app + "store: { memory: off, redis: { url: redis://h } }\n").memory.enabled);
   CHECK(good(app + "store: { memory: { size: 512KiB } }\n").memory.max_object == 512u << 10);
+  const std::string redis = app + "store: { redis: { url: redis://h, compress: ";
+  CHECK_FALSE(good(redis + "off } }\n").redis.compress.enabled);
+  CHECK(good(redis + "on } }\n").redis.compress == CompressSettings{true, 2048, 3});
+  CHECK(good(redis + "{ level: 1 } } }\n").redis.compress == CompressSettings{true, 2048, 1});
   CHECK(good(app + "log: { access: off }\n").log.access_share == 0);
   CHECK(good(app + "log: { access: errors }\n").log.access_errors_only);
   CHECK(good(app + "log: { access: 100% }\n").log == Log{});

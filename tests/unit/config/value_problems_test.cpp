@@ -242,6 +242,22 @@ store:
   redis: { url: redis://h, namespace: "pillion:" }
 )",
      {"3:39: 'pillion:' is reserved for Pillion's own keys: choose another namespace"}},
+    {"compression of stored responses",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+store:
+  redis:
+    url: redis://h
+    compress: { min: 0B, level: 10, max: 3 }
+)",
+     {"5:22: '0B' is out of bounds: from 1B to 512MiB", "5:33: '10' is not a number from 1 to 9",
+      "5:37: 'max' is unknown in compress: did you mean 'min'?"}},
+    {"compression that is neither on nor off",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+store: { redis: { url: redis://h, compress: zstd } }
+)",
+     {"2:45: 'zstd' is neither on nor off"}},
     {"memory off without a redis",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }
