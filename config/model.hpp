@@ -87,8 +87,24 @@ struct CompressSettings {
 
 struct RedisSettings {
   bool enabled = false;
-  std::string url;  ///< as written, password included: never print it
-  Address address{"127.0.0.1", 6379, {}};
+  std::string url;  ///< as written, password included: never print it; empty with a cluster or sentinels
+  Address address{"127.0.0.1", 6379, {}};  ///< of the URL, and in net of the one server meant
+  std::vector<Address> cluster;            ///< nodes that are asked for the others; empty: no cluster
+  struct Sentinel {
+    std::string master;                         ///< the name that the sentinels know it by
+    std::vector<Address> nodes;                 ///< the sentinels; empty: none
+    std::string user, password, password_file;  ///< for the sentinels themselves
+    friend bool operator==(const Sentinel&, const Sentinel&) = default;
+  };
+  Sentinel sentinel;
+  struct Tls {
+    bool enabled = false;          ///< rediss://, or `tls:` with a cluster or sentinels (to these too)
+    std::string ca;                ///< file of trusted certificates; empty: the system's
+    std::string certificate, key;  ///< files, of our own; empty: none
+    bool verify = true;
+    friend bool operator==(const Tls&, const Tls&) = default;
+  };
+  Tls tls;
   unsigned database = 0;
   std::string user;
   std::string password;       ///< from the URL or from password_file

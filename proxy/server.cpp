@@ -68,6 +68,7 @@ struct Server::Impl {
   EventLoop control, admin;
   asio::executor_work_guard<asio::io_context::executor_type> control_guard{control.get_executor()};
   asio::executor_work_guard<asio::io_context::executor_type> admin_guard{admin.get_executor()};
+  std::unique_ptr<RedisTopology> redis;  // null without Redis
   std::unique_ptr<InvalidationLog> invalidations;
   std::unique_ptr<Shared> shared;
   std::vector<std::unique_ptr<Worker>> workers;
@@ -94,8 +95,11 @@ void Server::Impl::start() {
   const std::size_t worker_count = config->workers > 0 ? config->workers : available_cpus();
   // One block more, for the control thread's Redis connection.
   counters = std::make_unique<Counters>(worker_count + 1);
+  if (config->redis.enabled) {
+    redis = std::make_unique<RedisTopology>(control.get_executor(), config->redis, *log);
+  }
   invalidations = std::make_unique<InvalidationLog>(control.get_executor(), *counters, *log);
-  shared = std::make_unique<Shared>(*counters, *log, *invalidations, config->memory);
+  shared = std::make_unique<Shared>(*counters, *log, *invalidations, redis.get(), config->memory);
   snapshot = std::make_shared<const Snapshot>(config, *counters);
   trusted = std::make_shared<const TrustedPeers>(config->trusted_proxies);
   check_certificates(*config);
@@ -117,7 +121,7 @@ void Server::Impl::start() {
   const auto tell = [this](const std::string& text) { log->error(text); };
   control_thread = std::thread([this, tell] { control.run_until_stopped(tell); });
   admin_thread = std::thread([this, tell] { admin.run_until_stopped(tell); });
-  if (config->redis.enabled) wait_for_redis();
+  if (redis) wait_for_redis();
   running->set_ready(true);
 }
 
@@ -136,7 +140,8 @@ void Server::Impl::wait_for_redis() {
   auto heard = std::make_shared<std::promise<void>>();
   std::future<void> first = heard->get_future();
   asio::post(control, [this, heard] {
-    invalidations->connect(config->redis, counters->worker(workers.size()), [heard] { heard->set_value(); });
+    redis->start();
+    invalidations->connect(*redis, counters->worker(workers.size()), [heard] { heard->set_value(); });
   });
   first.wait_for(config->redis.connect_timeout + config->redis.timeout);
 }
@@ -278,6 +283,7 @@ void Server::Impl::shut_down() {
       for (auto& listener : listeners) listener->stop();
       watch.reset();
       invalidations->stop();
+      if (redis) redis->stop();
       error_code ignored;
       signals.cancel(ignored);
       control.stop();

@@ -40,11 +40,12 @@ using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
 /// Of the whole process. Every member hides its locks.
 struct Shared {
-  Shared(Counters& c, Log& l, InvalidationLog& i, const config::MemorySettings& m)
-      : counters(c), log(l), invalidations(i), memory(m.enabled ? m.size : 0, m.enabled ? m.max_object : 0) {}
+  Shared(Counters& c, Log& l, InvalidationLog& i, RedisTopology* r, const config::MemorySettings& m)
+      : counters(c), log(l), invalidations(i), redis(r), memory(m.enabled ? m.size : 0, m.enabled ? m.max_object : 0) {}
   Counters& counters;
   Log& log;
   InvalidationLog& invalidations;
+  RedisTopology* redis;  ///< null without Redis
   MemoryStore memory;
   Collapser collapser;
   SearchRules search_rules;
@@ -67,7 +68,7 @@ struct WorkerContext {
   WorkerCounters& counters;
   Deadlines deadlines;
   UpstreamPool upstreams;
-  std::unique_ptr<RedisConnection> redis_connection;
+  std::unique_ptr<RedisClient> redis_client;
   std::unique_ptr<RedisStore> redis;
   SnapshotPtr snapshot;
 

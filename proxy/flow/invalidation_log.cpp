@@ -27,12 +27,11 @@ InvalidationLog::InvalidationLog(asio::any_io_executor executor, Counters& count
 
 InvalidationLog::~InvalidationLog() = default;
 
-void InvalidationLog::connect(const config::RedisSettings& settings, WorkerCounters& counters,
-                              std::function<void()> on_ready) {
+void InvalidationLog::connect(RedisTopology& redis, WorkerCounters& counters, std::function<void()> on_ready) {
   on_ready_ = std::move(on_ready);
-  log_key_ = settings.key_namespace + "pillion:log";
-  epoch_key_ = settings.key_namespace + "pillion:epoch";
-  redis_ = std::make_unique<RedisConnection>(executor_, settings, 8u << 20, counters, log_);
+  log_key_ = redis.settings().key_namespace + "pillion:log";
+  epoch_key_ = redis.settings().key_namespace + "pillion:epoch";
+  redis_ = std::make_unique<RedisClient>(executor_, redis, 8u << 20, counters, log_, log_key_);
   redis_->on_up([this] { asio::co_spawn(executor_, synchronise(), asio::detached); });
   asio::co_spawn(executor_, watch_epoch(), asio::detached);
 }

@@ -16,7 +16,7 @@
 #include "core/invalidation.hpp"
 #include "core/stored_response.hpp"
 #include "net/async.hpp"
-#include "net/redis_connection.hpp"
+#include "net/redis_client.hpp"
 #include "net/shared_slot.hpp"
 #include "telemetry/counters.hpp"
 #include "telemetry/log.hpp"
@@ -37,7 +37,7 @@ class InvalidationLog {
 
   /// With a Redis: begins to read the log. Called once, on the executor; `on_ready` when it has been read for the first
   /// time.
-  void connect(const config::RedisSettings& settings, WorkerCounters& counters, std::function<void()> on_ready);
+  void connect(RedisTopology& redis, WorkerCounters& counters, std::function<void()> on_ready);
   /// On the executor.
   void stop();
   /// Tries once more to deliver what is pending, for a bounded time. On the executor, before stop().
@@ -100,7 +100,7 @@ class InvalidationLog {
   std::atomic<bool> ready_{false};
   std::atomic<std::uint64_t> pending_count_{0};
   // On the executor alone:
-  std::unique_ptr<RedisConnection> redis_;
+  std::unique_ptr<RedisClient> redis_;
   std::function<void()> on_ready_;
   std::string log_key_, epoch_key_;
   config::Milliseconds patience_{1000};

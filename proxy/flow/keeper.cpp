@@ -74,7 +74,7 @@ void Keeper::count_too_large(const Place& place) const {
 
 Detail Keeper::cannot_keep(const Place& place, const ResponseMeta& meta) const {
   if (place.route->settings.store_memory && context_.shared.memory.max_object() > 0) return Detail::none;
-  if (!uses_redis(place) || !context_.redis->is_up()) return Detail::store_unavailable;
+  if (!uses_redis(place) || !context_.redis->is_up(place.readable_key)) return Detail::store_unavailable;
   return redis_ttl_ms(meta, place.route->settings, now()) > 0 ? Detail::none : Detail::no_lifetime;
 }
 

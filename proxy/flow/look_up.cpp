@@ -123,11 +123,11 @@ void keep_in_memory(WorkerContext& context, const Plan& plan, const Found& found
 awaitable<Found> look_up(WorkerContext& context, const RequestHead& request, const Plan& plan, Now at) {
   Found found = look_up_memory(context, request, plan, at);
   if (found.is_fresh() || !context.redis || !plan.route->settings.store_redis) co_return found;
-  if (!context.redis->is_up() || !context.shared.invalidations.redis_ready()) co_return found;
+  const std::string readable = readable_key(plan.match, plan.hash);
+  if (!context.redis->is_up(readable) || !context.shared.invalidations.redis_ready()) co_return found;
 
   // The fence of what is read is taken before it is read: an invalidation in between finds it.
   const std::uint64_t position = context.shared.invalidations.fence().local;
-  const std::string readable = readable_key(plan.match, plan.hash);
   Found in_redis;
   in_redis.hash = plan.hash;
   StoredResponsePtr stored = co_await context.redis->find(readable, plan.primary_key, at, position);

@@ -11,10 +11,11 @@ Worker::Worker(std::size_t index, Shared& shared, SnapshotPtr snapshot)
     : context_(index, io_.get_executor(), shared), handler_(context_) {
   context_.snapshot = std::move(snapshot);
   const config::RedisSettings& redis = context_.snapshot->config->redis;
-  if (!redis.enabled) return;
-  context_.redis_connection = std::make_unique<RedisConnection>(io_.get_executor(), redis, RedisStore::largest_value(redis.max_object),
-                                                                context_.counters, shared.log);
-  context_.redis = std::make_unique<RedisStore>(*context_.redis_connection, redis);
+  if (!shared.redis) return;
+  context_.redis_client =
+      std::make_unique<RedisClient>(io_.get_executor(), *shared.redis, RedisStore::largest_value(redis.max_object),
+                                    context_.counters, shared.log, redis.key_namespace + "pillion:log");
+  context_.redis = std::make_unique<RedisStore>(*context_.redis_client, redis);
 }
 
 Worker::~Worker() { join(); }
@@ -27,7 +28,7 @@ void Worker::start() {
 void Worker::join() {
   if (!thread_.joinable()) return;
   asio::post(io_, [this] {
-    if (context_.redis_connection) context_.redis_connection->stop();
+    if (context_.redis_client) context_.redis_client->stop();
     context_.upstreams.close_idle();
     io_.stop();
   });

@@ -1,4 +1,4 @@
-// One thread with everything it owns: its event loop, connections, pool and Redis connection.
+// One thread with everything it owns: its event loop, connections, pool and Redis connections.
 #pragma once
 
 #include <atomic>

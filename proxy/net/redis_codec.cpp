@@ -33,10 +33,11 @@ void append_redis_command(std::span<const std::string> arguments, std::string& o
 struct RedisReplyReader::Builder {
   redisReplyObjectFunctions functions{};
   redisReader* reader = nullptr;
+  const std::size_t most_values;
   std::size_t values = 0;  // of the reply being built
   const char* refused = nullptr;
 
-  Builder() {
+  explicit Builder(std::size_t most) : most_values(most) {
     functions.createString = [](const redisReadTask* task, char* text, std::size_t size) -> void* {
       // hiredis takes two bytes after a string for granted; here they have to be a line's end.
       if (std::memcmp(text + size, "\r\n", 2) != 0) return of(task).refuse("a string without its end");
@@ -75,7 +76,7 @@ struct RedisReplyReader::Builder {
   }
 
   RedisReply* add(const redisReadTask* task, RedisReply::Type type) try {
-    if (++values > max_values) return refuse("a reply of too many values");
+    if (++values > most_values) return refuse("a reply of too many values");
     RedisReply* reply =
         task->parent ? &static_cast<RedisReply*>(task->parent->obj)->elements.emplace_back() : new RedisReply;
     reply->type = type;
@@ -96,8 +97,8 @@ struct RedisReplyReader::Builder {
   }
 };
 
-RedisReplyReader::RedisReplyReader(std::size_t max_reply)
-    : builder_(std::make_unique<Builder>()), max_reply_(max_reply) {}
+RedisReplyReader::RedisReplyReader(std::size_t max_reply, std::size_t most_values)
+    : builder_(std::make_unique<Builder>(most_values)), max_reply_(max_reply) {}
 RedisReplyReader::~RedisReplyReader() = default;
 
 void RedisReplyReader::feed(std::string_view bytes) {

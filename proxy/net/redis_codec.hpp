@@ -20,11 +20,11 @@ void append_redis_command(std::span<const std::string> arguments, std::string& o
 /// declares reserve nothing. After the first error no reply comes any more and the connection has to be closed.
 class RedisReplyReader {
  public:
-  /// Values in one reply, nested ones counted; more are an error.
   static constexpr std::size_t max_values = 1u << 16;
 
-  /// `max_reply`: bytes of one reply as sent; a longer one is an error.
-  explicit RedisReplyReader(std::size_t max_reply);
+  /// `max_reply`: bytes of one reply as sent; `most_values`: values in one reply, nested ones counted. More is an
+  /// error.
+  explicit RedisReplyReader(std::size_t max_reply, std::size_t most_values = max_values);
   ~RedisReplyReader();
   RedisReplyReader(const RedisReplyReader&) = delete;
 

@@ -37,24 +37,32 @@ std::uint64_t microseconds(Clock::duration d) {
 }  // namespace
 
 struct RedisConnection::Impl : std::enable_shared_from_this<Impl> {
-  Impl(asio::any_io_executor executor_, const config::RedisSettings& settings_, std::size_t max_reply_,
-       WorkerCounters& counters_, Log& log_)
+  Impl(asio::any_io_executor executor_, RedisNode node_, std::size_t max_reply_, WorkerCounters& counters_, Log& log_)
       : executor(executor_),
-        settings(settings_),
+        node(std::move(node_)),
         max_reply(max_reply_),
         counters(counters_),
         log(log_),
         timer(executor_),
         pause(executor_),
+        first(executor_, Time::max()),
         random(std::random_device{}()) {
     counters.uses_redis = true;
+    counters.redis_down.add();
   }
 
   static awaitable<void> run(std::shared_ptr<Impl> self);
   static awaitable<RedisReply> command(std::shared_ptr<Impl> self, std::vector<std::string> arguments,
                                        config::Milliseconds budget);
+  static awaitable<RedisReply> command_of(std::shared_ptr<Impl> self, const std::vector<std::string>& arguments,
+                                          config::Milliseconds budget, bool asking);
+  static auto sent(std::shared_ptr<Impl>& self, const std::vector<std::string>& arguments, config::Milliseconds budget,
+                   bool asking);
+  static awaitable<void> first_attempt(std::shared_ptr<Impl> self, config::Milliseconds time);
+  RedisReply skipped(const char* why);
   const char* why_not(const std::vector<std::string>& arguments) const;
-  void start(RedisWaiters::Handler handler, const std::vector<std::string>& arguments, config::Milliseconds budget);
+  void start(RedisWaiters::Handler handler, const std::vector<std::string>& arguments, config::Milliseconds budget,
+             bool asking);
   void answered(RedisReply reply);
   void failed();
   void connection_failed(const std::string& why);
@@ -65,7 +73,9 @@ struct RedisConnection::Impl : std::enable_shared_from_this<Impl> {
   void complete(RedisWaiters::Handler handler, RedisReply reply);
   void fail_all(const char* why);
   void tell_state(std::string_view why);
+  void refused(RedisReply& reply);
   void tell_error(const std::string& text);
+  void first_attempt_ended();
   void stop();
 
   bool is_up() const noexcept { return link != nullptr && !breaker.is_open(); }
@@ -73,7 +83,7 @@ struct RedisConnection::Impl : std::enable_shared_from_this<Impl> {
   Time last_progress() const noexcept { return std::max(waiting_since, link->last_read()); }
 
   asio::any_io_executor executor;
-  config::RedisSettings settings;
+  RedisNode node;
   std::size_t max_reply;
   WorkerCounters& counters;  // counters and log: not after stop()
   Log& log;
@@ -84,8 +94,11 @@ struct RedisConnection::Impl : std::enable_shared_from_this<Impl> {
   asio::steady_timer timer;  // the earliest of all deadlines
   Time armed_for = Time::max();
   asio::steady_timer pause;  // before connecting again
+  asio::steady_timer first;  // cancelled when the first attempt has ended
+  bool first_ended = false;
   std::minstd_rand random;
   std::vector<std::function<void()>> on_up;
+  std::function<void()> on_trouble;
   std::optional<bool> told_up;
   std::vector<std::string> told_errors;  // codes
   bool stopped = false;
@@ -96,7 +109,7 @@ struct RedisConnection::Impl : std::enable_shared_from_this<Impl> {
 awaitable<void> RedisConnection::Impl::run(std::shared_ptr<Impl> self) {
   auto backoff = first_pause;
   while (!self->stopped) {
-    self->opening = std::make_shared<RedisLink>(self->executor, self->settings, self->max_reply);
+    self->opening = std::make_shared<RedisLink>(self->executor, self->node, self->max_reply);
     std::string problem = co_await self->opening->open();
     if (self->stopped) break;
     if (problem.empty()) {
@@ -104,6 +117,7 @@ awaitable<void> RedisConnection::Impl::run(std::shared_ptr<Impl> self) {
       self->breaker.succeeded();
       const Time began = Clock::now();
       self->told_errors.clear();
+      self->first_attempt_ended();
       self->tell_state({});
       if (self->stopped) break;  // by who was told
       problem = co_await self->link->receive([&impl = *self](RedisReply reply) { impl.answered(std::move(reply)); });
@@ -112,6 +126,7 @@ awaitable<void> RedisConnection::Impl::run(std::shared_ptr<Impl> self) {
       if (Clock::now() - began >= longest_pause) backoff = first_pause;
     }
     self->connection_failed(problem);
+    if (self->stopped) break;  // by who was told
     self->pause.expires_after(std::uniform_int_distribution<std::chrono::milliseconds::rep>(
                                   backoff.count() / 2, backoff.count())(self->random) *
                               std::chrono::milliseconds(1));
@@ -126,15 +141,34 @@ void RedisConnection::Impl::connection_failed(const std::string& why) {
   counters.redis_errors.add();
   fail_all("the connection to Redis was lost");
   breaker.failed(Clock::now());
+  first_attempt_ended();
   tell_state(why);
+  if (on_trouble) on_trouble();
+}
+
+void RedisConnection::Impl::first_attempt_ended() {
+  if (!std::exchange(first_ended, true)) first.cancel();
+}
+
+awaitable<void> RedisConnection::Impl::first_attempt(std::shared_ptr<Impl> self, config::Milliseconds time) {
+  if (self->first_ended) co_return;
+  // Whoever's limit comes first ends it for all: what takes that long is out of reach.
+  asio::steady_timer limit(self->executor, time);
+  limit.async_wait([weak = std::weak_ptr(self)](const error_code& ec) {
+    if (const auto impl = weak.lock(); impl && !ec) impl->first_attempt_ended();
+  });
+  co_await self->first.async_wait(no_throw);
 }
 
 void RedisConnection::Impl::tell_state(std::string_view why) {
   const bool up = is_up();
   if (told_up == up) return;
+  if (up)
+    counters.redis_down.sub();
+  else if (told_up)
+    counters.redis_down.add();
   told_up = up;
-  counters.redis_up.store(up, std::memory_order_relaxed);
-  const std::string name = "redis " + settings.address.to_string();
+  const std::string name = "redis " + node.settings.address.to_string();
   if (!up) return log.warn(name + ": down, requests go on without it: " + std::string(why));
   log.info(name + ": up");
   for (const auto& callback : std::vector(on_up)) callback();
@@ -145,24 +179,39 @@ void RedisConnection::Impl::tell_error(const std::string& text) {
   const std::string_view code = redis_error_code(text);
   if (told_errors.size() >= most_codes || std::ranges::find(told_errors, code) != told_errors.end()) return;
   told_errors.emplace_back(code);
-  log.warn("redis " + settings.address.to_string() + ": a command was refused: " + text.substr(0, most_text) +
-           " (each kind is told once a connection)");
+  log.warn("redis " + node.settings.address.to_string() + ": a command was refused: " + text.substr(0, most_text) +
+           " (each kind is told once a connection)" +
+           (code == "MOVED" ? "; it belongs to a cluster: write store.redis.cluster instead of a url" : ""));
 }
 
 // ---- commands
 
+/// Sends it and completes with its reply. The frame that waits doesn't own Impl, since Impl owns what resumes the
+/// frame.
+auto RedisConnection::Impl::sent(std::shared_ptr<Impl>& self, const std::vector<std::string>& arguments,
+                                 config::Milliseconds budget, bool asking) {
+  auto initiate = [&self, &arguments, budget, asking](auto handler) {
+    std::exchange(self, nullptr)->start(RedisWaiters::Handler(std::move(handler)), arguments, budget, asking);
+  };
+  return asio::async_initiate<const asio::use_awaitable_t<>, void(RedisReply)>(initiate, asio::use_awaitable);
+}
+
 awaitable<RedisReply> RedisConnection::Impl::command(std::shared_ptr<Impl> self, std::vector<std::string> arguments,
                                                      config::Milliseconds budget) {
-  if (const char* why = self->why_not(arguments)) {
-    if (!self->stopped) self->counters.redis_skipped.add();
-    co_return unavailable(why);
-  }
-  // The frame that waits doesn't own Impl, since Impl owns what resumes the frame.
-  auto initiate = [&](auto handler) {
-    std::exchange(self, nullptr)->start(RedisWaiters::Handler(std::move(handler)), arguments, budget);
-  };
-  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(RedisReply)>(initiate,
-                                                                                           asio::use_awaitable);
+  if (const char* why = self->why_not(arguments)) co_return self->skipped(why);
+  co_return co_await sent(self, arguments, budget, false);
+}
+
+awaitable<RedisReply> RedisConnection::Impl::command_of(std::shared_ptr<Impl> self,
+                                                        const std::vector<std::string>& arguments,
+                                                        config::Milliseconds budget, bool asking) {
+  if (const char* why = self->why_not(arguments)) co_return self->skipped(why);
+  co_return co_await sent(self, arguments, budget, asking);
+}
+
+RedisReply RedisConnection::Impl::skipped(const char* why) {
+  if (!stopped) counters.redis_skipped.add();
+  return unavailable(why);
 }
 
 const char* RedisConnection::Impl::why_not(const std::vector<std::string>& arguments) const {
@@ -175,9 +224,13 @@ const char* RedisConnection::Impl::why_not(const std::vector<std::string>& argum
 }
 
 void RedisConnection::Impl::start(RedisWaiters::Handler handler, const std::vector<std::string>& arguments,
-                                  config::Milliseconds budget) {
+                                  config::Milliseconds budget, bool asking) {
   const Time now = Clock::now();
   if (waiters.empty()) waiting_since = now;
+  if (asking) {
+    waiters.push_probe(now, now + budget);
+    link->send(std::vector<std::string>{"ASKING"});
+  }
   auto slot = asio::get_associated_cancellation_slot(handler);
   const std::uint64_t ticket = waiters.push(std::move(handler), now, now + budget);
   if (slot.is_connected()) {
@@ -206,14 +259,22 @@ void RedisConnection::Impl::answered(RedisReply reply) {
   RedisWaiters::Waiter waiter = waiters.pop();
   counters.redis_seconds.observe_us(microseconds(Clock::now() - waiter.sent));
   if (reply.type == RedisReply::Type::error) {
-    reply.text = without_password(std::move(reply.text), settings);
-    counters.redis_errors.add();
-    tell_error(reply.text);
-    if (means_not_up(reply.text)) failed();
+    refused(reply);
   } else if (waiter.probe && !waiter.over && breaker.succeeded()) {
     tell_state({});
   }
   complete(std::move(waiter.handler), std::move(reply));
+}
+
+void RedisConnection::Impl::refused(RedisReply& reply) {
+  reply.text = without_password(std::move(reply.text), node.settings);
+  const std::string_view code = redis_error_code(reply.text);
+  if (node.is_of_cluster() && (code == "MOVED" || code == "ASK" || code == "TRYAGAIN")) return;  // the client's matter
+  counters.redis_errors.add();
+  tell_error(reply.text);
+  // No longer the master: nothing more is asked of it, and the next handshake will tell what it is.
+  if (code == "READONLY" && node.must_be_master()) return link->close("it says READONLY: no longer the master");
+  if (means_not_up(reply.text)) failed();
 }
 
 // ---- deadlines
@@ -228,7 +289,7 @@ void RedisConnection::Impl::on_timer() {
   if (!link) return;
   const Time now = Clock::now();
   // Where a large reply is arriving, those behind it are late for no fault of the server.
-  const bool flowing = link->in_reply() && now - link->last_read() < settings.timeout;
+  const bool flowing = link->in_reply() && now - link->last_read() < node.settings.timeout;
   for (auto& handler : waiters.expire(now, link->in_reply())) {
     counters.redis_timeouts.add();
     complete(std::move(handler), unavailable("no reply from Redis within the budget"));
@@ -242,7 +303,7 @@ void RedisConnection::Impl::on_timer() {
 
 void RedisConnection::Impl::probe(Time now) {
   if (waiters.empty()) waiting_since = now;
-  waiters.push_probe(now, now + settings.timeout);
+  waiters.push_probe(now, now + node.settings.timeout);
   link->send(std::vector<std::string>{"PING"});
 }
 
@@ -266,7 +327,10 @@ void RedisConnection::Impl::arm(Time at) {
 
 void RedisConnection::Impl::stop() {
   if (std::exchange(stopped, true)) return;
+  if (told_up != true) counters.redis_down.sub();
   on_up.clear();
+  on_trouble = nullptr;
+  first_attempt_ended();
   if (opening) opening->close("stopped");
   link.reset();  // the same one; run() holds on to it until it has noticed
   timer.cancel();
@@ -276,9 +340,9 @@ void RedisConnection::Impl::stop() {
 
 // ---- the interface
 
-RedisConnection::RedisConnection(asio::any_io_executor executor, const config::RedisSettings& settings,
-                                 std::size_t max_reply, WorkerCounters& counters, Log& log)
-    : impl_(std::make_shared<Impl>(executor, settings, max_reply, counters, log)) {
+RedisConnection::RedisConnection(asio::any_io_executor executor, RedisNode node, std::size_t max_reply,
+                                 WorkerCounters& counters, Log& log)
+    : impl_(std::make_shared<Impl>(executor, std::move(node), max_reply, counters, log)) {
   asio::co_spawn(executor, Impl::run(impl_), asio::detached);
 }
 
@@ -286,11 +350,19 @@ RedisConnection::~RedisConnection() { stop(); }
 
 awaitable<RedisReply> RedisConnection::command(std::vector<std::string> arguments,
                                                std::optional<config::Milliseconds> budget) {
-  return Impl::command(impl_, std::move(arguments), budget.value_or(impl_->settings.timeout));
+  return Impl::command(impl_, std::move(arguments), budget.value_or(impl_->node.settings.timeout));
 }
 
+awaitable<RedisReply> RedisConnection::command_of(const std::vector<std::string>& arguments,
+                                                  config::Milliseconds budget, bool asking) {
+  return Impl::command_of(impl_, arguments, budget, asking);
+}
+
+awaitable<void> RedisConnection::first_attempt(config::Milliseconds time) { return Impl::first_attempt(impl_, time); }
+bool RedisConnection::is_first_attempt() const noexcept { return !impl_->first_ended; }
 bool RedisConnection::is_up() const noexcept { return impl_->is_up(); }
 void RedisConnection::on_up(std::function<void()> callback) { impl_->on_up.push_back(std::move(callback)); }
+void RedisConnection::on_trouble(std::function<void()> callback) { impl_->on_trouble = std::move(callback); }
 void RedisConnection::stop() { impl_->stop(); }
 
 }  // namespace pillion

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "config/model.hpp"
+#include "net/redis_node.hpp"
 #include "net/redis_reply.hpp"
 #include "telemetry/counters.hpp"
 #include "telemetry/log.hpp"
@@ -30,7 +31,7 @@ class RedisConnection {
 
   /// `max_reply` bounds one reply's bytes: beyond it the connection is closed. Starts connecting at once. `counters`
   /// and `log` are not used after stop(), the executor has to outlive this object.
-  RedisConnection(boost::asio::any_io_executor executor, const config::RedisSettings& settings, std::size_t max_reply,
+  RedisConnection(boost::asio::any_io_executor executor, RedisNode node, std::size_t max_reply,
                   WorkerCounters& counters, Log& log);
   ~RedisConnection();
 
@@ -41,12 +42,22 @@ class RedisConnection {
   /// has been answered. Per-operation cancellation gives `unavailable` at once.
   boost::asio::awaitable<RedisReply> command(std::vector<std::string> arguments,
                                              std::optional<config::Milliseconds> budget = {});
+  /// The same for arguments that are needed again should the reply ask for it: they have to stay until the reply is
+  /// there. `asking` puts ASKING before it: a slot that is just coming to this node serves what is here already.
+  boost::asio::awaitable<RedisReply> command_of(const std::vector<std::string>& arguments, config::Milliseconds budget,
+                                                bool asking = false);
+  /// Returns when the first attempt to connect has ended, or after `time`; at once later on.
+  boost::asio::awaitable<void> first_attempt(config::Milliseconds time);
+  bool is_first_attempt() const noexcept;
 
   /// Connected, authenticated, database selected, breaker closed.
   bool is_up() const noexcept;
   /// Called on the executor each time is_up() turns true: first connect, every reconnect, the breaker closing. Several
   /// may be registered.
   void on_up(std::function<void()> callback);
+  /// Called on the executor each time an attempt to connect failed, the connection was lost, or the server said that it
+  /// is not, or no longer, what it was taken for. One at most; not after stop().
+  void on_trouble(std::function<void()> callback);
   /// Cancels everything; callers get `unavailable`. The destructor does so too.
   void stop();
 

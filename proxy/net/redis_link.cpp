@@ -5,7 +5,9 @@
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/ssl/error.hpp>
 #include <boost/asio/write.hpp>
+#include <tuple>
 #include <utility>
 
 namespace pillion {
@@ -15,16 +17,22 @@ constexpr std::size_t read_size = 16u << 10;
 constexpr std::size_t kept_capacity = 256u << 10;  // of the write buffers between large commands
 
 std::string refusal(const std::string& command, const RedisReply& reply, const config::RedisSettings& settings) {
+  if (command == "ROLE" && reply.type == RedisReply::Type::array) {
+    const bool is_master = !reply.elements.empty() && reply.elements[0].text == "master";
+    return is_master ? std::string() : "it is a replica, not the master";
+  }
   if (reply.type != RedisReply::Type::error) return {};
   if (command == "AUTH") {  // an error of AUTH may quote what was sent: its first word alone
     return "AUTH refused: " + std::string(redis_error_code(reply.text));
   }
   if (command == "SELECT") return "SELECT refused: " + without_password(reply.text, settings);
+  if (command == "ROLE") return "ROLE refused: " + without_password(reply.text, settings);
   return means_not_up(reply.text) ? "not ready: " + without_password(reply.text, settings) : std::string();
 }
 
 /// PING comes last: it is refused while Redis loads, without its master and without a password, unlike SETNAME.
-std::vector<std::vector<std::string>> handshake_commands(const config::RedisSettings& settings) {
+std::vector<std::vector<std::string>> handshake_commands(const RedisNode& node) {
+  const config::RedisSettings& settings = node.settings;
   std::vector<std::vector<std::string>> commands;
   if (!settings.user.empty())
     commands.push_back({"AUTH", settings.user, settings.password});
@@ -32,6 +40,7 @@ std::vector<std::vector<std::string>> handshake_commands(const config::RedisSett
     commands.push_back({"AUTH", settings.password});
   if (settings.database != 0) commands.push_back({"SELECT", std::to_string(settings.database)});
   commands.push_back({"CLIENT", "SETNAME", "pillion"});
+  if (node.must_be_master()) commands.push_back({"ROLE"});
   commands.push_back({"PING"});
   return commands;
 }
@@ -54,12 +63,12 @@ std::string without_password(std::string text, const config::RedisSettings& sett
   return text;
 }
 
-RedisLink::RedisLink(asio::any_io_executor executor, const config::RedisSettings& settings, std::size_t max_reply)
-    : settings_(settings),
+RedisLink::RedisLink(asio::any_io_executor executor, RedisNode node, std::size_t max_reply, std::size_t max_values)
+    : node_(std::move(node)),
       socket_(executor),
       resolver_(executor),
       limit_(executor),
-      reader_(max_reply),
+      reader_(max_reply, max_values),
       in_(read_size) {}
 
 void RedisLink::close(std::string why) {
@@ -74,7 +83,8 @@ void RedisLink::close(std::string why) {
 
 std::string RedisLink::reason(const error_code& ec) const {
   if (closed_) return why_closed_;
-  return ec == asio::error::eof ? "closed by the server" : ec.message();
+  if (ec == asio::error::eof || ec == asio::ssl::error::stream_truncated) return "closed by the server";
+  return (ec.category() == asio::error::get_ssl_category() ? "TLS: " : "") + ec.message();
 }
 
 void RedisLink::limit(std::chrono::milliseconds time, const char* why) {
@@ -86,10 +96,14 @@ void RedisLink::limit(std::chrono::milliseconds time, const char* why) {
 
 awaitable<std::string> RedisLink::open() {
   const auto self = shared_from_this();
-  limit(settings_.connect_timeout, "connecting took too long");
+  const auto time = node_.settings.connect_timeout;
+  limit(time, "connecting took too long");
   std::string problem = co_await connect();
   if (problem.empty()) {
-    limit(settings_.connect_timeout, "connected, but nothing answers");
+    limit(time, "connected, but nothing answers");
+    if (node_.tls) problem = co_await start_tls();
+  }
+  if (problem.empty()) {
     problem = co_await handshake();
   }
   if (closed_) co_return why_closed_;  // the limit may have come with the last reply
@@ -100,7 +114,7 @@ awaitable<std::string> RedisLink::open() {
 
 awaitable<std::string> RedisLink::connect() {
   std::vector<Socket::endpoint_type> endpoints;
-  const config::Address& address = settings_.address;
+  const config::Address& address = node_.settings.address;
   error_code ec;
   if (address.is_unix()) {
     if (address.unix_path.size() >= 108) co_return "the path of the Unix socket is too long";
@@ -126,11 +140,38 @@ awaitable<std::string> RedisLink::connect() {
   co_return std::string();
 }
 
+awaitable<std::string> RedisLink::start_tls() {
+  context_ = node_.tls->context();
+  tls_ = std::make_unique<asio::ssl::stream<Socket&>>(socket_, *context_);
+  SSL* ssl = tls_->native_handle();
+  const std::string& host = node_.settings.address.host;
+  error_code ec;
+  asio::ip::make_address(host, ec);
+  const bool is_name = static_cast<bool>(ec);
+  if (is_name) SSL_set_tlsext_host_name(ssl, host.c_str());
+  if (node_.tls->verify()) {
+    X509_VERIFY_PARAM* wanted = SSL_get0_param(ssl);
+    const int set = is_name ? X509_VERIFY_PARAM_set1_host(wanted, host.c_str(), host.size())
+                            : X509_VERIFY_PARAM_set1_ip_asc(wanted, host.c_str());
+    if (set != 1) co_return "TLS: the server's name can't be verified";
+  }
+  std::tie(ec) = co_await tls_->async_handshake(asio::ssl::stream_base::client, no_throw);
+  if (closed_) co_return why_closed_;
+  if (!ec) co_return std::string();
+  const long verdict = SSL_get_verify_result(ssl);
+  co_return reason(ec) + (verdict == X509_V_OK ? "" : std::string(": ") + X509_verify_cert_error_string(verdict));
+}
+
 awaitable<std::string> RedisLink::handshake() {
-  const auto commands = handshake_commands(settings_);
+  const auto commands = handshake_commands(node_);
   std::string bytes;
   for (const auto& command : commands) append_redis_command(command, bytes);
-  auto [ec, written] = co_await asio::async_write(socket_, asio::buffer(bytes), no_throw);
+  error_code ec;
+  std::size_t written = 0;
+  if (tls_)
+    std::tie(ec, written) = co_await asio::async_write(*tls_, asio::buffer(bytes), no_throw);
+  else
+    std::tie(ec, written) = co_await asio::async_write(socket_, asio::buffer(bytes), no_throw);
   if (ec) co_return reason(ec);
   for (const auto& command : commands) {
     std::optional<RedisReply> reply;
@@ -138,7 +179,7 @@ awaitable<std::string> RedisLink::handshake() {
       std::string problem = co_await read_some();
       if (!problem.empty()) co_return problem;
     }
-    std::string refused = refusal(command.front(), *reply, settings_);
+    std::string refused = refusal(command.front(), *reply, node_.settings);
     if (!refused.empty()) co_return refused;
   }
   co_return std::string();
@@ -146,7 +187,12 @@ awaitable<std::string> RedisLink::handshake() {
 
 awaitable<std::string> RedisLink::read_some() {
   if (!reader_.error().empty()) co_return "not the Redis protocol: " + reader_.error();
-  auto [ec, n] = co_await socket_.async_read_some(asio::buffer(in_), no_throw);
+  error_code ec;
+  std::size_t n = 0;
+  if (tls_)
+    std::tie(ec, n) = co_await tls_->async_read_some(asio::buffer(in_), no_throw);
+  else
+    std::tie(ec, n) = co_await socket_.async_read_some(asio::buffer(in_), no_throw);
   if (closed_ || ec) co_return reason(ec);
   last_read_ = std::chrono::steady_clock::now();
   reader_.feed({in_.data(), n});
@@ -188,12 +234,16 @@ void RedisLink::flush() {
   sending_.clear();
   if (sending_.capacity() > kept_capacity) sending_.shrink_to_fit();
   sending_.swap(out_);
-  asio::async_write(socket_, asio::buffer(sending_), [self = shared_from_this()](const error_code& ec, std::size_t) {
+  auto written = [self = shared_from_this()](const error_code& ec, std::size_t) {
     self->writing_ = false;
     self->sending_.clear();
     if (ec) return self->close(self->reason(ec));
     self->flush();
-  });
+  };
+  if (tls_)
+    asio::async_write(*tls_, asio::buffer(sending_), std::move(written));
+  else
+    asio::async_write(socket_, asio::buffer(sending_), std::move(written));
 }
 
 }  // namespace pillion

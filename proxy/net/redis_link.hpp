@@ -1,8 +1,9 @@
-// One socket to Redis, from connecting to closing. For redis_connection.cpp alone. Worker-local; held by shared_ptr,
-// since writes and time limits under way keep it alive.
+// One socket to Redis, from connecting to closing: plain, TLS or Unix. For those who keep a connection of their own.
+// Worker-local; held by shared_ptr, since writes and time limits under way keep it alive.
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <functional>
@@ -14,6 +15,7 @@
 #include "config/model.hpp"
 #include "net/async.hpp"
 #include "net/redis_codec.hpp"
+#include "net/redis_node.hpp"
 
 namespace pillion {
 
@@ -28,10 +30,13 @@ class RedisLink : public std::enable_shared_from_this<RedisLink> {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
-  RedisLink(asio::any_io_executor executor, const config::RedisSettings& settings, std::size_t max_reply);
+  /// `max_reply` and `max_values` bound one reply (net/redis_codec.hpp).
+  RedisLink(asio::any_io_executor executor, RedisNode node, std::size_t max_reply,
+            std::size_t max_values = RedisReplyReader::max_values);
 
-  /// Resolves, connects, authenticates and selects the database; `connect_timeout` for the connection and once more for
-  /// the rest. Returns what went wrong, fit for a log; empty where it is ready.
+  /// Resolves, connects, authenticates, selects the database and asks whether it is a master where it must be one;
+  /// `connect_timeout` for the connection and once more for the rest. Returns what went wrong, fit for a log; empty
+  /// where it is ready.
   awaitable<std::string> open();
   /// Sends a command with the others of this turn of the loop.
   void send(std::span<const std::string> arguments);
@@ -49,14 +54,17 @@ class RedisLink : public std::enable_shared_from_this<RedisLink> {
 
  private:
   awaitable<std::string> connect();
+  awaitable<std::string> start_tls();
   awaitable<std::string> handshake();
   awaitable<std::string> read_some();
   void limit(std::chrono::milliseconds time, const char* why);
   std::string reason(const error_code& ec) const;
   void flush();
 
-  config::RedisSettings settings_;
+  RedisNode node_;
   Socket socket_;
+  std::shared_ptr<asio::ssl::context> context_;
+  std::unique_ptr<asio::ssl::stream<Socket&>> tls_;  // once connected, with TLS
   asio::ip::tcp::resolver resolver_;
   asio::steady_timer limit_;
   RedisReplyReader reader_;

@@ -2,15 +2,20 @@
 #include "store/redis_store.hpp"
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <memory>
 #include <utility>
 #include <vector>
 
+#include "net/async.hpp"
 #include "store/compression.hpp"
 
 namespace pillion {
 
-RedisStore::RedisStore(RedisConnection& connection, const config::RedisSettings& settings)
-    : connection_(connection),
+RedisStore::RedisStore(RedisClient& client, const config::RedisSettings& settings)
+    : client_(client),
       namespace_(settings.key_namespace),
       max_object_(settings.max_object),
       compress_(settings.compress) {}
@@ -22,7 +27,7 @@ std::string RedisStore::redis_key(std::string_view readable_key) const {
 boost::asio::awaitable<StoredResponsePtr> RedisStore::find(std::string readable_key, std::string primary_key, Now now,
                                                            std::uint64_t local_position, KeyMatch match) {
   std::vector<std::string> arguments{"GET", redis_key(readable_key)};
-  const RedisReply reply = co_await connection_.command(std::move(arguments));
+  const RedisReply reply = co_await client_.command(std::move(arguments));
   if (reply.type != RedisReply::Type::string) co_return nullptr;
   co_return read_value(reply.text, largest_value(max_object_), primary_key, now, local_position, match);
 }
@@ -34,15 +39,24 @@ boost::asio::awaitable<bool> RedisStore::store(StoredResponsePtr response, std::
   std::string value = write_value(*response, compress_);
   std::vector<std::string> arguments{"SET", redis_key(response->readable_key()), std::move(value), "PX",
                                      std::to_string(ttl_ms)};
-  const RedisReply reply = co_await connection_.command(std::move(arguments));
+  const RedisReply reply = co_await client_.command(std::move(arguments));
   co_return reply.type == RedisReply::Type::string&& reply.text == "OK";
 }
 
 boost::asio::awaitable<void> RedisStore::erase(std::vector<std::string> readable_keys) {
   if (readable_keys.empty()) co_return;
-  std::vector<std::string> arguments{"UNLINK"};
-  for (const std::string& key : readable_keys) arguments.push_back(redis_key(key));
-  co_await connection_.command(std::move(arguments));
+  const auto executor = co_await boost::asio::this_coro::executor;
+  // All are sent before the first is answered; whoever is answered last ends the waiting.
+  auto left = std::make_shared<std::size_t>(readable_keys.size());
+  auto done = std::make_shared<boost::asio::steady_timer>(executor, boost::asio::steady_timer::time_point::max());
+  for (const std::string& key : readable_keys) {
+    std::vector<std::string> arguments{"UNLINK", redis_key(key)};
+    boost::asio::co_spawn(executor, client_.command(std::move(arguments)),
+                          [left, done](std::exception_ptr, RedisReply) {
+                            if (--*left == 0) done->cancel();
+                          });
+  }
+  if (*left > 0) co_await done->async_wait(no_throw);
 }
 
 }  // namespace pillion

@@ -10,7 +10,7 @@
 #include "config/model.hpp"
 #include "core/stored_response.hpp"
 #include "core/time.hpp"
-#include "net/redis_connection.hpp"
+#include "net/redis_client.hpp"
 
 namespace pillion {
 
@@ -20,7 +20,7 @@ class RedisStore {
   /// around them is not stored, and a reply that is longer is none of ours.
   static constexpr std::size_t largest_value(std::size_t max_object) noexcept { return max_object + (64u << 10); }
 
-  RedisStore(RedisConnection& connection, const config::RedisSettings& settings);
+  RedisStore(RedisClient& client, const config::RedisSettings& settings);
 
   /// GET; a value that does not decode, or is another key's, is a miss. `local_position` becomes position() of the
   /// result. The caller still has to compare shared_position() and epoch() with the invalidations.
@@ -28,14 +28,14 @@ class RedisStore {
                                                  std::uint64_t local_position, KeyMatch match = KeyMatch::whole);
   /// SET with PX in one command. False where it was not stored: too large, ttl not positive, or Redis said no.
   boost::asio::awaitable<bool> store(StoredResponsePtr response, std::int64_t ttl_ms);
-  /// UNLINK. What can't be removed expires.
+  /// UNLINK of each: in a cluster they lie on different nodes. What can't be removed expires.
   boost::asio::awaitable<void> erase(std::vector<std::string> readable_keys);
-  /// Whether looking there has any use now.
-  bool is_up() const noexcept { return connection_.is_up(); }
+  /// Whether looking there for this one has any use now.
+  bool is_up(std::string_view readable_key) const { return client_.is_up(redis_key(readable_key)); }
 
  private:
   std::string redis_key(std::string_view readable_key) const;
-  RedisConnection& connection_;
+  RedisClient& client_;
   std::string namespace_;
   std::size_t max_object_;
   config::CompressSettings compress_;

@@ -107,7 +107,7 @@ bool Counters::redis_up() const noexcept {
   bool any = false;
   for (const auto& worker : workers_) {
     if (!worker->uses_redis.load(std::memory_order_relaxed)) continue;
-    if (!worker->redis_up.load(std::memory_order_relaxed)) return false;
+    if (worker->redis_down.get() > 0) return false;
     any = true;
   }
   return any;

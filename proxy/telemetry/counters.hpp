@@ -104,7 +104,8 @@ struct alignas(64) WorkerCounters {
   Counter accepted;
   Counter redis_errors, redis_timeouts, redis_skipped;  ///< skipped: the breaker was open
   Histogram redis_seconds;
-  std::atomic<bool> uses_redis{false}, redis_up{false};  ///< this worker has a connection; it is up
+  std::atomic<bool> uses_redis{false};  ///< this worker has connections to Redis
+  Counter redis_down;                   ///< of those, how many are not up
 };
 
 /// All figures of the process. `route` and `upstream` blocks live as long as this object: a reload only adds names.

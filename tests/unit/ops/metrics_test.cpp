@@ -181,7 +181,7 @@ TEST_CASE("the metrics page is well-formed and has every promised name with its 
   extras.redis_enabled = true;
   extras.memory = {4096, 3, 2};
   extras.access_log_dropped = 11;
-  counters.worker(0).uses_redis = counters.worker(0).redis_up = true;
+  counters.worker(0).uses_redis = true;
   const Page page = parse(prometheus_text(counters, extras));
   check_histograms(page);
 
