@@ -53,7 +53,7 @@ MemoryStore::Figures RunningControl::memory_figures() const { return shared_.mem
 void RunningControl::count(const InvalidationRequest& request, InvalidationReceipt& receipt) const {
   receipt.counted = true;
   shared_.memory.for_each([&](const StoredResponsePtr& stored) {
-    if (stored->is_vary_marker() || shared_.invalidations.is_invalidated(*stored)) return;
+    if (stored->is_vary_marker() || shared_.invalidations.order().is_invalidated(*stored)) return;
     const bool matches = std::any_of(request.selectors.begin(), request.selectors.end(), [&](const Selector& selector) {
       return selects(selector, stored->selectors(), stored->readable_key());
     });

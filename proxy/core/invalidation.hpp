@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <shared_mutex>
 #include <span>
 #include <string>
@@ -79,8 +80,10 @@ bool append_groups(Fields fields, Name id, std::string_view scheme, std::string_
 bool append_response_groups(Fields response_fields, std::string_view scheme, std::string_view host,
                             std::vector<std::uint32_t>& selectors);
 
-/// The last position of each selector. Positions are given by the caller and must not decrease; one lower than latest()
-/// counts as latest(), which invalidates too much rather than too little.
+class SoftMarks;
+
+/// The last position of each selector, of hard and of soft invalidations. Positions are given by the caller and must
+/// not decrease; one lower than latest() counts as latest(), which invalidates too much rather than too little.
 class InvalidationTable {
  public:
   static constexpr std::size_t slot_count = 1u << 16;
@@ -90,9 +93,12 @@ class InvalidationTable {
 
   InvalidationTable();
   ~InvalidationTable();
+  InvalidationTable(const InvalidationTable&) = delete;
 
   /// Applies selectors at a position. Afterwards latest() >= position.
   void apply(std::span<const Selector> selectors, std::uint64_t position);
+  /// The same of a soft invalidation, which happened at that steady time.
+  void apply_soft(std::span<const Selector> selectors, std::uint64_t position, std::int64_t mono_ms);
   /// As apply(), with the next position of this table, which is returned.
   std::uint64_t apply_next(std::span<const Selector> selectors);
   /// Everything fetched before this position is distrusted. Afterwards latest() >= position.
@@ -105,6 +111,10 @@ class InvalidationTable {
   /// a latest() that the caller read before the call is taken into account: that is the position to mark as checked.
   bool invalidated_since(std::uint64_t since, std::span<const std::uint32_t> selectors,
                          std::string_view readable_key) const;
+  /// The same of soft invalidations: nullopt, or the steady time of the first of them; the lowest number where it is
+  /// forgotten which was the first.
+  std::optional<std::int64_t> soft_since(std::uint64_t since, std::span<const std::uint32_t> selectors,
+                                         std::string_view readable_key) const;
 
  private:
   struct Patterns;
@@ -115,7 +125,8 @@ class InvalidationTable {
   // has read a position there (acquire) sees every slot, floor and last_pattern_ of that position.
   std::unique_ptr<std::atomic<std::uint64_t>[]> slots_;
   std::atomic<std::uint64_t> latest_{0}, floor_{0}, last_pattern_{0};
-  mutable std::shared_mutex mutex_;  // patterns, and the order of appliers
+  std::atomic<SoftMarks*> soft_{nullptr};  // made with the first soft invalidation; owned
+  mutable std::shared_mutex mutex_;        // patterns, streaks of soft ones, and the order of appliers
   std::unique_ptr<Patterns> patterns_;
 };
 

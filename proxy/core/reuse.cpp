@@ -1,6 +1,8 @@
 // What may answer from the store (RFC 9111 4). See reuse.hpp.
 #include "core/reuse.hpp"
 
+#include <algorithm>
+
 namespace pillion {
 namespace {
 
@@ -19,14 +21,22 @@ bool wants_validation(const RequestDirectives& d, std::int64_t age_ms, std::int6
   return d.min_fresh != no_delta && ttl_ms < ms_of(d.min_fresh);  // 5.2.1.3
 }
 
+/// What is left of a lifetime that ended then: 0 or less.
+std::int64_t since_ms(std::int64_t ended_mono_ms, Now now) noexcept {
+  constexpr std::uint64_t longest_ms = std::uint64_t{1} << 50;
+  if (ended_mono_ms >= now.mono_ms) return 0;
+  const std::uint64_t passed = static_cast<std::uint64_t>(now.mono_ms) - static_cast<std::uint64_t>(ended_mono_ms);
+  return -static_cast<std::int64_t>(std::min(passed, longest_ms));
+}
+
 PersonalParts either(PersonalParts a, PersonalParts b) noexcept {
   return {a.authorization || b.authorization, a.cookie || b.cookie};
 }
 
 }  // namespace
 
-ReuseDecision may_reuse(const RequestFacts& facts, const ResponseMeta& meta, const config::Route& route,
-                        Now now) noexcept {
+ReuseDecision may_reuse(const RequestFacts& facts, const ResponseMeta& meta, const config::Route& route, Now now,
+                        std::optional<std::int64_t> stale_since_ms) noexcept {
   ReuseDecision decision;
   const auto refuse = [&](Forward forward, Detail detail) {
     decision.reuse = Reuse::refuse;
@@ -40,6 +50,7 @@ ReuseDecision may_reuse(const RequestFacts& facts, const ResponseMeta& meta, con
     decision.forward = forward;
     decision.serves_error =
         windows.if_error_ms > 0 && -decision.ttl_ms <= windows.if_error_ms && !facts.directives.no_cache;
+    if (stale_since_ms && !decision.serves_error) decision.detail = Detail::invalidated;
     return decision;
   };
 
@@ -55,11 +66,13 @@ ReuseDecision may_reuse(const RequestFacts& facts, const ResponseMeta& meta, con
   const bool always_validated = meta.directives.no_cache && !route.ignore_no_cache;
   decision.age_ms = current_age_ms(meta, now);
   decision.ttl_ms = lifetime.ms - decision.age_ms;
+  if (stale_since_ms) decision.ttl_ms = std::min(decision.ttl_ms, since_ms(*stale_since_ms, now));
   if (always_validated) return validate(Forward::stale);  // RFC 9111 5.2.2.4
   if (lifetime.from == LifetimeFrom::none) return refuse(Forward::miss, Detail::no_lifetime);
 
   const bool fresh = decision.ttl_ms > 0;  // RFC 9111 4.2
-  const bool accepted = !forbids_stale(meta.directives) && client_accepts_stale(facts.directives, decision.ttl_ms);
+  const bool accepted =
+      !stale_since_ms && !forbids_stale(meta.directives) && client_accepts_stale(facts.directives, decision.ttl_ms);
   // A client that says how stale an answer may be has said it (RFC 9111 5.2.1.2).
   const bool behind = !fresh && !accepted && facts.directives.max_stale == no_delta &&
                       windows.while_revalidate_ms > 0 && -decision.ttl_ms <= windows.while_revalidate_ms;

@@ -1,6 +1,8 @@
 // Whether a stored response may answer a request (RFC 9111 4). Pure.
 #pragma once
 
+#include <optional>
+
 #include "core/storability.hpp"
 
 namespace pillion {
@@ -33,7 +35,12 @@ struct ReuseDecision {
 /// `fresh` with a negative ttl_ms is a stale answer that the client's max-stale permits. `forward` is none for `fresh`.
 /// It is bypass where the route doesn't cache, miss where the route of today wouldn't have stored it, request where
 /// only this request may not have it or wants it checked, and stale otherwise; `detail` says why something is refused.
-ReuseDecision may_reuse(const RequestFacts& facts, const ResponseMeta& meta, const config::Route& route,
-                        Now now) noexcept;
+///
+/// `stale_since_ms`: the steady time of a soft invalidation. The response counts as stale from then on, unless it was
+/// already; the windows for stale answers (RFC 5861) count from there. For all else it is invalidated: what a client's
+/// max-stale accepts is a response that grew old, not one that was called untrue. Where it may serve as nothing but a
+/// validator, `detail` is `invalidated`, and a strong entity tag alone is good for that.
+ReuseDecision may_reuse(const RequestFacts& facts, const ResponseMeta& meta, const config::Route& route, Now now,
+                        std::optional<std::int64_t> stale_since_ms = {}) noexcept;
 
 }  // namespace pillion

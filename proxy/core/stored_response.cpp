@@ -41,7 +41,8 @@ StoredResponse::StoredResponse(Private, const StoredParts& parts)
       shared_position_(parts.shared_position),
       epoch_(parts.epoch),
       store_id_(parts.store_id),
-      checked_(parts.position) {
+      checked_(parts.position),
+      in_redis_(parts.in_redis) {
   const std::size_t selector_bytes = parts.selectors.size_bytes();
   block_ =
       std::make_unique_for_overwrite<char[]>(selector_bytes + parts.primary_key.size() + parts.readable_key.size() +

@@ -52,6 +52,7 @@ struct StoredParts {
   std::uint64_t epoch = 0;                   ///< of that log
   std::uint64_t store_id = 0;                ///< names this value in Redis (store/store_id.hpp); 0: none
   bool vary_marker = false;
+  bool in_redis = false;  ///< it was read from there
 };
 
 /// Immutable but for the two marks below. Shared between workers.
@@ -83,6 +84,11 @@ class StoredResponse {
   std::uint64_t checked_position() const noexcept { return checked_.load(std::memory_order_relaxed); }
   void mark_checked(std::uint64_t position) const noexcept { checked_.store(position, std::memory_order_relaxed); }
 
+  /// Whether it may stand in Redis, so that what happens to its key there concerns it. To be set before it is written
+  /// there, and taken back where it is known that it wasn't.
+  bool stands_in_redis() const noexcept { return in_redis_.load(std::memory_order_acquire); }
+  void set_in_redis(bool stands) const noexcept { in_redis_.store(stands, std::memory_order_release); }
+
   /// Use make(). Public for std::make_shared's sake.
   struct Private {};
   StoredResponse(Private, const StoredParts& parts);
@@ -94,6 +100,7 @@ class StoredResponse {
   std::uint32_t primary_size_, readable_size_, etag_size_, head_size_, body_size_;
   std::uint64_t position_, shared_position_, epoch_, store_id_;
   mutable std::atomic<std::uint64_t> checked_;
+  mutable std::atomic<bool> in_redis_;
 };
 
 /// How a key is compared: a prefix is whole parts of it, so it names one URL and any of its variants.

@@ -252,6 +252,7 @@ StoredResponsePtr decode(const ValueParts& value, std::string_view plain_strings
   parts.head = strings.read_bytes(sizes.of[4]);
   parts.body = strings.read_bytes(sizes.of[5]);
   parts.position = local_position;
+  parts.in_redis = true;
   rebase(meta, now);
   return StoredResponse::make(parts);
 }

@@ -59,6 +59,7 @@ struct Found {
   std::string key;                      ///< where it varies: primary key and variant
   Hash128 hash;
   bool varies = false;
+  bool strong_only = false;  ///< it was invalidated, hard or softly: a strong entity tag alone can tell that it holds
   bool is_fresh() const noexcept { return response && decision.reuse == Reuse::fresh; }
   bool answers_behind() const noexcept { return response && decision.reuse == Reuse::behind; }
   bool serves_error() const noexcept { return response && decision.serves_error; }

@@ -349,9 +349,9 @@ awaitable<void> Fetcher::freshen_others(FetchJob& job, const OwnedFields& not_mo
       std::string name = job.place.readable_key + '.' + to_hex(variant.hash);
       other = co_await context_.redis->find(std::move(name), job.place.primary_key, now(), job.place.fence.local,
                                             KeyMatch::prefix);
-      if (other && context_.shared.invalidations.is_invalidated_in_redis(*other)) continue;
+      if (other && !context_.shared.invalidations.standing_in_redis(*other).is_good()) continue;
     }
-    if (!other || !same_strong_validator(*other, fields) || context_.shared.invalidations.is_invalidated(*other))
+    if (!other || !same_strong_validator(*other, fields) || !context_.shared.invalidations.order().is_good(*other))
       continue;
     Freshened fresh = freshen(*other, fields, freshening_of(job, asked));
     if (fresh.may_keep) co_await keeper_.replace(job.place, std::move(other), std::move(fresh.response));

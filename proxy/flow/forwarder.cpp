@@ -75,7 +75,8 @@ awaitable<void> Forwarder::forward(ClientSession& session, const Plan& plan, con
                     0,
                     asio::steady_timer(context_.executor, asio::steady_timer::time_point::max())};
   // The fence was taken before: what is invalidated from here on is told by it.
-  exchange.invalidated = found.response && context_.shared.invalidations.is_invalidated(*found.response);
+  exchange.invalidated =
+      found.response && (found.strong_only || !context_.shared.invalidations.order().is_good(*found.response));
   if (exchange.is_unsafe) exchange.unsafe = remember_unsafe(request, plan.match);
   UpstreamError error = co_await send(exchange);
   if (!error) error = co_await read_final_head(exchange);
@@ -237,7 +238,7 @@ awaitable<void> Forwarder::fail(Exchange& e, UpstreamError error) {
 
 // It may have been invalidated while the upstream was asked.
 bool Forwarder::may_serve_error(const Exchange& e) const {
-  return e.found.serves_error() && !context_.shared.invalidations.is_invalidated(*e.found.response);
+  return e.found.serves_error() && !context_.shared.invalidations.order().is_invalidated(*e.found.response);
 }
 
 // The answer to a HEAD says whether the stored response still holds (RFC 9111 4.3.5). True where it was answered with

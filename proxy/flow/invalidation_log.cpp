@@ -54,17 +54,10 @@ Fence InvalidationLog::fence() const {
   return fence;
 }
 
-bool InvalidationLog::compare(const StoredResponse& response, std::uint64_t latest) const {
-  const std::uint64_t since = std::max(response.position(), response.checked_position());
-  if (local_.invalidated_since(since, response.selectors(), response.readable_key())) return true;
-  response.mark_checked(latest);
-  return false;
-}
-
-bool InvalidationLog::is_invalidated_in_redis(const StoredResponse& response) const {
+Standing InvalidationLog::standing_in_redis(const StoredResponse& response) const {
   const auto view = view_.load();
-  return !view || view->epoch != response.epoch() ||
-         view->table.invalidated_since(response.shared_position(), response.selectors(), response.readable_key());
+  if (!view || view->epoch != response.epoch()) return {.invalidated = true};
+  return standing_by(view->table, response.shared_position(), response);
 }
 
 awaitable<InvalidationLog::Outcome> InvalidationLog::invalidate(std::vector<Selector> selectors) {
@@ -74,7 +67,7 @@ awaitable<InvalidationLog::Outcome> InvalidationLog::invalidate(std::vector<Sele
   // Until the log has given it an id, it stands behind everything that was ever fetched. This order first: a look-up
   // that has taken the new local position must find it when it compares what it read from Redis.
   if (const auto view = view_.load()) view->table.apply(selectors, view->known.load() + 1);
-  const std::uint64_t position = local_.apply_next(selectors);
+  const std::uint64_t position = local_.invalidate(selectors, Strength::hard, 0);
   Outcome outcome;
   if (!redis_) {
     outcome.position = std::to_string(position);
@@ -260,7 +253,7 @@ void InvalidationLog::adopt(const std::string& epoch) {
   view->epoch = number;
   view_.store(view);
   if (!old) return;
-  local_.apply_next(everything);
+  local_.invalidate(everything, Strength::hard, 0);
   log_.warn("Redis lost the invalidation log: everything fetched before is fetched anew");
 }
 
@@ -279,7 +272,7 @@ awaitable<bool> InvalidationLog::read_log(View& view, bool& older) {
       const std::uint64_t number = packed_id(view.cursor);
       if (!selectors.empty()) {
         view.table.apply(selectors, number);
-        local_.apply_next(selectors);
+        local_.invalidate(selectors, Strength::hard, 0);
       }
       if (number > view.known.load()) view.known.store(number, std::memory_order_release);
     }
@@ -293,7 +286,7 @@ awaitable<bool> InvalidationLog::read_log(View& view, bool& older) {
   // Trimmed past what was read: what it said is lost, so everything before what is left is distrusted.
   if (was_trimmed(info) && packed_id(first->text) > packed_id(from) + 1) {
     view.table.raise_floor(packed_id(first->text) - 1);
-    if (from != "0-0") local_.apply_next(everything);
+    if (from != "0-0") local_.invalidate(everything, Strength::hard, 0);
   }
   co_return true;
 }

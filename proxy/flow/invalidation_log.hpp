@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/invalidation.hpp"
+#include "core/local_order.hpp"
 #include "core/stored_response.hpp"
 #include "net/async.hpp"
 #include "net/redis_client.hpp"
@@ -52,18 +53,11 @@ class InvalidationLog {
   awaitable<Outcome> invalidate(std::vector<Selector> selectors);
 
   Fence fence() const;
-  /// Whether something invalidated a response in memory since it was fetched or last found good. Marks it as good.
-  bool is_invalidated(const StoredResponse& response) const {
-    const std::uint64_t latest = local_.latest();
-    return response.checked_position() != latest && compare(response, latest);
-  }
-  /// The same for a response just read from Redis. True also where its epoch is not the log's.
-  bool is_invalidated_in_redis(const StoredResponse& response) const;
-  /// For flights: the least fence that requests of these selectors may join now.
-  bool invalidated_since(std::uint64_t fence, std::span<const std::uint32_t> selectors,
-                         std::string_view readable_key) const {
-    return fence != local_.latest() && local_.invalidated_since(fence, selectors, readable_key);
-  }
+  /// What this process has heard, in one order.
+  LocalOrder& order() noexcept { return local_; }
+  const LocalOrder& order() const noexcept { return local_; }
+  /// Of a response just read from Redis. Invalidated also where its epoch is not the log's; never suspect.
+  Standing standing_in_redis(const StoredResponse& response) const;
   /// The log has been read: what stands in Redis may be used.
   bool redis_ready() const noexcept { return ready_.load(std::memory_order_acquire); }
   std::uint64_t pending() const noexcept { return pending_count_.load(std::memory_order_relaxed); }
@@ -76,7 +70,6 @@ class InvalidationLog {
     std::atomic<std::uint64_t> known{0};  // the last id seen
     std::string cursor = "0-0";           // read up to here
   };
-  bool compare(const StoredResponse& response, std::uint64_t latest) const;
   awaitable<std::string> publish(std::vector<Selector> selectors);
   awaitable<bool> send(const std::vector<Selector>& selectors, std::string& id);
   awaitable<void> synchronise();
@@ -95,7 +88,7 @@ class InvalidationLog {
   asio::any_io_executor executor_;
   Counters& counters_;
   Log& log_;
-  InvalidationTable local_;
+  LocalOrder local_;
   SharedSlot<View> view_;
   std::atomic<bool> ready_{false};
   std::atomic<std::uint64_t> pending_count_{0};

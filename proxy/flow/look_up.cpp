@@ -7,24 +7,23 @@ namespace pillion {
 
 namespace {
 
-// What a stored response means to this request.
-void judge(const WorkerContext& context, const Plan& plan, Now at, Found& found, StoredResponsePtr stored,
-           Detail tier) {
-  if (context.shared.invalidations.is_invalidated(*stored)) {
-    // It may still tell whether what the upstream has is the same, if its ETag is strong: a date can't tell two writes
-    // of one second.
-    found.forward = Forward::stale;
-    if (!stored->meta().has_strong_etag) return;
-    found.decision = {Reuse::validate, Forward::stale, Detail::invalidated, 0, 0, false};
-    found.response = std::move(stored);
-    return;
-  }
-  found.decision = may_reuse(plan.facts, stored->meta(), plan.route->settings, at);
+// What a stored response of that standing means to this request.
+void judge(const Plan& plan, Now at, const Standing& standing, Found& found, StoredResponsePtr stored, Detail tier) {
+  found.decision = standing.invalidated
+                       ? ReuseDecision{Reuse::validate, Forward::stale, Detail::invalidated, 0, 0, false}
+                       : may_reuse(plan.facts, stored->meta(), plan.route->settings, at, standing.stale_since_ms);
+  found.strong_only = standing.invalidated || standing.stale_since_ms;
   if (found.decision.reuse == Reuse::refuse) {
     found.forward = found.decision.forward == Forward::none ? Forward::miss : found.decision.forward;
     return;
   }
   found.forward = found.decision.forward == Forward::none ? Forward::stale : found.decision.forward;
+  if (found.decision.detail == Detail::invalidated) {
+    // It may still tell whether what the upstream has is the same, if its ETag is strong: a date can't tell two writes
+    // of one second.
+    if (stored->meta().has_strong_etag) found.response = std::move(stored);
+    return;
+  }
   found.response = std::move(stored);
   found.tier = tier;
 }
@@ -80,7 +79,8 @@ Found look_up_memory(const WorkerContext& context, const RequestHead& request, c
       return found;
     }
   }
-  judge(context, plan, at, found, std::move(stored), Detail::memory);
+  const Standing standing = context.shared.invalidations.order().standing(*stored);
+  judge(plan, at, standing, found, std::move(stored), Detail::memory);
   return found;
 }
 
@@ -102,6 +102,16 @@ awaitable<StoredResponsePtr> find_variant(WorkerContext& context, const RequestH
   co_return stored;
 }
 
+// Of a response just read from Redis, in both orders: this process may have heard more since it was asked for.
+Standing standing_of_read(const InvalidationLog& invalidations, const StoredResponse& stored) {
+  Standing standing = invalidations.standing_in_redis(stored);
+  const Standing here = invalidations.order().standing(stored);
+  standing.invalidated = standing.invalidated || here.invalidated;
+  if (!standing.stale_since_ms || (here.stale_since_ms && *here.stale_since_ms < *standing.stale_since_ms))
+    standing.stale_since_ms = here.stale_since_ms;
+  return standing;
+}
+
 // What was read from Redis goes into memory. A marker that stands there already knows variants of this process.
 void keep_in_memory(WorkerContext& context, const Plan& plan, const Found& found, const StoredResponsePtr& stored) {
   Shared& shared = context.shared;
@@ -114,7 +124,7 @@ void keep_in_memory(WorkerContext& context, const Plan& plan, const Found& found
   const StoredResponsePtr there = shared.memory.find(found.hash, key);
   // The same one read again takes no place: who asks the upstream about the one in memory finds it there.
   const bool keeps = there && !there->is_vary_marker() && !is_more_recent(stored->meta(), there->meta()) &&
-                     !shared.invalidations.is_invalidated(*there);
+                     shared.invalidations.order().is_good(*there);
   if (!keeps) shared.memory.store(found.hash, stored);
 }
 
@@ -137,7 +147,9 @@ awaitable<Found> look_up(WorkerContext& context, const RequestHead& request, con
     stored = co_await find_variant(context, request, plan, at, position, readable, in_redis);
     if (!stored) in_redis.forward = Forward::vary_miss;
   }
-  if (stored && context.shared.invalidations.is_invalidated_in_redis(*stored)) {
+  Standing standing;
+  if (stored) standing = standing_of_read(context.shared.invalidations, *stored);
+  if (standing.invalidated) {
     if (in_redis.varies) in_redis.forward = Forward::stale;
     stored.reset();
   }
@@ -146,9 +158,11 @@ awaitable<Found> look_up(WorkerContext& context, const RequestHead& request, con
     co_return found;
   }
   // Redis may have missed what memory has got (RFC 9111 4: the most recent one).
-  if (found.response && is_more_recent(found.response->meta(), stored->meta())) co_return found;
-  if (plan.route->settings.store_memory) keep_in_memory(context, plan, in_redis, stored);
-  judge(context, plan, at, in_redis, std::move(stored), Detail::redis);
+  const bool better = found.strong_only && !standing.stale_since_ms;
+  if (found.response && !better && is_more_recent(found.response->meta(), stored->meta())) co_return found;
+  // Since when a softly invalidated one is stale would be forgotten in memory: its position there is that of now.
+  if (plan.route->settings.store_memory && !standing.stale_since_ms) keep_in_memory(context, plan, in_redis, stored);
+  judge(plan, at, standing, in_redis, std::move(stored), Detail::redis);
   co_return in_redis;
 }
 

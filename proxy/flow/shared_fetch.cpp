@@ -48,10 +48,11 @@ std::shared_ptr<FetchJob> SharedFetch::make_job(ClientSession& session, const Pl
   job->query = request.query;
   job->has_query = request.has_query;
   // The fence was taken before: what is invalidated from here on is told by it.
-  job->strong_only = found.response && context_.shared.invalidations.is_invalidated(*found.response);
+  const LocalOrder& order = context_.shared.invalidations.order();
+  job->strong_only = found.response && (found.strong_only || !order.is_good(*found.response));
   job->stale = found.response;
   if (!job->strong_only || found.response->meta().has_strong_etag) job->validating = found.response;
-  job->serves_error = (found.serves_error() || found.answers_behind()) && !job->strong_only;
+  job->serves_error = (found.serves_error() || found.answers_behind()) && !order.is_invalidated(*found.response);
 
   // It is fetched for all: a HEAD that finds a stale response refreshes the whole of it.
   RequestHead whole = request;
@@ -107,7 +108,7 @@ awaitable<void> SharedFetch::answer(ClientSession& session, const Plan& plan, co
       auto joined = context_.shared.collapser.join(
           job->hash, job->key, job->place.fence.local,
           [&](std::uint64_t fence) {
-            return !context_.shared.invalidations.invalidated_since(fence, selectors, job->place.readable_key);
+            return !context_.shared.invalidations.order().invalidated_since(fence, selectors, job->place.readable_key);
           },
           stream_window);
       job->flight = std::move(joined.flight);
@@ -128,7 +129,7 @@ awaitable<void> SharedFetch::answer(ClientSession& session, const Plan& plan, co
 
 // It may have been invalidated while the upstream was asked.
 bool SharedFetch::may_serve_error(const Found& found) const {
-  return found.serves_error() && !context_.shared.invalidations.is_invalidated(*found.response);
+  return found.serves_error() && !context_.shared.invalidations.order().is_invalidated(*found.response);
 }
 
 // Waits for the head; what comes before it goes on at once.
@@ -198,7 +199,7 @@ SharedFetch::Reading SharedFetch::put_settled(ClientSession& session, const Plan
   const StoredResponsePtr stored = reader.stored();
   const ReuseDecision decision = may_reuse(plan.facts, stored->meta(), plan.route->settings, at);
   if (!reader.is_first() && (!reader.is_settled_for_all() || decision.reuse != Reuse::fresh ||
-                             context_.shared.invalidations.is_invalidated(*stored)))
+                             !context_.shared.invalidations.order().is_good(*stored)))
     return Reading::alone;
   status.forward_status = 304;
   status.has_ttl = true;
@@ -220,8 +221,8 @@ bool SharedFetch::may_share(const Plan& plan, const Flight::Reader& reader, cons
     return false;
   // Requests with different queries were put together by a rule that this answer may not have.
   if (!plan.search_rule.empty() && head->search_rule != plan.search_rule) return false;
-  return !context_.shared.invalidations.invalidated_since(reader.fence(), head->selectors,
-                                                          readable_key(plan.match, plan.hash));
+  return !context_.shared.invalidations.order().invalidated_since(reader.fence(), head->selectors,
+                                                                  readable_key(plan.match, plan.hash));
 }
 
 }  // namespace pillion

@@ -1,6 +1,7 @@
 // When a stale response may still answer (RFC 5861, RFC 9111 4.2.4).
 #include <doctest/doctest.h>
 
+#include <limits>
 #include <string>
 
 #include "core/reuse.hpp"
@@ -117,4 +118,67 @@ TEST_CASE("stale: what a request wants counts too") {
   CHECK(decide(both, caching(), 11'000, "Cache-Control: max-stale=1\n") == "fresh");
   // Still fresh, but the client wants to know: where the upstream fails it has to do.
   CHECK(decide(both, caching(), 5'000, "Cache-Control: max-age=0\n") == "validate+error");
+}
+
+namespace {
+
+/// As decide(), of a response that came at 0 and was softly invalidated `soft_ms` later.
+std::string decide_soft(const std::string& cache_control, const config::Route& route, std::int64_t soft_ms,
+                        std::int64_t ms, const std::string& request = "") {
+  const Now now{arrival.wall_ms + ms, arrival.mono_ms + ms};
+  const ReuseDecision decision =
+      may_reuse(asked(request), stored(cache_control), route, now, arrival.mono_ms + soft_ms);
+  const std::string word = decision.reuse == Reuse::fresh      ? "fresh"
+                           : decision.reuse == Reuse::behind   ? "behind"
+                           : decision.reuse == Reuse::validate ? "validate"
+                                                               : "refuse";
+  return word + (decision.serves_error ? "+error" : "") +
+         (decision.detail == Detail::invalidated ? " invalidated" : "");
+}
+
+}  // namespace
+
+TEST_CASE("stale: a soft invalidation begins the windows at its own moment") {
+  CHECK(decide_soft("max-age=1000", lenient(), 5'000, 5'000) == "behind");
+  CHECK(decide_soft("max-age=1000", lenient(), 5'000, 35'000) == "behind");
+  CHECK(decide_soft("max-age=1000", lenient(), 5'000, 35'001) == "validate+error");
+  CHECK(decide_soft("max-age=1000", lenient(), 5'000, 65'000) == "validate+error");
+  CHECK(decide_soft("max-age=1000", lenient(), 5'000, 65'001) == "validate invalidated");
+  const std::string own = "max-age=1000, stale-while-revalidate=20, stale-if-error=40";
+  CHECK(decide_soft(own, caching(), 5'000, 25'000) == "behind");
+  CHECK(decide_soft(own, caching(), 5'000, 25'001) == "validate+error");
+  CHECK(decide_soft(own, caching(), 5'000, 45'001) == "validate invalidated");
+  const Now now{arrival.wall_ms + 9'000, arrival.mono_ms + 9'000};
+  CHECK(may_reuse({}, stored("max-age=1000"), lenient(), now, arrival.mono_ms + 5'000).ttl_ms == -4'000);
+}
+
+TEST_CASE("stale: what had expired before it was softly invalidated counts from then") {
+  CHECK(decide_soft("max-age=10", lenient(), 20'000, 40'000) == "behind");
+  CHECK(decide_soft("max-age=10", lenient(), 20'000, 40'001) == "validate+error");
+  CHECK(decide_soft("max-age=10", lenient(), 20'000, 70'001) == "validate invalidated");
+}
+
+TEST_CASE("stale: without a window, or where stale answers are forbidden, a soft invalidation is a hard one") {
+  CHECK(decide_soft("max-age=1000", caching(), 5'000, 5'000) == "validate invalidated");
+  for (const std::string forbids : {"must-revalidate", "proxy-revalidate", "s-maxage=1000", "no-cache"}) {
+    CAPTURE(forbids);
+    CHECK(decide_soft("max-age=1000, " + forbids, lenient(), 5'000, 6'000) == "validate invalidated");
+  }
+}
+
+TEST_CASE("stale: a client that accepts stale answers doesn't get what was softly invalidated for that") {
+  CHECK(decide_soft("max-age=1000", caching(), 5'000, 6'000, "Cache-Control: max-stale\n") == "validate invalidated");
+  CHECK(decide_soft("max-age=1000", lenient(), 5'000, 6'000, "Cache-Control: max-stale=100\n") == "validate+error");
+  CHECK(decide_soft("max-age=1000", lenient(), 5'000, 6'000, "Cache-Control: no-cache\n") == "validate invalidated");
+}
+
+TEST_CASE("stale: the time of a soft invalidation may be any number") {
+  const Now now{arrival.wall_ms, arrival.mono_ms};
+  const ResponseMeta meta = stored("max-age=1000");
+  for (const std::int64_t since : {std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max(),
+                                   arrival.mono_ms + 1, std::int64_t{0}}) {
+    const ReuseDecision decision = may_reuse({}, meta, lenient(), now, since);
+    CHECK(decision.reuse != Reuse::fresh);
+    CHECK(decision.ttl_ms <= 0);
+  }
 }
