@@ -46,6 +46,7 @@ Tree upstream(const Upstream& u, bool hide) {
   connections.add("idle", duration(u.idle));
   connections.add("waiting", Tree::number(u.max_waiting));
   connections.add("wait", duration(u.max_wait));
+  tree.add("max_in_flight", u.max_in_flight ? Tree::number(*u.max_in_flight) : Tree::string("none"));
   if (!u.request_headers.empty()) {
     Tree& headers = tree.add("request_headers", Tree::map());
     for (const auto& header : u.request_headers) {

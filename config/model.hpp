@@ -52,6 +52,7 @@ struct Upstream {
   std::size_t max_connections = 256;  ///< of the whole process
   std::size_t max_waiting = 1024;
   Milliseconds max_wait{1000};
+  std::optional<std::size_t> max_in_flight;  ///< requests, of the whole process; those above it wait as for connections
   Milliseconds idle{4000};  ///< a pooled connection older than this is closed; Node and uvicorn close at 5 s
   Milliseconds connect_timeout{1000};
   Milliseconds response_timeout{30000};  ///< to the whole response head

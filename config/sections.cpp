@@ -141,6 +141,18 @@ void read_url(Context& context, const Node& node, Upstream& upstream) {
   upstream.authority = parsed.authority;
 }
 
+void read_max_in_flight(Context& context, const Node& node, Upstream& upstream) {
+  if (node.kind == Node::Kind::scalar && node.text == "none") {
+    upstream.max_in_flight.reset();
+    return;
+  }
+  read_value(context, node, upstream.max_in_flight, [](std::string_view text) {
+    auto number = parse_number(text, 1, 1'000'000);
+    if (!number.value) number.wrong += ", nor none";
+    return number;
+  });
+}
+
 constexpr Key<Upstream> upstream_keys[] = {
     {"url", read_url},
     {"connections", [](Context& c, const Node& n, Upstream& u) { read_map(c, n, "connections", connection_keys, u); }},
@@ -149,7 +161,7 @@ constexpr Key<Upstream> upstream_keys[] = {
                     Upstream& u) { read_map(c, n, "timeouts of an upstream", upstream_timeout_keys, u); }},
     {"tls", [](Context& c, const Node& n, Upstream& u) { read_map(c, n, "tls", upstream_tls_keys, u); }},
     {"host", [](Context& c, const Node& n, Upstream& u) { read_word(c, n, host_words, u.send_own_host); }},
-    {"max_in_flight"},
+    {"max_in_flight", read_max_in_flight},
 };
 
 }  // namespace

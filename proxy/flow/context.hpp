@@ -50,7 +50,7 @@ struct Shared {
   Collapser collapser;
   SearchRules search_rules;
   std::array<std::mutex, 64> variant_locks;  ///< of a URL's marker, by its hash (flow/keeper.cpp)
-  ConnectionLimits connection_limits;
+  UpstreamLimits upstream_limits;
 };
 
 /// Of one worker; used on its thread alone.
@@ -61,7 +61,7 @@ struct WorkerContext {
         shared(s),
         counters(s.counters.worker(i)),
         deadlines(e),
-        upstreams(e, deadlines, s.connection_limits, counters) {}
+        upstreams(e, deadlines, s.upstream_limits, counters) {}
   std::size_t index;
   asio::any_io_executor executor;
   Shared& shared;

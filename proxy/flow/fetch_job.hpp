@@ -27,6 +27,7 @@ struct FetchJob {
   bool collapsing = false;  ///< the collapser knows the flight under `hash`
   std::string wire;         ///< the request to send
   std::string validators;   ///< the lines of it that make it conditional
+  PermitPtr in_flight;      ///< had before it began
   OwnedFields request;      ///< the client's fields: for Vary
   RequestFacts facts;
   std::string key;  ///< what it was looked up by: primary, or primary and variant

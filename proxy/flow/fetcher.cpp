@@ -108,6 +108,7 @@ awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
   }
   landing.landed();
   if (whole) context_.upstreams.release(std::move(connection));
+  connection.reset();
   // Until Redis has it too, those who come may still read the flight: with Redis alone they would find nothing else.
   co_await keeper_.put_in_redis(job->place, kept);
   landing.leave();
@@ -124,9 +125,12 @@ void Fetcher::note_failure(const FetchJob& job) {
 awaitable<UpstreamError> Fetcher::ask(FetchJob& job, Connection& connection) {
   for (bool again = false;; again = true) {
     // Never more than twice: the second time is on a new connection and without a condition to misread.
+    UpstreamPool::Wanted wanted;
+    wanted.fresh = again;
+    wanted.in_flight = connection ? connection->take_in_flight() : std::move(job.in_flight);
     connection.reset();  // and its permit with it
     auto acquired =
-        co_await context_.upstreams.acquire(*job.upstream, job.place.snapshot->config->limits, false, again);
+        co_await context_.upstreams.acquire(*job.upstream, job.place.snapshot->config->limits, std::move(wanted));
     if (acquired.error) co_return acquired.error;
     connection = std::move(acquired.connection);
     connection->begin(false);
@@ -220,6 +224,7 @@ awaitable<Fetcher::End> Fetcher::receive(FetchJob& job, UpstreamConnection& conn
   auto head = judge(job, connection, asked);
   bool all_tags = true;
   head->selectors = job.selectors(connection.head().fields, all_tags);
+  if (head->events) connection.end_in_flight();
   if (head->storing && !all_tags) {
     head->storing = false;
     head->reason = Detail::too_large;

@@ -95,9 +95,12 @@ awaitable<void> Forwarder::forward(ClientSession& session, const Plan& plan, con
 // turns out to have been closed (RFC 9112 9.3.1); read_final_head() does the same.
 awaitable<UpstreamError> Forwarder::send(Exchange& e) {
   const bool again = e.connection != nullptr;
+  UpstreamPool::Wanted wanted;
+  wanted.unsafe = e.is_unsafe || e.has_body;
+  wanted.fresh = again;
+  if (again) wanted.in_flight = e.connection->take_in_flight();
   e.connection.reset();  // and its permit with it
-  auto acquired = co_await context_.upstreams.acquire(*e.plan.upstream, e.snapshot->config->limits,
-                                                      e.is_unsafe || e.has_body, again);
+  auto acquired = co_await context_.upstreams.acquire(*e.plan.upstream, e.snapshot->config->limits, std::move(wanted));
   if (acquired.error) co_return acquired.error;
   e.connection = std::move(acquired.connection);
   e.connection->begin(e.method == Method::head);
@@ -320,6 +323,7 @@ awaitable<void> Forwarder::answer(Exchange& e) {
   }
   put_head(e);
   if (status == 101) {
+    e.connection->end_in_flight();
     if (!co_await e.session.flush()) co_await tunnel(e.session, *e.connection);
     co_return;
   }
@@ -329,6 +333,7 @@ awaitable<void> Forwarder::answer(Exchange& e) {
 awaitable<void> Forwarder::stream_body(Exchange& e) {
   UpstreamConnection& upstream = *e.connection;
   const bool events = is_event_stream(upstream.head().fields);
+  if (events) upstream.end_in_flight();
   const auto silence = events ? config::Milliseconds(0) : e.plan.upstream->silence_timeout;
   // A silent event stream would never notice that its client has left.
   if (events && !e.pumping) e.session.watch([&upstream] { upstream.stream().close(); });

@@ -20,7 +20,7 @@ struct Failure {
 Failure failure_of(Detail detail) {
   switch (detail) {
     case Detail::overloaded:
-      return {503, enhance_your_calm, "All connections to the upstream are in use."};
+      return {503, enhance_your_calm, "The upstream has as many requests as it may have."};
     case Detail::connect_timeout:
       return {504, internal_error, "The upstream did not accept a connection in time."};
     default:
@@ -62,7 +62,9 @@ awaitable<Outcome> tunnel_http2(WorkerContext& context, ClientSession& session, 
   if (snapshot.has_default_upstream) {
     const config::Upstream& upstream = snapshot.config->upstreams[snapshot.unmatched.upstream];
     // A new one: what has spoken HTTP/1.1 can't begin with a preface.
-    acquired = co_await context.upstreams.acquire(upstream, snapshot.config->limits, true, true);
+    UpstreamPool::Wanted wanted;
+    wanted.unsafe = wanted.fresh = true;
+    acquired = co_await context.upstreams.acquire(upstream, snapshot.config->limits, std::move(wanted));
     outcome.upstream_us = static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - session.started())
             .count());
@@ -75,6 +77,7 @@ awaitable<Outcome> tunnel_http2(WorkerContext& context, ClientSession& session, 
     session.out().put(go_away(failure));
     co_return outcome;
   }
+  acquired.connection->end_in_flight();
   outcome.status = 101;
   co_await tunnel(session, *acquired.connection);
   co_return outcome;

@@ -224,7 +224,7 @@ void put_upstream_error(ClientSession& session, UpstreamError error, const Compi
       break;
     case Detail::overloaded:
       outcome.status = 503;
-      why = "All connections to the upstream are in use.";
+      why = "The upstream has as many requests as it may have.";
       break;
     case Detail::connect_failed:
       why = "The upstream can't be reached.";

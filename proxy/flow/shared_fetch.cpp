@@ -83,7 +83,11 @@ void SharedFetch::refresh(ClientSession& session, const Plan& plan, const Found&
   if (collapser.is_failing(plan.hash, now().mono_ms)) return;
   // While Redis was asked another refresh may have ended.
   if (look_up_memory(context_, session.request(), plan, now()).is_fresh()) return;
+  // Where the upstream has all that it may have, it isn't asked for what nobody waits for.
+  auto in_flight = context_.upstreams.try_begin(*plan.upstream);
+  if (!in_flight) return;
   auto job = make_job(session, plan, found, snapshot, request_id);
+  job->in_flight = std::move(*in_flight);
   const auto joined =
       collapser.join(job->hash, job->key, job->place.fence.local, [](std::uint64_t) { return true; }, stream_window);
   if (!joined.leader) return;

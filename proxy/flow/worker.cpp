@@ -73,7 +73,7 @@ void Worker::use(SnapshotPtr snapshot) {
   asio::post(io_, [this, snapshot = std::move(snapshot)]() mutable {
     context_.snapshot = std::move(snapshot);
     for (const config::Upstream& upstream : context_.snapshot->config->upstreams)
-      context_.shared.connection_limits.of(upstream);
+      context_.shared.upstream_limits.of(upstream);
     context_.upstreams.close_idle();  // made with the old settings
   });
 }

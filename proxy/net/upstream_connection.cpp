@@ -18,7 +18,7 @@ struct UpstreamConnection::Parser {
 };
 
 UpstreamConnection::UpstreamConnection(Socket socket, Deadlines& deadlines, const config::Upstream& settings,
-                                       const config::Limits& limits, std::shared_ptr<ConnectionPermit> permit,
+                                       const config::Limits& limits, std::shared_ptr<Permit> permit,
                                        WorkerCounters& counters)
     : stream_(std::move(socket), deadlines),
       settings_(settings),
@@ -144,6 +144,7 @@ awaitable<UpstreamConnection::Body> UpstreamConnection::read_body(std::chrono::m
   }
   for (;;) {
     if (parser_->parse.complete()) {
+      in_flight_.reset();
       body.end = true;
       body.trailers = parser_->parse.trailers();
       co_return body;
@@ -161,7 +162,10 @@ awaitable<UpstreamConnection::Body> UpstreamConnection::read_body(std::chrono::m
       }
       if (!body.data.empty()) {
         body.end = parser_->parse.complete();
-        if (body.end) body.trailers = parser_->parse.trailers();
+        if (body.end) {
+          in_flight_.reset();
+          body.trailers = parser_->parse.trailers();
+        }
         co_return body;
       }
       if (parser_->parse.complete()) continue;
@@ -190,6 +194,7 @@ bool UpstreamConnection::reusable() {
 
 void UpstreamConnection::mark_idle() noexcept {
   reused_ = true;
+  in_flight_.reset();
   idle_since_ = std::chrono::steady_clock::now();
   if (buffer_.size() > first_buffer) {
     buffer_ = std::vector<char>(first_buffer);

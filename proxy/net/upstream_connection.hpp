@@ -15,7 +15,7 @@
 
 namespace pillion {
 
-class ConnectionPermit;
+class Permit;
 
 /// What kept an upstream from answering; none where it did.
 struct UpstreamError {
@@ -29,7 +29,7 @@ struct UpstreamError {
 class UpstreamConnection {
  public:
   UpstreamConnection(Socket socket, Deadlines& deadlines, const config::Upstream& settings,
-                     const config::Limits& limits, std::shared_ptr<ConnectionPermit> permit, WorkerCounters& counters);
+                     const config::Limits& limits, std::shared_ptr<Permit> permit, WorkerCounters& counters);
   ~UpstreamConnection();
 
   Stream& stream() noexcept { return stream_; }
@@ -69,6 +69,13 @@ class UpstreamConnection {
   /// Marks it as not to be reused.
   void spoil() noexcept { spoiled_ = true; }
 
+  /// The right to be in flight of the request that goes over it, where the upstream's number of them is bounded. Given
+  /// back when the answer's body has been read, at end_in_flight(), or with the connection.
+  void hold_in_flight(std::shared_ptr<Permit> permit) noexcept { in_flight_ = std::move(permit); }
+  std::shared_ptr<Permit> take_in_flight() noexcept { return std::move(in_flight_); }
+  /// What follows has no end to be waited for: a tunnel, an event stream.
+  void end_in_flight() noexcept { in_flight_.reset(); }
+
   /// Whether it has served an exchange before.
   bool is_reused() const noexcept { return reused_; }
   void mark_idle() noexcept;
@@ -88,7 +95,7 @@ class UpstreamConnection {
   Stream stream_;
   const config::Upstream settings_;
   const config::Limits limits_;
-  std::shared_ptr<ConnectionPermit> permit_;
+  std::shared_ptr<Permit> permit_, in_flight_;
   WorkerCounters& counters_;
   std::vector<char> buffer_;
   std::size_t begin_ = 0, end_ = 0, scanned_ = 0;

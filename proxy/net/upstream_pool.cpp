@@ -1,6 +1,7 @@
 #include "net/upstream_pool.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace pillion {
 
@@ -11,23 +12,26 @@ constexpr std::chrono::milliseconds sweep_every{250};
 constexpr std::chrono::milliseconds unsafe_idle{1000};
 }  // namespace
 
-std::shared_ptr<ConnectionLimit> ConnectionLimits::of(const config::Upstream& upstream) {
+UpstreamLimits::Limits UpstreamLimits::of(const config::Upstream& upstream) {
+  const std::size_t in_flight = upstream.max_in_flight.value_or(std::numeric_limits<std::size_t>::max());
   std::lock_guard lock(mutex_);
-  auto& limit = limits_[upstream.name];
-  if (!limit) {
-    limit = std::make_shared<ConnectionLimit>(upstream.max_connections, upstream.max_waiting);
+  Limits& limits = limits_[upstream.name];
+  if (!limits.connections) {
+    limits.connections = std::make_shared<ConcurrencyLimit>(upstream.max_connections, upstream.max_waiting);
+    limits.in_flight = std::make_shared<ConcurrencyLimit>(in_flight, upstream.max_waiting);
   } else {
-    limit->configure(upstream.max_connections, upstream.max_waiting);
+    limits.connections->configure(upstream.max_connections, upstream.max_waiting);
+    limits.in_flight->configure(in_flight, upstream.max_waiting);
   }
-  return limit;
+  return limits;
 }
 
-UpstreamPool::UpstreamPool(asio::any_io_executor executor, Deadlines& deadlines, ConnectionLimits& limits,
+UpstreamPool::UpstreamPool(asio::any_io_executor executor, Deadlines& deadlines, UpstreamLimits& limits,
                            WorkerCounters& counters)
     : executor_(executor), deadlines_(deadlines), limits_(limits), counters_(counters), sweeper_(executor) {}
 
 UpstreamPool::~UpstreamPool() {
-  for (auto& [name, group] : groups_) group->limit->remove_holder(group->holder);
+  for (auto& [name, group] : groups_) group->limits.connections->remove_holder(group->holder);
 }
 
 UpstreamPool::Group& UpstreamPool::group_of(const config::Upstream& upstream) {
@@ -36,9 +40,9 @@ UpstreamPool::Group& UpstreamPool::group_of(const config::Upstream& upstream) {
   auto& group = groups_[id];
   if (!group) {
     group = std::make_unique<Group>();
-    group->limit = limits_.of(upstream);
+    group->limits = limits_.of(upstream);
     Group* raw = group.get();  // groups live as long as the pool, and a pool outlives its executor's work
-    group->holder = group->limit->add_holder(executor_, [raw] {
+    group->holder = group->limits.connections->add_holder(executor_, [raw] {
       if (!raw->idle.empty()) raw->idle.pop_front();
     });
   }
@@ -60,28 +64,52 @@ UpstreamPool::Connection UpstreamPool::take_idle(Group& group, const config::Ups
   return nullptr;
 }
 
+std::optional<PermitPtr> UpstreamPool::try_begin(const config::Upstream& upstream) {
+  if (!upstream.max_in_flight) return PermitPtr();
+  PermitPtr permit = group_of(upstream).limits.in_flight->try_acquire();
+  if (permit) return permit;
+  counters_.limits[static_cast<std::size_t>(Limit::refresh_in_flight)].add();
+  return std::nullopt;
+}
+
 awaitable<UpstreamPool::Acquired> UpstreamPool::acquire(const config::Upstream& upstream, const config::Limits& limits,
-                                                        bool unsafe, bool fresh) {
+                                                        Wanted wanted) {
   Group& group = group_of(upstream);
-  if (!fresh) {
-    if (Connection connection = take_idle(group, upstream, unsafe)) co_return Acquired{std::move(connection), {}};
+  const auto until = Clock::now() + upstream.max_wait;
+  Acquired acquired;
+  if (upstream.max_in_flight && !wanted.in_flight) {
+    wanted.in_flight = co_await wait(*group.limits.in_flight, until, Limit::in_flight, Limit::in_flight);
+    if (!wanted.in_flight) {
+      acquired.error = {Detail::overloaded, true};
+      co_return acquired;
+    }
   }
-  Acquired acquired = co_await connect(group, upstream, limits);
+  if (!wanted.fresh) acquired.connection = take_idle(group, upstream, wanted.unsafe);
+  if (!acquired.connection) acquired = co_await connect(group, upstream, limits, until);
+  if (acquired.connection) acquired.connection->hold_in_flight(std::move(wanted.in_flight));
   co_return acquired;
 }
 
+awaitable<PermitPtr> UpstreamPool::wait(ConcurrencyLimit& limit, Clock::time_point until, Limit full, Limit late) {
+  PermitPtr permit = limit.try_acquire();
+  if (permit) co_return permit;
+  bool is_full = false;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
+  permit = co_await limit.acquire(std::max(left, std::chrono::milliseconds(0)), is_full);
+  if (!permit) counters_.limits[static_cast<std::size_t>(is_full ? full : late)].add();
+  co_return permit;
+}
+
 awaitable<UpstreamPool::Acquired> UpstreamPool::connect(Group& group, const config::Upstream& upstream,
-                                                        const config::Limits& limits) {
+                                                        const config::Limits& limits, Clock::time_point until) {
   Acquired acquired;
-  ConnectionPermitPtr permit = group.limit->try_acquire();
+  ConcurrencyLimit& limit = *group.limits.connections;
+  PermitPtr permit = limit.try_acquire();
   if (!permit) {
     // An idle connection of our own is as good as a permit.
     if (!group.idle.empty()) group.idle.pop_front();
-    bool full = false;
-    permit = co_await group.limit->acquire(upstream.max_wait, full);
+    permit = co_await wait(limit, until, Limit::upstream_connections, Limit::upstream_wait);
     if (!permit) {
-      const Limit limit = full ? Limit::upstream_connections : Limit::upstream_wait;
-      counters_.limits[static_cast<std::size_t>(limit)].add();
       acquired.error = {Detail::overloaded, true};
       co_return acquired;
     }
@@ -121,7 +149,7 @@ awaitable<UpstreamError> UpstreamPool::secure(Group& group, const config::Upstre
 void UpstreamPool::release(Connection connection) {
   if (!connection || !connection->reusable()) return;
   Group& group = group_of(connection->settings());
-  if (group.limit->has_waiters()) return;
+  if (group.limits.connections->has_waiters()) return;
   connection->mark_idle();
   group.idle.push_back(std::move(connection));
   if (!armed_) arm();

@@ -1,4 +1,4 @@
-// A worker's keep-alive connections to its upstreams. Worker-local; the process-wide bound is ConnectionLimit's.
+// A worker's keep-alive connections to its upstreams. Worker-local; the process-wide bound is ConcurrencyLimit's.
 #pragma once
 
 #include <deque>
@@ -6,28 +6,33 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "config/model.hpp"
-#include "net/connection_limit.hpp"
+#include "net/concurrency_limit.hpp"
 #include "net/upstream_connection.hpp"
 
 namespace pillion {
 
-/// The process's connection limits by upstream name, kept over reloads. Thread-safe.
-class ConnectionLimits {
+/// The process's limits by upstream name, kept over reloads. Thread-safe.
+class UpstreamLimits {
  public:
-  std::shared_ptr<ConnectionLimit> of(const config::Upstream& upstream);
+  struct Limits {
+    std::shared_ptr<ConcurrencyLimit> connections;
+    std::shared_ptr<ConcurrencyLimit> in_flight;  ///< asked where the upstream has max_in_flight
+  };
+  /// With the bounds of these settings from now on.
+  Limits of(const config::Upstream& upstream);
 
  private:
   std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<ConnectionLimit>> limits_;
+  std::map<std::string, Limits> limits_;
 };
 
 class UpstreamPool {
  public:
-  UpstreamPool(asio::any_io_executor executor, Deadlines& deadlines, ConnectionLimits& limits,
-               WorkerCounters& counters);
+  UpstreamPool(asio::any_io_executor executor, Deadlines& deadlines, UpstreamLimits& limits, WorkerCounters& counters);
   ~UpstreamPool();
 
   using Connection = std::unique_ptr<UpstreamConnection>;
@@ -35,10 +40,17 @@ class UpstreamPool {
     Connection connection;
     UpstreamError error;
   };
-  /// A pooled connection that still lives, or a new one. `unsafe` requests take a pooled one only if it was idle for
-  /// under a second, since they can't be sent again; `fresh` asks for a new one.
-  awaitable<Acquired> acquire(const config::Upstream& upstream, const config::Limits& limits, bool unsafe,
-                              bool fresh = false);
+  struct Wanted {
+    bool unsafe = false;  ///< takes a pooled one only if it was idle for under a second: it can't be sent again
+    bool fresh = false;   ///< a new one
+    PermitPtr in_flight;  ///< of a request that is sent again, or by try_begin()
+  };
+  /// The right to be in flight where max_in_flight asks for one, and a pooled connection that still lives or a new one.
+  /// Waits for both together for max_wait at most.
+  awaitable<Acquired> acquire(const config::Upstream& upstream, const config::Limits& limits, Wanted wanted);
+  /// The right to be in flight (nullptr where max_in_flight asks for none), for what isn't worth waiting; nullopt where
+  /// there is none to be had.
+  std::optional<PermitPtr> try_begin(const config::Upstream& upstream);
   /// Gives it back; it is pooled if its state is beyond doubt and nobody waits elsewhere.
   void release(Connection connection);
   /// Closes all idle connections: at a reload and at the end.
@@ -47,7 +59,7 @@ class UpstreamPool {
  private:
   struct Group {
     std::deque<Connection> idle;  // the most recently used last
-    std::shared_ptr<ConnectionLimit> limit;
+    UpstreamLimits::Limits limits;
     std::size_t holder = 0;
     std::shared_ptr<asio::ssl::context> tls;
     std::string tls_ca;
@@ -55,14 +67,17 @@ class UpstreamPool {
   };
   Group& group_of(const config::Upstream& upstream);
   Connection take_idle(Group& group, const config::Upstream& upstream, bool unsafe);
-  awaitable<Acquired> connect(Group& group, const config::Upstream& upstream, const config::Limits& limits);
+  using Clock = std::chrono::steady_clock;
+  awaitable<PermitPtr> wait(ConcurrencyLimit& limit, Clock::time_point until, Limit full, Limit late);
+  awaitable<Acquired> connect(Group& group, const config::Upstream& upstream, const config::Limits& limits,
+                              Clock::time_point until);
   awaitable<UpstreamError> secure(Group& group, const config::Upstream& upstream, UpstreamConnection& connection);
   void sweep();
   void arm();
 
   asio::any_io_executor executor_;
   Deadlines& deadlines_;
-  ConnectionLimits& limits_;
+  UpstreamLimits& limits_;
   WorkerCounters& counters_;
   std::map<std::string, std::unique_ptr<Group>> groups_;
   asio::steady_timer sweeper_;

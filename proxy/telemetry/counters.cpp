@@ -58,6 +58,10 @@ std::string_view to_string(Limit limit) noexcept {
       return "upstream_connections";
     case Limit::upstream_wait:
       return "upstream_wait";
+    case Limit::in_flight:
+      return "in_flight";
+    case Limit::refresh_in_flight:
+      return "refresh_in_flight";
     case Limit::collapse_wait:
       return "collapse_wait";
     case Limit::object_memory:

@@ -86,6 +86,8 @@ enum class Limit : std::uint8_t {
   silence_timeout,
   upstream_connections,
   upstream_wait,
+  in_flight,
+  refresh_in_flight,
   collapse_wait,
   object_memory,
   object_redis,
@@ -93,7 +95,7 @@ enum class Limit : std::uint8_t {
   bad_request,
   bad_response,
 };
-inline constexpr std::size_t limit_count = 25;
+inline constexpr std::size_t limit_count = 27;
 std::string_view to_string(Limit) noexcept;  ///< words with `_`
 
 /// One worker's figures that belong to no route.

@@ -296,7 +296,7 @@ TEST_CASE("h2c: a tunnel counts against the upstream's connections, and who gets
   CHECK(proxy.get("/").status == 503);
   HttpClient second = proxy.connect();
   second.send(preface + settings);
-  CHECK(second.stream().read_to_end() == go_away('\x0b', "All connections to the upstream are in use."));
+  CHECK(second.stream().read_to_end() == go_away('\x0b', "The upstream has as many requests as it may have."));
   CHECK(Json::parse(logged(proxy))["status"].number == 503);
   first.stream().shutdown_write();
   CHECK(first.stream().read_to_end() == "after the end");

@@ -21,6 +21,7 @@ upstreams:
   "on":
     url: https://[::1]:9/
     connections: { max: 1, idle: 1ms, waiting: 0, wait: 0s }
+    max_in_flight: 1
     timeouts: { connect: 1ms, response: 61s, silence: 36h }
     tls: { ca: /ca.pem, verify: false }
     request_headers: { X: "$${HOST} \" \\ \t ü $$${x}", "null": { file: /secrets/token } }

@@ -54,6 +54,7 @@ upstreams:
   images:
     url: https://images.internal
     connections: { max: 64, idle: 3s, waiting: 7, wait: 2s }
+    max_in_flight: 9
     request_headers: { X-A: b c, Authorization: { file: /secrets/token } }
     timeouts: { connect: 2s, response: 3s, silence: 4s }
     tls: { ca: /ca.pem, verify: off }
@@ -94,6 +95,8 @@ log: { level: warn, access: 2.5% }
   CHECK(images.idle == 3s);
   CHECK(images.max_waiting == 7);
   CHECK(images.max_wait == 2s);
+  CHECK(images.max_in_flight == 9);
+  CHECK_FALSE(config.upstreams[0].max_in_flight.has_value());
   CHECK(images.connect_timeout == 2s);
   CHECK(images.response_timeout == 3s);
   CHECK(images.silence_timeout == 4s);

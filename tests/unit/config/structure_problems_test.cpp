@@ -87,12 +87,6 @@ store:
   redis: { sentinel: {} }
 )",
      {"3:12: 'sentinel' is not known yet: this version does not have it"}},
-    {"a cap on requests in flight",
-     R"(
-upstreams:
-  app: { url: http://h, max_in_flight: 3 }
-)",
-     {"2:25: 'max_in_flight' is not known yet: this version does not have it"}},
     {"a key that stands twice",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }

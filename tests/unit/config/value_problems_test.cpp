@@ -242,6 +242,15 @@ store:
   redis: { url: redis://h, namespace: "pillion:" }
 )",
      {"3:39: 'pillion:' is reserved for Pillion's own keys: choose another namespace"}},
+    {"a cap on requests in flight",
+     R"(
+upstreams:
+  app: { url: http://h, max_in_flight: 0 }
+  b: { url: http://h, max_in_flight: off }
+  c: { url: http://h, max_in_flight: [] }
+)",
+     {"2:40: '0' is not a number from 1 to 1000000, nor none",
+      "3:38: 'off' is not a number from 1 to 1000000, nor none", "4:38: a single value belongs here, and this is a list"}},
     {"compression of stored responses",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }
