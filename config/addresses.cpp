@@ -192,15 +192,15 @@ Parsed<RedisSettings> parse_redis_url(std::string_view text) {
     return Parsed<RedisSettings>::error(
         what + ": write redis://127.0.0.1:6379/0, redis://user:password@host:6379/0 or unix:///run/redis.sock?db=0");
   };
-  if (text.starts_with("rediss://")) {
-    return Parsed<RedisSettings>::error("'rediss://' is not known yet: this version does not have it");
-  }
   RedisSettings redis;
   redis.enabled = true;
   redis.url = std::string(text);
   const bool socket = text.starts_with("unix://");
-  if (!socket && !text.starts_with("redis://")) return wrong("this is not a redis:// or unix:// URL");
-  std::string_view rest = text.substr(socket ? 7 : 8);
+  redis.tls.enabled = text.starts_with("rediss://");
+  if (!socket && !redis.tls.enabled && !text.starts_with("redis://")) {
+    return wrong("this is not a redis://, rediss:// or unix:// URL");
+  }
+  std::string_view rest = text.substr(text.find("://") + 3);
   if (const std::size_t at = rest.rfind('@'); at != std::string_view::npos) {
     const std::string_view credentials = rest.substr(0, at);
     const std::size_t colon = std::min(credentials.find(':'), credentials.size());

@@ -30,6 +30,8 @@ void read_listeners(Context& context, const Node& node, Draft& draft);
 void read_admin(Context& context, const Node& node, Draft& draft);
 void read_metrics(Context& context, const Node& node, Draft& draft);
 void read_upstreams(Context& context, const Node& node, Draft& draft);
+// redis.cpp
+void read_redis(Context& context, const Node& node, Draft& draft);
 // settings.cpp
 void read_store(Context& context, const Node& node, Draft& draft);
 void read_limits(Context& context, const Node& node, Draft& draft);
@@ -54,6 +56,7 @@ KeyList list_keys(std::string path, const Key<T> (&keys)[N]) {
   return list;
 }
 void append_section_keys(std::vector<KeyList>& lists);
+void append_redis_keys(std::vector<KeyList>& lists);
 void append_setting_keys(std::vector<KeyList>& lists);
 void append_route_keys(std::vector<KeyList>& lists);
 

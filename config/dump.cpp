@@ -70,6 +70,36 @@ Tree upstream(const Upstream& u, bool hide) {
   return tree;
 }
 
+void add_addresses(const char* key, const std::vector<Address>& addresses, Tree& tree) {
+  std::vector<std::string> texts;
+  for (const Address& address : addresses) texts.push_back(address.to_string());
+  tree.add(key, Tree::strings(texts));
+}
+
+void add_redis_place(const RedisSettings& r, bool hide, Tree& redis) {
+  if (!r.url.empty()) {
+    redis.add("url", Tree::string(hide ? hide_password(r.url) : r.url));
+  } else {
+    if (!r.cluster.empty()) add_addresses("cluster", r.cluster, redis);
+    if (!r.sentinel.nodes.empty()) {
+      Tree& sentinel = redis.add("sentinel", Tree::map());
+      sentinel.add("master", Tree::string(r.sentinel.master));
+      add_addresses("nodes", r.sentinel.nodes, sentinel);
+      if (!r.sentinel.user.empty()) sentinel.add("user", Tree::string(r.sentinel.user));
+      if (!r.sentinel.password_file.empty()) sentinel.add("password_file", Tree::string(r.sentinel.password_file));
+    }
+    if (!r.user.empty()) redis.add("user", Tree::string(r.user));
+    redis.add("database", Tree::number(r.database));
+  }
+  if (!r.password_file.empty()) redis.add("password_file", Tree::string(r.password_file));
+  if (!r.tls.enabled) return;
+  Tree& tls = redis.add("tls", Tree::map());
+  if (!r.tls.ca.empty()) tls.add("ca", Tree::string(r.tls.ca));
+  if (!r.tls.certificate.empty()) tls.add("certificate", Tree::string(r.tls.certificate));
+  if (!r.tls.key.empty()) tls.add("key", Tree::string(r.tls.key));
+  tls.add("verify", Tree::boolean(r.tls.verify));
+}
+
 Tree store(const Config& config, bool hide) {
   Tree tree = Tree::map();
   if (!config.memory.enabled) {
@@ -82,8 +112,7 @@ Tree store(const Config& config, bool hide) {
   const RedisSettings& r = config.redis;
   if (!r.enabled) return tree;
   Tree& redis = tree.add("redis", Tree::map());
-  redis.add("url", Tree::string(hide ? hide_password(r.url) : r.url));
-  if (!r.password_file.empty()) redis.add("password_file", Tree::string(r.password_file));
+  add_redis_place(r, hide, redis);
   redis.add("connect_timeout", duration(r.connect_timeout));
   redis.add("timeout", duration(r.timeout));
   redis.add("namespace", Tree::string(r.key_namespace));

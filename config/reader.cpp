@@ -77,6 +77,31 @@ void read_path(Context& context, const Node& node, std::string& into) {
   }
 }
 
+namespace {
+
+/// A path of a file that has this text in it.
+void read_pem(Context& context, const Node& node, std::string& into, std::string_view text, std::string_view lack) {
+  read_path(context, node, into);
+  if (into.empty()) return;
+  const FileContent content =
+      context.read_file ? context.read_file(into) : FileContent{{}, "no files can be read here"};
+  if (!content.text) {
+    context.error(node.at, "can't read " + quoted(into) + ": " + content.error);
+  } else if (content.text->find(text) == std::string::npos) {
+    context.error(node.at, quoted(into) + " holds no " + std::string(lack));
+  }
+}
+
+}  // namespace
+
+void read_certificates(Context& context, const Node& node, std::string& into) {
+  read_pem(context, node, into, "-----BEGIN ", "certificate in PEM form (-----BEGIN CERTIFICATE-----)");
+}
+
+void read_private_key(Context& context, const Node& node, std::string& into) {
+  read_pem(context, node, into, "PRIVATE KEY-----", "private key in PEM form (-----BEGIN PRIVATE KEY-----)");
+}
+
 void read_secret(Context& context, Position at, const std::string& path, std::string& into) {
   const FileContent content =
       context.read_file ? context.read_file(path) : FileContent{{}, "no files can be read here"};

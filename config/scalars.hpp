@@ -70,8 +70,9 @@ Parsed<std::string> parse_network(std::string_view text);
 
 /// `http://host[:port]` or `https://...` into url, tls, address and authority of an Upstream.
 Parsed<Upstream> parse_upstream_url(std::string_view text);
-/// `redis://[[user]:password@]host[:port][/db]` or `unix://[[user]:password@]/path[?db=0]` into url, address, database,
-/// user and password. Never quotes the text in `wrong`: it may hold a password.
+/// `redis://[[user]:password@]host[:port][/db]`, the same with `rediss://`, or `unix://[[user]:password@]/path[?db=0]`
+/// into url, address, tls.enabled, database, user and password. Never quotes the text in `wrong`: it may hold a
+/// password.
 Parsed<RedisSettings> parse_redis_url(std::string_view text);
 /// The same URL with `***` for its password.
 std::string hide_password(std::string_view redis_url);

@@ -59,17 +59,7 @@ constexpr Key<Upstream> upstream_timeout_keys[] = {
 };
 
 constexpr Key<Upstream> upstream_tls_keys[] = {
-    {"ca",
-     [](Context& c, const Node& n, Upstream& u) {
-       read_path(c, n, u.tls_ca);
-       if (u.tls_ca.empty()) return;
-       const FileContent content = c.read_file ? c.read_file(u.tls_ca) : FileContent{{}, "no files can be read here"};
-       if (!content.text) {
-         c.error(n.at, "can't read " + quoted(u.tls_ca) + ": " + content.error);
-       } else if (content.text->find("-----BEGIN ") == std::string::npos) {
-         c.error(n.at, quoted(u.tls_ca) + " holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)");
-       }
-     }},
+    {"ca", [](Context& c, const Node& n, Upstream& u) { read_certificates(c, n, u.tls_ca); }},
     {"verify", [](Context& c, const Node& n, Upstream& u) { read_switch(c, n, u.tls_verify); }},
 };
 

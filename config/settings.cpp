@@ -1,4 +1,4 @@
-// store, ttl, trusted_proxies, limits, timeouts, drain, workers and log.
+// store (its redis: redis.cpp), ttl, trusted_proxies, limits, timeouts, drain, workers and log.
 #include <algorithm>
 
 #include "config/draft.hpp"
@@ -17,62 +17,6 @@ constexpr Key<MemorySettings> memory_keys[] = {
     {"max_object", [](Context& c, const Node& n, MemorySettings& m) { read_size(c, n, m.max_object, 1, gib); }},
 };
 
-bool is_namespace(std::string_view text) {
-  return text.size() <= 64 && is_visible_ascii(text) && text.find_first_of("*?[]{}\\\"'") == std::string_view::npos;
-}
-
-void read_redis_url(Context& context, const Node& node, RedisSettings& redis) {
-  RedisSettings parsed;
-  if (!read_value(context, node, parsed, parse_redis_url)) return;
-  redis.url = parsed.url;
-  redis.address = parsed.address;
-  redis.database = parsed.database;
-  redis.user = parsed.user;
-  // password_file may have been read before: the file's order of keys means nothing.
-  if (!parsed.password.empty()) redis.password = parsed.password;
-}
-
-constexpr Key<CompressSettings> compress_keys[] = {
-    {"min", [](Context& c, const Node& n, CompressSettings& s) { read_size(c, n, s.min, 1, 512 * mib); }},
-    {"level", [](Context& c, const Node& n, CompressSettings& s) { read_count(c, n, s.level, 1, 9); }},
-};
-
-void read_compress(Context& context, const Node& node, RedisSettings& redis) {
-  if (node.kind == Node::Kind::scalar) {
-    read_switch(context, node, redis.compress.enabled);
-  } else {
-    read_map(context, node, "compress", compress_keys, redis.compress);
-  }
-}
-
-constexpr Key<RedisSettings> redis_keys[] = {
-    {"url", read_redis_url},
-    {"password_file",
-     [](Context& c, const Node& n, RedisSettings& r) {
-       read_path(c, n, r.password_file);
-       if (!r.password_file.empty()) read_secret(c, n.at, r.password_file, r.password);
-     }},
-    {"connect_timeout", [](Context& c, const Node& n, RedisSettings& r) { read_deadline(c, n, r.connect_timeout); }},
-    {"timeout", [](Context& c, const Node& n, RedisSettings& r) { read_deadline(c, n, r.timeout); }},
-    {"namespace",
-     [](Context& c, const Node& n, RedisSettings& r) {
-       const std::string* text = scalar(c, n, "a namespace");
-       if (text == nullptr) return;
-       r.key_namespace = *text;
-       if (!is_namespace(*text)) {
-         c.error(n.at,
-                 quoted(*text) + " is not a namespace: up to 64 visible characters without * ? [ ] { } \\ and quotes");
-       } else if (text->starts_with("pillion:")) {
-         c.error(n.at, "'pillion:' is reserved for Pillion's own keys: choose another namespace");
-       }
-     }},
-    {"max_object", [](Context& c, const Node& n, RedisSettings& r) { read_size(c, n, r.max_object, 1, 512 * mib); }},
-    {"cluster"},
-    {"sentinel"},
-    {"max_silence"},
-    {"compress", read_compress},
-};
-
 void read_memory(Context& context, const Node& node, Draft& draft) {
   MemorySettings& memory = draft.config.memory;
   if (node.kind == Node::Kind::scalar) {
@@ -86,28 +30,6 @@ void read_memory(Context& context, const Node& node, Draft& draft) {
     context.error(given->at, "max_object is over the memory's whole size of " + size_text(memory.size));
   }
   memory.max_object = memory.size;
-}
-
-void read_redis(Context& context, const Node& node, Draft& draft) {
-  RedisSettings& redis = draft.config.redis;
-  redis.enabled = true;
-  if (!expect(context, node, Node::Kind::map, "redis")) return;
-  read_map(context, node, "redis", redis_keys, redis);
-  const Node* url = node.find("url");
-  if (url == nullptr) {
-    if (node.find("cluster") == nullptr && node.find("sentinel") == nullptr) {
-      context.error(node.at, "redis needs a url: redis://127.0.0.1:6379/0");
-    }
-    return;
-  }
-  if (redis.url.empty()) return;
-  const bool in_url = hide_password(redis.url) != redis.url;
-  if (in_url && node.find("password_file") != nullptr) {
-    context.error(node.find("password_file")->at, "the url has a password already: leave one of the two out");
-  }
-  if (!redis.user.empty() && redis.password.empty() && node.find("password_file") == nullptr) {
-    context.error(url->at, "this URL has a user without a password: write user:password@, or a password_file");
-  }
 }
 
 constexpr Key<Draft> store_keys[] = {{"memory", read_memory}, {"redis", read_redis}};
@@ -244,8 +166,7 @@ void read_ttl(Context& context, const Node& node, Draft& draft) {
 void append_setting_keys(std::vector<KeyList>& lists) {
   lists.push_back(list_keys("store", store_keys));
   lists.push_back(list_keys("store.memory", memory_keys));
-  lists.push_back(list_keys("store.redis", redis_keys));
-  lists.push_back(list_keys("store.redis.compress", compress_keys));
+  append_redis_keys(lists);
   lists.push_back(list_keys("limits", limit_keys));
   lists.push_back(list_keys("timeouts", timeout_keys));
   lists.push_back(list_keys("drain", drain_keys));

@@ -33,16 +33,26 @@ const Route& route_of(const Config& config, std::string_view name) {
 }
 
 FileContent any_file(const std::string& path) {
+  if (path.ends_with("-key.pem")) return {"-----BEGIN PRIVATE KEY-----\n", {}};
   return {path.ends_with(".pem") ? "-----BEGIN CERTIFICATE-----\n" : "secret\n", {}};
 }
 
-/// The example with every setting that is commented out put to use: `#key` is one, `# text` is prose.
-std::string uncommented() {
+/// The example with every setting that is commented out put to use: `#key` is one, `# text` is prose. Where
+/// `alternatives` are asked for, `#|key` is one too.
+std::string uncommented(bool alternatives = false) {
   std::istringstream lines(read("proxy.yaml.example"));
   std::string out, line;
-  const std::regex setting("^( *)#([^ #].*)$");
-  while (std::getline(lines, line)) out += std::regex_replace(line, setting, "$1$2") + "\n";
+  const std::regex setting("^( *)#([^ #|].*)$"), alternative("^( *)#\\|(.*)$");
+  while (std::getline(lines, line)) {
+    if (alternatives) line = std::regex_replace(line, alternative, "$1$2");
+    out += std::regex_replace(line, setting, "$1$2") + "\n";
+  }
   return out;
+}
+
+/// Less this setting of store.redis, by its beginning, with what stands below it.
+std::string without(const std::string& text, const std::string& begin) {
+  return std::regex_replace(text, std::regex("\n    " + begin + "[^\n]*(\n      [^\n]*)*"), "");
 }
 
 std::vector<std::string> parts_of(const std::string& path) {
@@ -198,16 +208,19 @@ TEST_CASE("the example's addresses can be chosen by the environment") {
 }
 
 TEST_CASE("the example's commented settings are right too") {
-  const Loaded loaded = load_text(uncommented(), {}, any_file);
-  CHECK(joined(errors_of(loaded)) == "");
-  CHECK(loaded.config.has_value());
+  const std::string all = without(uncommented(true), "url: .\\$\\{REDIS_URL");
+  for (const std::string& text : {uncommented(), without(all, "cluster:"), without(all, "sentinel:")}) {
+    const Loaded loaded = load_text(text, {}, any_file);
+    CHECK(joined(errors_of(loaded)) == "");
+    CHECK(loaded.config.has_value());
+  }
 }
 
 TEST_CASE("loader, schema and example know the same keys") {
   const Environment env;
   const FileReader files;
   Context context(env, files);
-  const Node example = parse_tree(uncommented(), context);
+  const Node example = parse_tree(uncommented(true), context);
   const boost::json::value schema = boost::json::parse(read("config/proxy.schema.json"));
   for (const KeyList& list : key_lists()) {
     CAPTURE(list.path);

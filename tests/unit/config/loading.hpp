@@ -29,6 +29,7 @@ inline FileContent test_files(const std::string& path) {
   if (path == "/secrets/token") return {"s3cret\n", {}};
   if (path == "/secrets/two-lines") return {"a\nb\n", {}};
   if (path == "/secrets/empty") return {"\n", {}};
+  if (path == "/key.pem") return {"-----BEGIN EC PRIVATE KEY-----\n", {}};
   if (path == "/ca.pem") return {"-----BEGIN CERTIFICATE-----\n", {}};
   return {{}, "No such file or directory"};
 }

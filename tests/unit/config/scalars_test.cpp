@@ -70,6 +70,7 @@ TEST_CASE("redis URLs are taken apart, and printed without their password") {
       {"redis://[::1]/", "[::1]:6379", 0, "", "", "redis://[::1]/"},
       {"redis://u:p@h", "h:6379", 0, "u", "p", "redis://u:***@h"},
       {"redis://:p%2F%40:x@h/1", "h:6379", 1, "", "p/@:x", "redis://:***@h/1"},
+      {"rediss://u:p@h/2", "h:6379", 2, "u", "p", "rediss://u:***@h/2"},
       {"unix:///run/r.sock", "unix:/run/r.sock", 0, "", "", "unix:///run/r.sock"},
       {"unix://u:p@/run/r.sock?db=7", "unix:/run/r.sock", 7, "u", "p", "unix://u:***@/run/r.sock?db=7"},
   };
@@ -78,13 +79,15 @@ TEST_CASE("redis URLs are taken apart, and printed without their password") {
     const auto parsed = parse_redis_url(expected.url);
     REQUIRE(parsed.value.has_value());
     CHECK(parsed.value->address.to_string() == expected.address);
+    CHECK(parsed.value->tls.enabled == std::string_view(expected.url).starts_with("rediss:"));
     CHECK(parsed.value->database == expected.database);
     CHECK(parsed.value->user == expected.user);
     CHECK(parsed.value->password == expected.password);
     CHECK(hide_password(expected.url) == expected.hidden);
   }
-  for (const char* wrong : {"", "redis://", "redis://h:0", "redis://h:70000", "redis://h/1/2", "redis://:%zz@h",
-                            "unix://run", "unix:///a?x=1", "redis://h/70000", "REDIS://h", "redis://secret@x@"}) {
+  for (const char* wrong :
+       {"", "redis://", "redis://h:0", "redis://h:70000", "redis://h/1/2", "redis://:%zz@h", "unix://run",
+        "unix:///a?x=1", "redis://h/70000", "REDIS://h", "rediss://", "redisss://h", "redis://secret@x@"}) {
     CAPTURE(wrong);
     const auto parsed = parse_redis_url(wrong);
     CHECK_FALSE(parsed.value.has_value());

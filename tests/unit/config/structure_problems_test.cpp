@@ -43,14 +43,12 @@ listeners:
   - address: 127.0.0.1:1
     tls: {}
 store:
-  redis: { url: redis://h, cluster: [], sentinel: {}, max_silence: 5s }
+  redis: { url: redis://h, max_silence: 5s }
 )",
      {"2:1: 'query_cache' is not known yet: this version does not have it",
       "3:1: 'warm' is not known yet: this version does not have it",
       "6:5: 'tls' is not known yet: this version does not have it",
-      "8:28: 'cluster' is not known yet: this version does not have it",
-      "8:41: 'sentinel' is not known yet: this version does not have it",
-      "8:55: 'max_silence' is not known yet: this version does not have it"}},
+      "8:28: 'max_silence' is not known yet: this version does not have it"}},
     {"settings of routes that this version does not have",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }
@@ -72,21 +70,6 @@ defaults: { when_unsure: serve }
       "9:12: 'cache: shadow' is not known yet: this version does not have it",
       "10:15: 'collapse: fleet' is not known yet: this version does not have it",
       "11:13: 'when_unsure' is not known yet: this version does not have it"}},
-    {"rediss and a sentinel alone",
-     R"(
-upstreams: { app: http://127.0.0.1:8000 }
-store:
-  redis:
-    url: rediss://h:6379
-)",
-     {"4:10: 'rediss://' is not known yet: this version does not have it"}},
-    {"a sentinel alone",
-     R"(
-upstreams: { app: http://127.0.0.1:8000 }
-store:
-  redis: { sentinel: {} }
-)",
-     {"3:12: 'sentinel' is not known yet: this version does not have it"}},
     {"a key that stands twice",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }

@@ -197,8 +197,8 @@ upstreams: { app: http://127.0.0.1:8000 }
 store:
   redis: { url: http://h }
 )",
-     {"3:17: this is not a redis:// or unix:// URL: write redis://127.0.0.1:6379/0, redis://user:password@host:6379/0 "
-      "or unix:///run/redis.sock?db=0"}},
+     {"3:17: this is not a redis://, rediss:// or unix:// URL: write redis://127.0.0.1:6379/0, "
+      "redis://user:password@host:6379/0 or unix:///run/redis.sock?db=0"}},
     {"a redis database that is none",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }
@@ -227,7 +227,7 @@ upstreams: { app: http://127.0.0.1:8000 }
 store:
   redis: { timeout: 50ms }
 )",
-     {"3:10: redis needs a url: redis://127.0.0.1:6379/0"}},
+     {"3:10: redis needs a url, a cluster or a sentinel, such as url: redis://127.0.0.1:6379/0"}},
     {"redis namespaces that can't be",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }
