@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "net/async.hpp"
+#include "net/redis_finder.hpp"
 #include "net/redis_slots.hpp"
 
 namespace pillion {
@@ -40,7 +41,12 @@ RedisTopology::RedisTopology(asio::any_io_executor control, const config::RedisS
     : control_(control), node_(settings) {
   if (node_.tls) renewal_ = std::make_shared<Renewal>(control, node_.tls, log);
   auto view = std::make_shared<RedisView>();
-  view->masters = {settings.address};
+  if (!settings.cluster.empty())
+    finder_ = make_cluster_finder(control, *this, log);
+  else if (!settings.sentinel.nodes.empty())
+    finder_ = make_sentinel_finder(control, *this, log);
+  else
+    view->masters = {settings.address};
   view_.store(std::move(view));
 }
 

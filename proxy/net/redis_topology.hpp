@@ -33,15 +33,7 @@ struct RedisView {
 };
 using RedisViewPtr = std::shared_ptr<const RedisView>;
 
-/// Looks for the masters, on the control executor.
-class RedisFinder {
- public:
-  virtual ~RedisFinder() = default;
-  virtual void start() = 0;
-  virtual void stop() = 0;
-  /// Look again, now; `ask_first` may know best.
-  virtual void hurry(const config::Address& ask_first) = 0;
-};
+class RedisFinder;
 
 class RedisTopology {
  public:

@@ -8,7 +8,10 @@
 #include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <deque>
 #include <functional>
+#include <map>
+#include <mutex>
 #include <optional>
 #include <thread>
 
@@ -171,6 +174,82 @@ class FakeRedis {
   support::Fd listener_;
   std::atomic<bool> stop_{false};
   std::thread thread_;
+};
+
+/// Answers command by command, on as many connections at a time as are made.
+class AnsweringRedis {
+ public:
+  /// Whole replies as they are sent; empty closes the connection. PING, AUTH and the like are answered before it.
+  using Answer = std::function<std::string(const std::vector<std::string>&)>;
+  explicit AnsweringRedis(Answer answer)
+      : answer_(std::move(answer)), listener_(support::bind_loopback(0, 64)), acceptor_([this] { accept(); }) {}
+  ~AnsweringRedis() {
+    stop_ = true;
+    acceptor_.join();
+    for (auto& connection : connections_) connection.join();
+  }
+  Endpoint endpoint() const { return {"127.0.0.1", support::port_of(listener_), {}}; }
+  /// So many commands with this first word have come.
+  int seen(const std::string& word) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = seen_.find(word);
+    return found == seen_.end() ? 0 : found->second;
+  }
+
+ private:
+  void accept() {
+    while (!stop_) {
+      try {
+        connections_.emplace_back(
+            [this, fd = support::accept_from(listener_, 50ms)]() mutable { serve(std::move(fd)); });
+      } catch (const support::TimedOut&) {
+      }
+    }
+  }
+  void serve(support::Fd fd) {
+    Stream stream(std::move(fd));
+    try {
+      for (;;) {
+        const std::string reply = reply_to(read_command(stream));
+        if (reply.empty()) return;
+        stream.write(reply);
+      }
+    } catch (const std::exception&) {  // closed
+    }
+  }
+  std::vector<std::string> read_command(Stream& stream) {
+    while (stream.buffer().empty()) {
+      if (stop_) throw std::runtime_error("stopped");
+      try {
+        if (!stream.fill(50ms)) throw support::ConnectionClosed("end");
+      } catch (const support::TimedOut&) {
+      }
+    }
+    const auto number = [&] { return std::stoul(stream.read_until("\r\n").substr(1)); };
+    std::vector<std::string> arguments(number());
+    for (auto& argument : arguments) {
+      argument = stream.read_exactly(number());
+      stream.read_exactly(2);
+    }
+    return arguments;
+  }
+  std::string reply_to(const std::vector<std::string>& command) {
+    {
+      const std::lock_guard lock(mutex_);
+      ++seen_[command.at(0)];
+    }
+    if (command[0] == "PING") return "+PONG\r\n";
+    if (command[0] == "AUTH" || command[0] == "CLIENT" || command[0] == "ASKING") return "+OK\r\n";
+    return answer_(command);
+  }
+
+  Answer answer_;
+  support::Fd listener_;
+  std::atomic<bool> stop_{false};
+  mutable std::mutex mutex_;
+  std::map<std::string, int> seen_;
+  std::deque<std::thread> connections_;
+  std::thread acceptor_;
 };
 
 inline void greet(Stream& s) {
