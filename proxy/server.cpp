@@ -17,6 +17,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "flow/sweep.hpp"
 #include "flow/worker.hpp"
 #include "net/cpu_quota.hpp"
 #include "net/event_loop.hpp"
@@ -71,6 +72,7 @@ struct Server::Impl {
   std::unique_ptr<RedisTopology> redis;  // null without Redis
   std::unique_ptr<InvalidationLog> invalidations;
   std::unique_ptr<Shared> shared;
+  std::unique_ptr<Sweep> sweep;  // on the admin thread
   std::vector<std::unique_ptr<Worker>> workers;
   std::vector<std::unique_ptr<Listener>> listeners;
   std::unique_ptr<RunningControl> running;
@@ -98,8 +100,7 @@ void Server::Impl::start() {
   if (config->redis.enabled) {
     redis = std::make_unique<RedisTopology>(control.get_executor(), config->redis, *log);
   }
-  invalidations = std::make_unique<InvalidationLog>(control.get_executor(), redis.get(), counters->worker(worker_count),
-                                                    *counters, *log);
+  invalidations = std::make_unique<InvalidationLog>(control.get_executor(), *counters, *log);
   shared = std::make_unique<Shared>(*counters, *log, *invalidations, redis.get(), config->memory);
   snapshot = std::make_shared<const Snapshot>(config, *counters);
   trusted = std::make_shared<const TrustedPeers>(config->trusted_proxies);
@@ -118,6 +119,8 @@ void Server::Impl::start() {
   if (!options.config) {
     watch = std::make_unique<FileWatch>(control.get_executor(), options.config_path, [this] { reload(); });
   }
+  sweep = std::make_unique<Sweep>(admin.get_executor(), *shared);
+  sweep->start();
   for (auto& worker : workers) worker->start();
   const auto tell = [this](const std::string& text) { log->error(text); };
   control_thread = std::thread([this, tell] { control.run_until_stopped(tell); });
@@ -142,7 +145,7 @@ void Server::Impl::wait_for_redis() {
   std::future<void> first = heard->get_future();
   asio::post(control, [this, heard] {
     redis->start();
-    invalidations->start([heard] { heard->set_value(); });
+    invalidations->connect(*redis, counters->worker(workers.size()), [heard] { heard->set_value(); });
   });
   first.wait_for(config->redis.connect_timeout + config->redis.timeout);
 }
@@ -265,7 +268,7 @@ void Server::Impl::end_drain(bool late) {
   std::size_t left = 0;
   for (const auto& worker : workers) left += worker->load();
   if (late && left > 0) log->warn(std::to_string(left) + " connections had to be cut");
-  asio::co_spawn(control, invalidations->sign_off(), [this, code = late && left > 0 ? 1 : 0](std::exception_ptr) {
+  asio::co_spawn(control, invalidations->deliver_last(), [this, code = late && left > 0 ? 1 : 0](std::exception_ptr) {
     if (const auto pending = invalidations->pending(); pending > 0) {
       log->error(std::to_string(pending) + " invalidations could not be delivered to Redis");
     }
@@ -298,6 +301,7 @@ void Server::Impl::shut_down() {
     admin.stop();
     admin_thread.join();
   }
+  if (sweep) sweep->stop();
   for (auto& worker : workers) worker->abort_all();
   for (auto& worker : workers) worker->join();
   for (auto& worker : workers) worker->drop_pending();

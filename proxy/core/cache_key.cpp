@@ -225,6 +225,18 @@ std::string readable_key(const RouteMatch& match, const Hash128& hash) {
   return out;
 }
 
+bool is_response_key(std::string_view readable_key) noexcept {
+  constexpr std::size_t hex = 32;
+  if (readable_key.starts_with("pillion:")) return false;
+  const auto ends_with_hash = [](std::string_view text, char before) {
+    if (text.size() <= hex || text[text.size() - hex - 1] != before) return false;
+    return std::ranges::all_of(text.substr(text.size() - hex),
+                               [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  };
+  if (ends_with_hash(readable_key, '.')) readable_key.remove_suffix(hex + 1);
+  return ends_with_hash(readable_key, ':');
+}
+
 std::optional<std::string> canonical_vary(Fields response_fields) {
   // Views into the fields, kept sorted; case is folded only where two are compared and where they are written.
   std::array<std::string_view, max_vary_fields> names;

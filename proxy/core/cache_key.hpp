@@ -35,6 +35,9 @@ bool is_keyable_path(std::string_view path) noexcept;
 
 /// `{key}:{hash}` without the namespace.
 std::string readable_key(const RouteMatch& match, const Hash128& hash);
+/// Whether a name is formed as that of a response or of a variant: `...:{hash}` or `...:{hash}.{variant}`, and none of
+/// those kept for Pillion's own records.
+bool is_response_key(std::string_view readable_key) noexcept;
 
 /// Canonical field list of a response's Vary: lower-case names, sorted, unique, joined by `,`. nullopt where it has
 /// `*`, a member that is no token, or over max_vary_fields names. Empty where there is no Vary.

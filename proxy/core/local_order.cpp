@@ -23,6 +23,7 @@ std::uint64_t LocalOrder::invalidate(std::span<const Selector> selectors, Streng
   const std::uint64_t position = next();
   if (strength == Strength::hard) {
     table_.apply(selectors, position);
+    last_hard_.store(position, std::memory_order_release);
   } else {
     table_.apply_soft(selectors, position, mono_ms);
   }

@@ -42,6 +42,8 @@ class LocalOrder {
 
   /// The last position given: the fence of a fetch that begins now.
   std::uint64_t latest() const noexcept { return latest_.load(std::memory_order_acquire); }
+  /// The position of the last hard invalidation; 0: none yet.
+  std::uint64_t last_hard() const noexcept { return last_hard_.load(std::memory_order_acquire); }
 
   // Each returns its position. `mono_ms`: the steady time when it happened, for soft ones.
   std::uint64_t invalidate(std::span<const Selector> selectors, Strength strength, std::int64_t mono_ms);
@@ -77,6 +79,7 @@ class LocalOrder {
 
   // latest_ is written last of all (release): who has read a position there sees all that happened up to it.
   std::atomic<std::uint64_t> latest_{0};
+  std::atomic<std::uint64_t> last_hard_{0};
   InvalidationTable table_;
   std::atomic<Suspicion*> suspicions_{nullptr};  // made with the first notice; owned
   std::atomic<std::uint64_t> all_suspect_{0};

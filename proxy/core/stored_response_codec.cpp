@@ -29,7 +29,7 @@ namespace pillion {
 namespace {
 
 constexpr std::string_view magic{"PLN\x02", 4};
-constexpr std::size_t form_at = 28, sizes_at = 32;
+constexpr std::size_t epoch_at = 12, form_at = 28, sizes_at = 32;
 constexpr std::size_t fixed_size = 4 + 3 * 8 + 2 * 2 + 6 * 4 + 2 * 2 + 6 * 4 + 3 * 8;
 constexpr std::size_t checksum_size = 8;
 constexpr std::int64_t max_date_s = std::int64_t{1} << 40;
@@ -191,6 +191,24 @@ std::string encode(const StoredResponse& response) {
 std::optional<std::uint64_t> store_id_of(std::string_view prefix) noexcept {
   if (prefix.size() < store_id_prefix || !prefix.starts_with(magic)) return std::nullopt;
   return get<std::uint64_t>(prefix, magic.size());
+}
+
+std::optional<std::size_t> front_size_of(std::string_view prefix) noexcept {
+  if (prefix.size() < front_prefix || !prefix.starts_with(magic)) return std::nullopt;
+  return fixed_size + std::size_t{get<std::uint32_t>(prefix, sizes_at)} * 4;
+}
+
+std::optional<ValueFront> read_front(std::string_view prefix) {
+  const auto size = front_size_of(prefix);
+  if (!size || prefix.size() < *size) return std::nullopt;
+  ValueFront front;
+  front.epoch = get<std::uint64_t>(prefix, epoch_at);
+  front.shared_position = get<std::uint64_t>(prefix, epoch_at + 8);
+  front.selectors.resize((*size - fixed_size) / 4);
+  for (std::size_t i = 0; i < front.selectors.size(); ++i) {
+    front.selectors[i] = get<std::uint32_t>(prefix, fixed_size + 4 * i);
+  }
+  return front;
 }
 
 std::optional<ValueParts> open_value(std::string_view bytes) noexcept {

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/stored_response.hpp"
 #include "core/time.hpp"
@@ -28,6 +29,20 @@ StoredResponsePtr decode(std::string_view bytes, std::string_view primary_key, N
 inline constexpr std::size_t store_id_prefix = 12;
 /// The store id (StoredResponse::store_id()) of the value that begins so; nullopt where it is none of this version.
 std::optional<std::uint64_t> store_id_of(std::string_view prefix) noexcept;
+
+/// What a value's beginning tells of when it was fetched and what selects it: enough to know whether it was
+/// invalidated.
+struct ValueFront {
+  std::uint64_t epoch = 0, shared_position = 0;
+  std::vector<std::uint32_t> selectors;
+};
+/// So many bytes are enough for front_size_of().
+inline constexpr std::size_t front_prefix = 36;
+/// How many bytes of the value that begins so are its front; nullopt where it is none of this version.
+std::optional<std::size_t> front_size_of(std::string_view prefix) noexcept;
+/// nullopt unless the whole front is there. Nothing tells whether its bytes are right: the checksum is of the whole
+/// value.
+std::optional<ValueFront> read_front(std::string_view prefix);
 
 /// How the strings of a value stand there.
 enum class ValueForm : std::uint16_t { plain, zstd };

@@ -20,6 +20,7 @@ constexpr std::size_t max_shards = 16;
 constexpr std::size_t least_shard =
     4u << 20;  // bytes: a smaller shard would sort too few entries to know hot from cold
 constexpr std::size_t bytes_per_bucket = 1024;
+constexpr std::size_t batch_size = 128;  // of entries that a walk holds at a time
 
 void pause() noexcept {
 #if defined(__x86_64__)
@@ -131,24 +132,25 @@ bool MemoryStore::evict_one(Shard& preferred) {
   return true;
 }
 
-void MemoryStore::erase(const Hash128& hash, const StoredResponse* response) {
+std::size_t MemoryStore::erase(const Hash128& hash, const StoredResponse* response) {
   Shard& shard = shard_of(hash);
   std::size_t freed = 0;
   StoredResponsePtr erased;  // outlives the lock
   {
     std::lock_guard guard(shard.lock);
     erased = shard.index.erase(hash, response, freed);
-    if (!erased) return;
+    if (!erased) return 0;
     shard.bytes.store(shard.bytes.load(std::memory_order_relaxed) - freed, std::memory_order_relaxed);
     shard.entries.store(shard.index.size(), std::memory_order_relaxed);
   }
   used_.fetch_sub(freed, std::memory_order_relaxed);
+  return freed;
 }
 
 void MemoryStore::clear() {
   for (const auto& shard : shards_) {
     for (bool more = true; more;) {
-      std::array<StoredResponsePtr, 128> batch;  // destroyed after the lock
+      std::array<StoredResponsePtr, batch_size> batch;  // destroyed after the lock
       std::size_t total = 0;
       {
         std::lock_guard guard(shard->lock);
@@ -165,6 +167,47 @@ void MemoryStore::clear() {
       used_.fetch_sub(total, std::memory_order_relaxed);
     }
   }
+}
+
+bool MemoryStore::contains(const Hash128& hash) const {
+  Shard& shard = shard_of(hash);
+  std::lock_guard guard(shard.lock);
+  return shard.index.contains(hash);
+}
+
+bool MemoryStore::sweep(Cursor& cursor, std::size_t places,
+                        const std::function<bool(const StoredResponsePtr&)>& is_useless, Swept& swept) {
+  for (std::size_t looked_at = 0; looked_at < places && cursor.shard < shards_.size();) {
+    Shard& shard = *shards_[cursor.shard];
+    std::array<StoredResponsePtr, batch_size> batch;  // keeps what is removed until the lock is gone
+    const std::size_t first = cursor.slot;
+    std::size_t count = 0;
+    {
+      std::lock_guard guard(shard.lock);
+      count = std::min(batch.size(), shard.index.slot_count() - first);
+      for (std::size_t i = 0; i < count; ++i) batch[i] = shard.index.at(first + i);
+    }
+    for (StoredResponsePtr& response : batch) {
+      if (response && !is_useless(response)) response.reset();
+    }
+    std::size_t removed = 0, total = 0;
+    {
+      std::lock_guard guard(shard.lock);
+      for (std::size_t i = 0; i < count; ++i) {
+        std::size_t freed = 0;
+        if (shard.index.erase_at(first + i, batch[i].get(), freed)) ++removed;
+        total += freed;
+      }
+      shard.bytes.store(shard.bytes.load(std::memory_order_relaxed) - total, std::memory_order_relaxed);
+      shard.entries.store(shard.index.size(), std::memory_order_relaxed);
+    }
+    used_.fetch_sub(total, std::memory_order_relaxed);
+    swept.entries += removed;
+    swept.bytes += total;
+    looked_at += count;
+    cursor = count < batch.size() ? Cursor{cursor.shard + 1, 0} : Cursor{cursor.shard, first + count};
+  }
+  return cursor.shard < shards_.size();
 }
 
 MemoryStore::Figures MemoryStore::figures() const {
@@ -193,7 +236,7 @@ void MemoryStore::for_each(const std::function<void(const StoredResponsePtr&)>& 
   for (const auto& shard : shards_) {
     std::size_t next = 0;
     for (bool more = true; more;) {
-      std::array<StoredResponsePtr, 128> batch;
+      std::array<StoredResponsePtr, batch_size> batch;
       std::size_t found = 0;
       {
         std::lock_guard guard(shard->lock);

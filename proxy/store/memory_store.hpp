@@ -28,9 +28,23 @@ class MemoryStore {
   /// Puts it in place of what stood there. False where it is too large. Shards share one budget, so an object may be
   /// as large as the whole capacity.
   bool store(const Hash128& hash, StoredResponsePtr response);
-  /// Removes the entry if it is still this very one.
-  void erase(const Hash128& hash, const StoredResponse* response);
+  /// Removes the entry if it is still this very one. What that frees, bytes.
+  std::size_t erase(const Hash128& hash, const StoredResponse* response);
   void clear();
+  /// Whether anything stands under that hash: no use is made of it, so nothing is marked as visited.
+  bool contains(const Hash128& hash) const;
+
+  /// Where a sweep is.
+  struct Cursor {
+    std::size_t shard = 0, slot = 0;
+  };
+  struct Swept {
+    std::size_t entries = 0, bytes = 0;
+  };
+  /// Looks at the next places, `places` of them or a few more, and removes the entries of which `is_useless` says so
+  /// (asked without a lock). False once every place has been looked at. What is stored meanwhile may not be seen.
+  bool sweep(Cursor& cursor, std::size_t places, const std::function<bool(const StoredResponsePtr&)>& is_useless,
+             Swept& swept);
 
   struct Figures {
     std::size_t bytes = 0, entries = 0;

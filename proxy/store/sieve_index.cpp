@@ -104,6 +104,12 @@ StoredResponsePtr SieveIndex::erase(const Hash128& hash, const StoredResponse* r
   return remove(s, freed);
 }
 
+StoredResponsePtr SieveIndex::erase_at(std::size_t slot, const StoredResponse* response, std::size_t& freed) noexcept {
+  freed = 0;
+  if (!response || at(slot).get() != response) return nullptr;
+  return remove(static_cast<Slot>(slot), freed);
+}
+
 StoredResponsePtr SieveIndex::evict(std::size_t& freed) noexcept {
   freed = 0;
   if (oldest_ == none) return nullptr;

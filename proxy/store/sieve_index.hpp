@@ -34,6 +34,10 @@ class SieveIndex {
                            std::size_t& replaced_cost);
   /// Removes the entry if it is this very response; else nullptr.
   StoredResponsePtr erase(const Hash128& hash, const StoredResponse* response, std::size_t& freed);
+  /// The same of what stands in that slot. `slot` < slot_count().
+  StoredResponsePtr erase_at(std::size_t slot, const StoredResponse* response, std::size_t& freed) noexcept;
+  /// Whether anything stands under that hash. Marks nothing.
+  bool contains(const Hash128& hash) noexcept { return lookup(hash.low) != none; }
   /// Removes the entry that SIEVE gives up; nullptr where there is none.
   StoredResponsePtr evict(std::size_t& freed) noexcept;
   /// Lays out the buckets anew.

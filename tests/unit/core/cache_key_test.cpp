@@ -394,3 +394,18 @@ TEST_CASE("a variant is chosen by the values of the fields named, lines joined")
   std::ranges::sort(sorted);
   CHECK(std::ranges::adjacent_find(sorted) == sorted.end());
 }
+
+TEST_CASE("names of responses are told from others by their form") {
+  const std::string hash = "0123456789abcdef0123456789abcdef";
+  for (const std::string& name : {":" + hash, "api:all:" + hash, "a:" + hash + "." + hash, ".:" + hash}) {
+    CAPTURE(name);
+    CHECK(is_response_key(name));
+  }
+  for (const std::string& name :
+       {std::string(), hash, ":" + hash.substr(1), "api." + hash, "a:" + hash + "." + hash.substr(1), "a:" + hash + ":",
+        "a:" + hash + "." + hash + "." + hash, std::string("a:0123456789ABCDEF0123456789abcdef"), "pillion:lease:" + hash,
+        std::string("pillion:log"), std::string("character:42")}) {
+    CAPTURE(name);
+    CHECK_FALSE(is_response_key(name));
+  }
+}

@@ -279,6 +279,27 @@ TEST_CASE("the first bytes of a value give its store id") {
   CHECK(store_id_of("a value of another's making") == std::nullopt);
 }
 
+TEST_CASE("a value's front alone tells when it was fetched and what selects it") {
+  const std::string bytes = encode(*StoredResponse::make(sample_parts()));
+  const std::string_view all(bytes);
+  const auto size = front_size_of(all.substr(0, front_prefix));
+  REQUIRE(size == 120);
+  const auto front = read_front(all.substr(0, *size));
+  REQUIRE(front);
+  CHECK(front->epoch == 0xfedcba9876543210);
+  CHECK(front->shared_position == 0x1122334455667788);
+  CHECK(front->selectors == sample_selectors);
+  CHECK_FALSE(front_size_of(all.substr(0, front_prefix - 1)));
+  CHECK_FALSE(read_front(all.substr(0, *size - 1)));
+  CHECK_FALSE(read_front(""));
+  CHECK_FALSE(read_front("a value of another's making, which is longer than a front"));
+  // A count that lies needs more bytes than there are: nothing is allocated for it.
+  std::string lying(bytes);
+  lying.replace(32, 4, "\xff\xff\xff\xff");
+  CHECK(front_size_of(lying) == 108 + std::size_t{0xffffffff} * 4);
+  CHECK_FALSE(read_front(lying));
+}
+
 TEST_CASE("the time of receipt is carried over to this process's clock") {
   const std::string bytes = encode(*StoredResponse::make(sample_parts()));  // received at 1,700,000,000,000
   const std::string_view key = sample_parts().primary_key;

@@ -327,3 +327,62 @@ TEST_CASE("an entry costs little beside its head and body") {
   MESSAGE("bytes beyond head, body and primary key: ", beyond);
   CHECK(beyond < 300);
 }
+
+TEST_CASE("a sweep sees every entry once and takes out the useless ones, piece by piece") {
+  MemoryStore store(64u << 20, 1u << 20);  // sixteen shards
+  constexpr std::size_t entries = 5000;
+  for (std::size_t n = 0; n < entries; ++n) REQUIRE(put(store, n, 100));
+  const MemoryStore::Figures before = store.figures();
+  std::multiset<std::string> seen;
+  const auto is_odd = [&](const StoredResponsePtr& response) {
+    seen.insert(std::string(response->primary_key()));
+    return (response->primary_key().back() - '0') % 2 == 1;
+  };
+  MemoryStore::Cursor cursor;
+  MemoryStore::Swept swept;
+  std::size_t steps = 1;
+  for (; store.sweep(cursor, 100, is_odd, swept); ++steps) CHECK(swept.entries <= steps * 256);
+  CHECK(steps >= entries / 256);
+  CHECK(seen.size() == entries);
+  CHECK(std::set<std::string>(seen.begin(), seen.end()).size() == entries);
+  CHECK(swept.entries == entries / 2);
+  const MemoryStore::Figures after = store.figures();
+  CHECK(after.entries == entries / 2);
+  CHECK(after.bytes == before.bytes - swept.bytes);
+  CHECK(after.evictions == before.evictions);
+  for (std::size_t n = 0; n < entries; ++n) REQUIRE(has(store, n) == (n % 2 == 0));
+  for (std::size_t n = 0; n < entries; ++n) REQUIRE(put(store, n, 100));
+  CHECK(store.figures().bytes == before.bytes);
+}
+
+TEST_CASE("a sweep leaves what has taken the place of a useless entry meanwhile") {
+  MemoryStore store(1u << 20, 1u << 20);
+  REQUIRE(put(store, 1, 100));
+  REQUIRE(put(store, 2, 100));
+  MemoryStore::Cursor cursor;
+  MemoryStore::Swept swept;
+  CHECK_FALSE(store.sweep(
+      cursor, 1000,
+      [&](const StoredResponsePtr& response) {
+        if (response->primary_key() == key_of(1)) put(store, 1, 200);
+        if (response->primary_key() == key_of(2)) store.erase(hash128(key_of(2)), response.get());
+        return true;
+      },
+      swept));
+  CHECK(swept.entries == 0);
+  CHECK(has(store, 1));
+  CHECK_FALSE(has(store, 2));
+}
+
+TEST_CASE("looking whether something stands there is no use of it") {
+  MemoryStore store(1u << 20, 1u << 20);
+  REQUIRE(put(store, 1, 1000));
+  CHECK(store.contains(hash128(key_of(1))));
+  CHECK_FALSE(store.contains(hash128(key_of(2))));
+  // The first to go is the oldest that was not asked for.
+  for (std::size_t n = 2; store.figures().evictions == 0; ++n) {
+    store.contains(hash128(key_of(1)));
+    REQUIRE(put(store, n, 1000));
+  }
+  CHECK_FALSE(store.contains(hash128(key_of(1))));
+}

@@ -1,0 +1,59 @@
+// Gives back the memory of responses in Redis that an invalidation has made useless: a slow walk by SCAN over every
+// master, by one replica at a time, over a connection of its own. On the executor it was made with.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "flow/invalidation_log.hpp"
+#include "net/async.hpp"
+#include "net/redis_client.hpp"
+#include "telemetry/counters.hpp"
+#include "telemetry/log.hpp"
+
+namespace pillion {
+
+/// Looks at names formed as those of responses, reads the beginning of each value, and unlinks those that no replica
+/// can use any more. What is stored anew between the look and the UNLINK is lost, which costs a fetch: the two follow
+/// each other at once. Which replica sweeps stands in `pillion:sweep`, up to which invalidation in `pillion:swept`.
+class RedisSweep {
+ public:
+  RedisSweep(asio::any_io_executor executor, RedisTopology& redis, InvalidationLog& invalidations, Counters& counters,
+             Log& log);
+  ~RedisSweep();
+
+  void start();
+  /// On the executor, or when nothing runs there any more.
+  void stop();
+
+ private:
+  enum class Round : std::uint8_t { done, not_ours, failed };
+  awaitable<void> run();
+  awaitable<Round> attempt();
+  awaitable<bool> is_swept_up_to(const Fence& target);
+  awaitable<bool> take_lease();
+  awaitable<bool> hold_lease(std::chrono::milliseconds time);
+  awaitable<bool> walk(config::Address master);
+  awaitable<bool> look_at(std::string name);
+  awaitable<std::string> front_of(const std::string& name);
+  awaitable<RedisReply> command(std::vector<std::string> arguments);
+  awaitable<void> pause(std::chrono::milliseconds time);
+
+  asio::any_io_executor executor_;
+  RedisTopology& redis_;
+  InvalidationLog& invalidations_;
+  Counters& counters_;
+  Log& log_;
+  WorkerCounters own_;  // of this connection alone: not among those that tell whether requests have Redis
+  std::unique_ptr<RedisClient> client_;  // while there is something to do
+  asio::steady_timer timer_;
+  const std::string namespace_, lease_key_, swept_key_, token_;
+  std::uint64_t begun_at_ = 0;  // the last hard invalidation when the last round began, here or elsewhere
+  bool stopped_ = false;
+};
+
+}  // namespace pillion
