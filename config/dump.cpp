@@ -124,6 +124,7 @@ Tree store(const Config& config, bool hide) {
     compress.add("min", size(r.compress.min));
     compress.add("level", Tree::number(static_cast<std::uint64_t>(r.compress.level)));
   }
+  redis.add("max_silence", duration(r.max_silence));
   return tree;
 }
 

@@ -115,6 +115,7 @@ struct RedisSettings {
   std::string key_namespace;
   std::size_t max_object = 1u << 20;
   CompressSettings compress;
+  Milliseconds max_silence{5000};  ///< how long memory is trusted without hearing the invalidation log
   friend bool operator==(const RedisSettings&, const RedisSettings&) = default;
 };
 

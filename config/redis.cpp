@@ -96,6 +96,13 @@ void read_compress(Context& context, const Node& node, Redis& redis) {
   }
 }
 
+// A log that nobody writes to is heard twice a second.
+void read_max_silence(Context& context, const Node& node, Redis& redis) {
+  read_deadline(context, node, redis.max_silence);
+  if (redis.max_silence < std::chrono::seconds(1))
+    context.error(node.at, "max_silence must be at least 1s: less would take each moment without news for a cut");
+}
+
 constexpr Key<Redis> redis_keys[] = {
     {"url", read_url},
     {"cluster", [](Context& c, const Node& n, Redis& r) { read_nodes(c, n, "cluster", r.cluster); }},
@@ -117,7 +124,7 @@ constexpr Key<Redis> redis_keys[] = {
     {"timeout", [](Context& c, const Node& n, Redis& r) { read_deadline(c, n, r.timeout); }},
     {"namespace", read_namespace},
     {"max_object", [](Context& c, const Node& n, Redis& r) { read_size(c, n, r.max_object, 1, 512 * mib); }},
-    {"max_silence"},
+    {"max_silence", read_max_silence},
     {"compress", read_compress},
 };
 

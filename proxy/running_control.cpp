@@ -1,10 +1,7 @@
 #include "running_control.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
-#include <random>
 
 #include "flow/look_up.hpp"
 #include "flow/unsafe_invalidation.hpp"
@@ -14,14 +11,6 @@ namespace pillion {
 namespace {
 
 constexpr std::size_t max_examples = 10;
-
-// Host and a number that lasts as long as the process: in a pod every process has the same id.
-std::string replica_name() {
-  char host[256] = "localhost";
-  ::gethostname(host, sizeof host - 1);
-  std::random_device device;
-  return std::string(host) + '-' + std::to_string(device() % 1000000);
-}
 
 // The views of a request, owned: it crosses to another thread.
 struct OwnedRequest {
@@ -46,7 +35,7 @@ struct OwnedRequest {
 }  // namespace
 
 RunningControl::RunningControl(Shared& shared, Worker& looker, SnapshotPtr snapshot)
-    : shared_(shared), looker_(looker), snapshot_(std::move(snapshot)), replica_(replica_name()) {}
+    : shared_(shared), looker_(looker), snapshot_(std::move(snapshot)) {}
 
 MemoryStore::Figures RunningControl::memory_figures() const { return shared_.memory.figures(); }
 
@@ -68,12 +57,16 @@ awaitable<InvalidationReceipt> RunningControl::invalidate(InvalidationRequest re
   InvalidationReceipt receipt;
   const SnapshotPtr snapshot = snapshot_.load();
   add_spellings(*snapshot->routes, snapshot->listeners, request.selectors);
+  receipt.soft = request.soft;
   if (request.dry_run || request.count) count(request, receipt);
   if (request.dry_run) co_return receipt;
-  const auto outcome = co_await shared_.invalidations.invalidate(std::move(request.selectors));
+  const auto outcome = co_await shared_.invalidations.invalidate(std::move(request.selectors),
+                                                                 request.soft ? Strength::soft : Strength::hard);
+  ReplicasAt replicas = co_await shared_.invalidations.applied_by(outcome.position, request.wait);
   receipt.position = outcome.position;
   receipt.pending = outcome.pending;
-  receipt.acknowledged.push_back(replica_);
+  receipt.acknowledged = std::move(replicas.acknowledged);
+  receipt.waiting = std::move(replicas.waiting);
   co_return receipt;
 }
 

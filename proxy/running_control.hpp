@@ -34,7 +34,6 @@ class RunningControl final : public Control {
   Worker& looker_;
   SharedSlot<const Snapshot> snapshot_;
   std::atomic<bool> ready_{false};
-  std::string replica_;
 };
 
 }  // namespace pillion

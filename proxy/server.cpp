@@ -100,7 +100,8 @@ void Server::Impl::start() {
   if (config->redis.enabled) {
     redis = std::make_unique<RedisTopology>(control.get_executor(), config->redis, *log);
   }
-  invalidations = std::make_unique<InvalidationLog>(control.get_executor(), *counters, *log);
+  invalidations = std::make_unique<InvalidationLog>(control.get_executor(), redis.get(), counters->worker(worker_count),
+                                                    *counters, *log);
   shared = std::make_unique<Shared>(*counters, *log, *invalidations, redis.get(), config->memory);
   snapshot = std::make_shared<const Snapshot>(config, *counters);
   trusted = std::make_shared<const TrustedPeers>(config->trusted_proxies);
@@ -145,7 +146,7 @@ void Server::Impl::wait_for_redis() {
   std::future<void> first = heard->get_future();
   asio::post(control, [this, heard] {
     redis->start();
-    invalidations->connect(*redis, counters->worker(workers.size()), [heard] { heard->set_value(); });
+    invalidations->start([heard] { heard->set_value(); });
   });
   first.wait_for(config->redis.connect_timeout + config->redis.timeout);
 }
@@ -268,7 +269,7 @@ void Server::Impl::end_drain(bool late) {
   std::size_t left = 0;
   for (const auto& worker : workers) left += worker->load();
   if (late && left > 0) log->warn(std::to_string(left) + " connections had to be cut");
-  asio::co_spawn(control, invalidations->deliver_last(), [this, code = late && left > 0 ? 1 : 0](std::exception_ptr) {
+  asio::co_spawn(control, invalidations->sign_off(), [this, code = late && left > 0 ? 1 : 0](std::exception_ptr) {
     if (const auto pending = invalidations->pending(); pending > 0) {
       log->error(std::to_string(pending) + " invalidations could not be delivered to Redis");
     }

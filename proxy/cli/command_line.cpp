@@ -76,6 +76,9 @@ void add_online(CLI::App& app, Chosen& c) {
            "GLOB");
   add_list(sub, "--url", c.invalidate.urls, "An absolute URL, or a path under every host; may be repeated", "URL");
   sub->add_flag("--all", c.invalidate.all, "Everything");
+  sub->add_flag("--soft", c.invalidate.soft, "It may still be served where stale responses may, while it is refreshed");
+  add_text(sub, "--wait", c.invalidate.wait,
+           "How long to wait for the other replicas (default: 2s); where given, exit 1 if some are late", "DURATION");
   sub->add_flag("--dry-run", c.invalidate.dry_run, "Count and give examples; change nothing");
   sub->add_flag("--json", c.invalidate.json, "The receipt as JSON");
 

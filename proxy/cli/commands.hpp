@@ -36,7 +36,8 @@ struct InvalidateFlags {
   std::string admin = default_admin;
   std::string token_file;
   std::vector<std::string> tags, patterns, urls;
-  bool all = false, dry_run = false, json = false;
+  std::string wait;  ///< empty: not given
+  bool all = false, soft = false, dry_run = false, json = false;
 };
 int invalidate(const InvalidateFlags& flags);
 

@@ -22,8 +22,15 @@ json::array array_of(const std::vector<std::string>& texts) {
   return out;
 }
 
+constexpr const char* usual_wait = "2s";
+
+struct Body {
+  std::string text;
+  InvalidationRequest request;
+};
+
 /// The body to send, or nullopt after saying what is wrong: the same rules as the proxy's own.
-std::optional<std::string> body_of(const InvalidateFlags& flags) {
+std::optional<Body> body_of(const InvalidateFlags& flags) {
   json::object body;
   if (!flags.tags.empty()) body["tags"] = array_of(flags.tags);
   if (!flags.patterns.empty()) body["patterns"] = array_of(flags.patterns);
@@ -33,14 +40,16 @@ std::optional<std::string> body_of(const InvalidateFlags& flags) {
     say_error("nothing to invalidate: give --tag, --pattern, --url or --all");
     return std::nullopt;
   }
+  if (flags.soft) body["soft"] = true;
   if (flags.dry_run) body["dry_run"] = true;
+  body["wait"] = flags.wait.empty() ? usual_wait : flags.wait;
   std::string text = json::serialize(body);
-  const auto parsed = parse_invalidate_body(text);
+  auto parsed = parse_invalidate_body(text);
   if (const std::string* wrong = std::get_if<std::string>(&parsed)) {
     say_error(*wrong);
     return std::nullopt;
   }
-  return text;
+  return Body{std::move(text), std::get<InvalidationRequest>(std::move(parsed))};
 }
 
 /// A file's last line end is no part of the token.
@@ -89,11 +98,29 @@ void print_receipt(const json::object& receipt, bool dry_run) {
     print_list(receipt, "examples", "such as:");
     return;
   }
-  std::cout << "invalidated at position " << text_at(receipt, "position") << '\n';
+  std::cout << (receipt.contains("soft") ? "softly " : "") << "invalidated at position " << text_at(receipt, "position")
+            << '\n';
   if (const json::value* replicas = receipt.if_contains("replicas"); replicas && replicas->is_object()) {
     print_list(replicas->get_object(), "acknowledged", "acknowledged:");
     print_list(replicas->get_object(), "waiting", "waiting:");
   }
+}
+
+std::size_t count_waiting(const json::object& receipt) {
+  const json::value* replicas = receipt.if_contains("replicas");
+  const json::object* lists = replicas ? replicas->if_object() : nullptr;
+  const json::value* waiting = lists ? lists->if_contains("waiting") : nullptr;
+  const json::array* names = waiting ? waiting->if_array() : nullptr;
+  return names ? names->size() : 0;
+}
+
+/// The invalidation is in the log, whoever is late: a failure only for who asked to wait.
+int report_waiting(const InvalidateFlags& flags, const json::object& receipt) {
+  const std::size_t late = count_waiting(receipt);
+  if (late == 0) return 0;
+  say_error(std::to_string(late) + (late == 1 ? " replica" : " replicas") + " had not applied it after " +
+            (flags.wait.empty() ? usual_wait : flags.wait) + ": what hears of it later applies it then");
+  return flags.wait.empty() ? 0 : 1;
 }
 
 int report(const InvalidateFlags& flags, const HttpAnswer& answer) {
@@ -111,7 +138,7 @@ int report(const InvalidateFlags& flags, const HttpAnswer& answer) {
     } else {
       print_receipt(*receipt, flags.dry_run);
     }
-    if (!pending) return 0;
+    if (!pending) return report_waiting(flags, *receipt);
     say_error("Redis is out of reach: done in this replica alone, the others hear of it when Redis is back");
     return 1;
   }
@@ -128,7 +155,7 @@ int invalidate(const InvalidateFlags& flags) {
     say_error(admin.error);
     return 2;
   }
-  const std::optional<std::string> body = body_of(flags);
+  const std::optional<Body> body = body_of(flags);
   std::string token;
   if (!body || !read_token(flags.token_file, token)) return 2;
   HttpRequest request;
@@ -136,7 +163,8 @@ int invalidate(const InvalidateFlags& flags) {
   request.target = "/invalidate";
   request.headers = {{"Content-Type", "application/json"}};
   if (!token.empty()) request.headers.emplace_back("Authorization", "Bearer " + token);
-  request.body = *body;
+  request.body = body->text;
+  request.time_limit += body->request.wait;
   const HttpAnswer answer = fetch(admin.address, request);
   if (answer.status != 0) return report(flags, answer);
   say_error(answer.error + "; nothing was invalidated as far as is known: name the proxy's admin address with --admin");

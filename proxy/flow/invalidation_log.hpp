@@ -1,12 +1,9 @@
-// Invalidations in order: applied here at once, written to the log in Redis, read back from it at every (re)connection,
-// so that what stands in Redis stays invalidated over a restart of the proxy. Thread-safe; its own work runs on the
-// executor it was given.
+// Invalidations in order: applied here at once, written to the log in Redis, and read from it as other processes write
+// it. Thread-safe; its own work runs on the executor it was given.
 #pragma once
 
-#include <atomic>
-#include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
@@ -16,9 +13,10 @@
 #include "core/invalidation.hpp"
 #include "core/local_order.hpp"
 #include "core/stored_response.hpp"
+#include "core/time.hpp"
+#include "flow/replica_table.hpp"
 #include "net/async.hpp"
-#include "net/redis_client.hpp"
-#include "net/shared_slot.hpp"
+#include "net/redis_topology.hpp"
 #include "telemetry/counters.hpp"
 #include "telemetry/log.hpp"
 
@@ -33,16 +31,20 @@ struct Fence {
 
 class InvalidationLog {
  public:
-  InvalidationLog(asio::any_io_executor executor, Counters& counters, Log& log);
+  /// Made before the executor runs; `redis` is null without one. `connection_counters` are those of the connection that
+  /// writes.
+  InvalidationLog(asio::any_io_executor executor, RedisTopology* redis, WorkerCounters& connection_counters,
+                  Counters& counters, Log& log);
   ~InvalidationLog();
 
-  /// With a Redis: begins to read the log. Called once, on the executor; `on_ready` when it has been read for the first
-  /// time.
-  void connect(RedisTopology& redis, WorkerCounters& counters, std::function<void()> on_ready);
+  /// With a Redis: begins to read the log. Called once, on the executor; `on_ready` when it has been read to its end
+  /// for the first time.
+  void start(std::function<void()> on_ready);
   /// On the executor.
   void stop();
-  /// Tries once more to deliver what is pending, for a bounded time. On the executor, before stop().
-  awaitable<void> deliver_last();
+  /// Tries once more to deliver what is pending, for a bounded time, and signs off from the other replicas. On the
+  /// executor, before stop().
+  awaitable<void> sign_off();
 
   struct Outcome {
     std::string position;
@@ -50,57 +52,35 @@ class InvalidationLog {
   };
   /// Applies here before it returns for the first time; then waits for Redis within its budget. From any executor. What
   /// can't be delivered is kept and delivered as soon as Redis is back.
-  awaitable<Outcome> invalidate(std::vector<Selector> selectors);
+  awaitable<Outcome> invalidate(std::vector<Selector> selectors, Strength strength = Strength::hard);
+  /// Which replicas have applied the invalidation of that position, this one among them, and which of those that are
+  /// alive have not, after waiting for them for so long at most. From any executor.
+  awaitable<ReplicasAt> applied_by(std::string position, std::chrono::milliseconds wait);
+  /// This process among the replicas: the host and a number.
+  const std::string& replica() const noexcept { return replica_; }
 
   Fence fence() const;
   /// What this process has heard, in one order.
   LocalOrder& order() noexcept { return local_; }
   const LocalOrder& order() const noexcept { return local_; }
-  /// Of a response just read from Redis. Invalidated also where its epoch is not the log's; never suspect.
+  /// Of a response just read from Redis. Invalidated also where its epoch is not the log's, or the log isn't heard;
+  /// never suspect.
   Standing standing_in_redis(const StoredResponse& response) const;
-  /// The log has been read: what stands in Redis may be used.
-  bool redis_ready() const noexcept { return ready_.load(std::memory_order_acquire); }
-  std::uint64_t pending() const noexcept { return pending_count_.load(std::memory_order_relaxed); }
+  /// The log is being heard, to its end: what stands in Redis may be used.
+  bool redis_ready() const noexcept;
+  /// There is a log, and it was not heard for longer than `store.redis.max_silence`: what other replicas invalidated
+  /// since may still stand in memory.
+  bool is_unsure(Now now) const noexcept;
+  /// Invalidations that Redis has not got yet.
+  std::uint64_t pending() const noexcept;
 
  private:
-  // What is known of one epoch of the log. Replaced as a whole when the epoch changes.
-  struct View {
-    std::uint64_t epoch = 0;
-    InvalidationTable table;
-    std::atomic<std::uint64_t> known{0};  // the last id seen
-    std::string cursor = "0-0";           // read up to here
-  };
-  awaitable<std::string> publish(std::vector<Selector> selectors);
-  awaitable<bool> send(const std::vector<Selector>& selectors, std::string& id);
-  awaitable<void> synchronise();
-  awaitable<bool> read_epoch(std::string& epoch, bool& lost);
-  awaitable<bool> begin_epoch(bool only_if_absent, std::string& epoch);
-  awaitable<bool> read_log(View& view, bool& older);
-  awaitable<bool> send_record(std::span<const Selector> selectors, std::string& id);
-  awaitable<bool> begin_lost_epoch();
-  awaitable<bool> deliver_pending();
-  awaitable<void> watch_epoch();
-  void adopt(const std::string& epoch);
-  void keep_pending(std::vector<Selector> selectors);
-  void retry_later();
-  awaitable<RedisReply> command(std::vector<std::string> arguments);
+  struct Parts;
 
-  asio::any_io_executor executor_;
   Counters& counters_;
-  Log& log_;
+  const std::string replica_;
   LocalOrder local_;
-  SharedSlot<View> view_;
-  std::atomic<bool> ready_{false};
-  std::atomic<std::uint64_t> pending_count_{0};
-  // On the executor alone:
-  std::unique_ptr<RedisClient> redis_;
-  std::function<void()> on_ready_;
-  std::string log_key_, epoch_key_;
-  config::Milliseconds patience_{1000};
-  std::deque<std::vector<Selector>> pending_;
-  asio::steady_timer retry_;
-  asio::steady_timer watch_;
-  bool synchronising_ = false, again_ = false, stopped_ = false, retry_armed_ = false;
+  std::unique_ptr<Parts> parts_;  // none without a Redis
 };
 
 }  // namespace pillion

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -22,8 +23,10 @@ namespace pillion {
 /// What to invalidate; never empty once parsed.
 struct InvalidationRequest {
   std::vector<Selector> selectors;
-  bool dry_run = false;  ///< count and list examples, change nothing
-  bool count = false;    ///< count what matched in memory: a walk over all of it
+  bool dry_run = false;               ///< count and list examples, change nothing
+  bool count = false;                 ///< count what matched in memory: a walk over all of it
+  bool soft = false;                  ///< what it names may still be served where stale responses may
+  std::chrono::milliseconds wait{0};  ///< for the other replicas to have applied it, at most
 };
 
 struct InvalidationReceipt {
@@ -33,6 +36,7 @@ struct InvalidationReceipt {
   std::vector<std::string> examples;               ///< readable keys, dry run only, at most 10
   std::vector<std::string> acknowledged, waiting;  ///< names of replicas
   bool pending = false;  ///< Redis is configured but out of reach: applied here, the others have not heard it
+  bool soft = false;     ///< as it was asked for
 };
 
 /// A stored response that a request would be given, or nothing.

@@ -3,6 +3,8 @@
 #include <boost/json/array.hpp>
 #include <boost/json/parse.hpp>
 
+#include "config/scalars.hpp"
+
 namespace pillion {
 namespace {
 
@@ -34,6 +36,15 @@ std::string read_bool(std::string_view field, const json::value& value, bool& ou
   return {};
 }
 
+std::string read_wait(const json::value& value, std::chrono::milliseconds& out) {
+  const json::string* text = value.if_string();
+  const auto wait = config::parse_duration(text ? std::string_view(*text) : std::string_view());
+  if (!wait.value) return "`wait` must be a duration in quotes, such as \"2s\"";
+  if (*wait.value > max_wait) return "`wait` is over 30s";
+  out = *wait.value;
+  return {};
+}
+
 std::string read_field(std::string_view field, const json::value& value, InvalidationRequest& request, bool& all) {
   using Kind = Selector::Kind;
   if (field == "tags") return add_selectors(field, Kind::tag, value, request.selectors);
@@ -42,8 +53,9 @@ std::string read_field(std::string_view field, const json::value& value, Invalid
   if (field == "all") return read_bool(field, value, all);
   if (field == "dry_run") return read_bool(field, value, request.dry_run);
   if (field == "count") return read_bool(field, value, request.count);
-  if (field == "soft" || field == "wait") return quoted(field) + " is not known yet: leave it out";
-  return "unknown field " + quoted(field) + ": known are tags, patterns, urls, all, dry_run and count";
+  if (field == "soft") return read_bool(field, value, request.soft);
+  if (field == "wait") return read_wait(value, request.wait);
+  return "unknown field " + quoted(field) + ": known are tags, patterns, urls, all, soft, dry_run, count and wait";
 }
 
 json::array array_of(const std::vector<std::string>& texts) {
@@ -95,6 +107,7 @@ json::object to_json(const InvalidationReceipt& receipt, bool dry_run) {
     out["position"] = receipt.position;
     out["replicas"] = {{"acknowledged", array_of(receipt.acknowledged)}, {"waiting", array_of(receipt.waiting)}};
   }
+  if (receipt.soft) out["soft"] = true;
   if (receipt.counted) out["matched"] = receipt.matched;
   if (receipt.pending) {
     out["scope"] = "local";

@@ -124,6 +124,22 @@ void add_stores(const Counters& counters, const MetricsExtras& extras, Families&
   }
 }
 
+void add_log(const Counters& counters, const MetricsExtras& extras, Families& out) {
+  if (!extras.redis_enabled) return;
+  out.push_back(gauge("pillion_log_up", "1 while the invalidation log in Redis is heard, to its end."));
+  add(out.back(), {}, counters.log_up.load(std::memory_order_relaxed) ? 1 : 0);
+  out.push_back(counter("pillion_log_lost_total", "Times that the invalidation log was lost and all was distrusted."));
+  add(out.back(), {}, counters.log_lost.get());
+  out.push_back(gauge("pillion_invalidations_pending", "Invalidations made here that Redis has not got yet."));
+  add(out.back(), {}, counters.invalidations_pending.load(std::memory_order_relaxed));
+  HistogramSum lag;
+  lag.add(counters.invalidation_lag);
+  out.push_back(histogram("pillion_invalidation_lag_seconds",
+                          "Time from another replica's invalidation, by its millisecond in the log, to its being "
+                          "applied here."));
+  add(out.back(), {}, lag);
+}
+
 void add_workers(Counters& counters, const MetricsExtras& extras, Families& out) {
   std::vector<const WorkerCounters*> workers;
   for (std::size_t i = 0; i < counters.worker_count(); ++i) workers.push_back(&counters.worker(i));
@@ -170,6 +186,7 @@ std::string prometheus_text(Counters& counters, const MetricsExtras& extras) {
   add_routes(counters, families);
   add_upstreams(counters, families);
   add_stores(counters, extras, families);
+  add_log(counters, extras, families);
   add_workers(counters, extras, families);
   add_process(counters, extras, families);
   // The format gives a family without series no lines but its HELP and TYPE, which nobody needs.

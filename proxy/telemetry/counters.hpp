@@ -124,6 +124,11 @@ class Counters {
   SharedCounter invalidations[6];           ///< by Selector::Kind, but for `hashed`, which the log alone has
   SharedCounter evictions;                  ///< of memory
   SharedCounter swept_memory, swept_redis;  ///< stored responses taken out since they were invalidated
+  // Of the invalidation log; the control thread writes.
+  std::atomic<bool> log_up{false};
+  std::atomic<std::uint64_t> invalidations_pending{0};  ///< that Redis has not got yet
+  Counter log_lost;                                     ///< times that it was lost, and everything distrusted
+  Histogram invalidation_lag;                           ///< from a record's id to its being applied here
   /// Every connection to Redis is up; false where there is none.
   bool redis_up() const noexcept;
 

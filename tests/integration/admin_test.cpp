@@ -107,10 +107,10 @@ TEST_CASE("admin: metrics are Prometheus text with the promised names, and count
   proxy.invalidate(R"({"tags": ["thing:1"]})");
   Response response = proxy.admin_get("/metrics");
   CHECK(response["Content-Type"].starts_with("text/plain"));
-  for (std::string name :
-       {"pillion_requests_total", "pillion_request_seconds_bucket", "pillion_upstream_seconds", "pillion_store_bytes",
-        "pillion_store_entries", "pillion_store_evictions_total", "pillion_redis_seconds", "pillion_redis_up",
-        "pillion_invalidations_total", "pillion_connections", "pillion_build_info"}) {
+  for (std::string name : {"pillion_requests_total", "pillion_request_seconds_bucket", "pillion_upstream_seconds",
+                           "pillion_store_bytes", "pillion_store_entries", "pillion_store_evictions_total",
+                           "pillion_redis_seconds", "pillion_redis_up", "pillion_invalidations_total", "pillion_log_up",
+                           "pillion_invalidation_lag_seconds", "pillion_connections", "pillion_build_info"}) {
     CAPTURE(name);
     CHECK(response.body.find(name) != std::string::npos);
   }

@@ -118,7 +118,8 @@ void Pillion::wait_until_usable() {
   if (!ready) throw std::runtime_error("pillion did not become ready: " + process_->err());
   // A proxy serves before its Redis answers. Tests of what stands there need it to be used; that it says so is a test
   // of its own.
-  if (has_redis_ && options_.wait_for_redis) eventually([&] { return metric("pillion_redis_up") == 1; }, Deadline(3s));
+  if (!has_redis_ || !options_.wait_for_redis) return;
+  eventually([&] { return metric("pillion_redis_up") == 1 && metric("pillion_log_up") == 1; }, Deadline(3s));
 }
 
 void Pillion::read_addresses(std::size_t listeners, bool metrics) {

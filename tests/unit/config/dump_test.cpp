@@ -31,7 +31,7 @@ upstreams:
 store:
   memory: { size: 65537B, max_object: 1B }
   redis: { url: "redis://u:pass-word@h:1/2", connect_timeout: 1h, timeout: 1ms, namespace: "a:", max_object: 3B,
-           compress: { min: 1B, level: 9 } }
+           max_silence: 1s, compress: { min: 1B, level: 9 } }
 ttl: { "null": 1ms, b: 0s, "on": 3650d }
 defaults: { store: [memory], query: { only: [] } }
 routes:

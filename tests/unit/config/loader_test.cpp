@@ -68,6 +68,7 @@ store:
     timeout: 20ms
     namespace: "ns:"
     max_object: 100B
+    max_silence: 1500ms
     compress: { min: 1KiB, level: 9 }
 routes: [{ name: r, path: /r, listener: egress, upstream: images }]
 trusted_proxies: [10.1.2.3/8, fd00::1]
@@ -116,6 +117,7 @@ log: { level: warn, access: 2.5% }
   CHECK(config.redis.timeout == 20ms);
   CHECK(config.redis.key_namespace == "ns:");
   CHECK(config.redis.max_object == 100);
+  CHECK(config.redis.max_silence == 1500ms);
   CHECK(config.redis.compress == CompressSettings{true, 1024, 9});
   CHECK(config.trusted_proxies == std::vector<std::string>{"10.0.0.0/8", "fd00::1/128"});
   CHECK(config.limits == Limits{1024, 2048, 3, 4096, 5, 6, 7, 9, std::uint64_t{1} << 30, 11, 12});

@@ -42,13 +42,10 @@ warm: {}
 listeners:
   - address: 127.0.0.1:1
     tls: {}
-store:
-  redis: { url: redis://h, max_silence: 5s }
 )",
      {"2:1: 'query_cache' is not known yet: this version does not have it",
       "3:1: 'warm' is not known yet: this version does not have it",
-      "6:5: 'tls' is not known yet: this version does not have it",
-      "8:28: 'max_silence' is not known yet: this version does not have it"}},
+      "6:5: 'tls' is not known yet: this version does not have it"}},
     {"settings of routes that this version does not have",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }

@@ -267,6 +267,12 @@ upstreams: { app: http://127.0.0.1:8000 }
 store: { redis: { url: redis://h, compress: zstd } }
 )",
      {"2:45: 'zstd' is neither on nor off"}},
+    {"a log that couldn't be heard often enough",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+store: { redis: { url: redis://h, max_silence: 999ms } }
+)",
+     {"2:48: max_silence must be at least 1s: less would take each moment without news for a cut"}},
     {"memory off without a redis",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }

@@ -3,29 +3,20 @@
 
 #include <doctest/doctest.h>
 
+#include "log_replies.hpp"
+
 using namespace pillion;
 
 namespace {
 
-RedisReply text(std::string value) {
-  RedisReply reply;
-  reply.type = RedisReply::Type::string;
-  reply.text = std::move(value);
-  return reply;
+LogRecord read(const std::vector<std::string>& fields) {
+  const auto record = parse_record(entry_reply("7-1", fields));
+  REQUIRE(record.has_value());
+  return *record;
 }
 
-RedisReply list(std::vector<RedisReply> elements) {
-  RedisReply reply;
-  reply.type = RedisReply::Type::array;
-  reply.elements = std::move(elements);
-  return reply;
-}
-
-RedisReply number(std::int64_t value) {
-  RedisReply reply;
-  reply.type = RedisReply::Type::integer;
-  reply.integer = value;
-  return reply;
+bool is_hard_all(const LogRecord& record) {
+  return record.selectors == std::vector<Selector>{{Selector::Kind::all, {}}} && record.strength == Strength::hard;
 }
 
 }  // namespace
@@ -33,19 +24,75 @@ RedisReply number(std::int64_t value) {
 TEST_CASE("ids keep their order as numbers") {
   const char* ids[] = {"0-1", "5-0", "5-1", "6-0", "1795422608815-0", "1795422608815-7", "1795422608816-0"};
   for (std::size_t i = 1; i < std::size(ids); ++i) CHECK(packed_id(ids[i - 1]) < packed_id(ids[i]));
-  for (const char* none : {"", "x", "5", "0-0"}) CHECK(packed_id(none) == 0);
+  for (const char* none : {"", "x", "5", "0-0", "5-", "-1", "5-1x", "99999999999999999999-0"})
+    CHECK(packed_id(none) == 0);
   CHECK(packed_id("18446744073709551615-18446744073709551615") >= packed_id("1-1"));
+  CHECK(id_ms(packed_id("1795422608815-7")) == 1795422608815);
 }
 
-TEST_CASE("a record says what it invalidates; what isn't understood invalidates everything") {
-  const auto read = selectors_of_record(list({text("tag"), text("a"), text("path"), text("/b")}));
-  REQUIRE(read.size() == 2);
-  CHECK(read[0] == Selector{Selector::Kind::tag, "a"});
-  CHECK(read[1] == Selector{Selector::Kind::path, "/b"});
-  CHECK(selectors_of_record(list({text("begin"), text("x")})).empty());
-  const auto unknown = selectors_of_record(list({text("tag"), text("a"), text("of-tomorrow"), text("b")}));
-  REQUIRE(unknown.size() == 1);
-  CHECK(unknown[0].kind == Selector::Kind::all);
+TEST_CASE("an id that a number can't tell from its neighbours isn't plain") {
+  for (const char* plain : {"0-1", "1795422608815-1048574"}) CHECK(is_plain_id(plain));
+  for (const char* wild : {"", "x", "1795422608815-1048575", "18446744073709551615-0"}) CHECK_FALSE(is_plain_id(wild));
+}
+
+TEST_CASE("the id after a position is greater and plain") {
+  CHECK(id_after(0) == "0-1");
+  for (const char* id : {"0-1", "5-3", "1795422608815-1048574"}) {
+    CHECK(packed_id(id_after(packed_id(id))) > packed_id(id));
+    CHECK(is_plain_id(id_after(packed_id(id))));
+  }
+}
+
+TEST_CASE("a record says what it invalidates, who wrote it and in which epoch") {
+  const std::vector<Selector> selectors{{Selector::Kind::tag, "a"}, {Selector::Kind::path, "/b"}};
+  for (const Strength strength : {Strength::hard, Strength::soft}) {
+    const LogRecord record = read(record_fields(writer_mark("process", 5), "epoch", strength, selectors));
+    CHECK(record.id == "7-1");
+    CHECK(record.position == packed_id("7-1"));
+    CHECK(record.writer == "process");
+    CHECK(record.mark == mark_of("process-5"));
+    CHECK(record.mark != mark_of("process-6"));
+    CHECK(record.epoch == "epoch");
+    CHECK(record.strength == strength);
+    CHECK(record.selectors == selectors);
+    CHECK_FALSE(record.begins);
+  }
+}
+
+TEST_CASE("what isn't understood in a record invalidates everything, however softly it speaks") {
+  CHECK(is_hard_all(read({"tag", "a", "of-tomorrow", "b"})));
+  CHECK(is_hard_all(read({"soft", "1", "of-tomorrow", "b"})));
+  CHECK(is_hard_all(read({"soft", "2", "tag", "b"})));
+  CHECK(is_hard_all(read({"by", "p-1", "in", "e"})));
+  CHECK(is_hard_all(read({"tag", "a", "path"})));
+  CHECK(is_hard_all(read({})));
+  RedisReply without_fields = entry_reply("7-1", {});
+  without_fields.elements[1] = RedisReply{};
+  REQUIRE(parse_record(without_fields).has_value());
+  CHECK(is_hard_all(*parse_record(without_fields)));
+}
+
+TEST_CASE("a record that begins an epoch names it") {
+  const LogRecord record = read({"begin", "e1"});
+  CHECK(record.begins);
+  CHECK(record.epoch == "e1");
+  CHECK(record.mark != 0);
+  CHECK(record.mark != read({"begin", "e2"}).mark);
+}
+
+TEST_CASE("a reply to a read is a list of records, nothing, or nonsense") {
+  CHECK(parse_read(RedisReply{RedisReply::Type::nil, {}, 0, {}})->empty());
+  const RedisReply entries = list_reply({entry_reply("7-1", {"tag", "a"}), entry_reply("7-2", {"tag", "b"})});
+  const auto records = parse_read(list_reply({list_reply({text_reply("log"), entries})}));
+  REQUIRE(records.has_value());
+  REQUIRE(records->size() == 2);
+  CHECK((*records)[1].selectors[0].text == "b");
+  CHECK_FALSE(parse_read(error_reply("WRONGTYPE")).has_value());
+  CHECK_FALSE(parse_read(text_reply("x")).has_value());
+  CHECK_FALSE(parse_read(RedisReply{}).has_value());
+  CHECK_FALSE(parse_read(list_reply({text_reply("log")})).has_value());
+  CHECK_FALSE(parse_read(list_reply({list_reply({text_reply("log"), list_reply({text_reply("x")})})})).has_value());
+  CHECK_FALSE(parse_record(entry_reply("nonsense", {"tag", "a"})).has_value());
 }
 
 TEST_CASE("a selector in a record is of bounded size and invalidates at least the same") {
@@ -66,16 +113,26 @@ TEST_CASE("a selector in a record is of bounded size and invalidates at least th
   CHECK(glob_matches(bounded_selector(pattern).text, pattern.text));
 }
 
-TEST_CASE("a stream was trimmed where more was added than is there") {
-  CHECK(was_trimmed(list({text("length"), number(5), text("entries-added"), number(9)})));
-  CHECK_FALSE(was_trimmed(list({text("length"), number(9), text("entries-added"), number(9)})));
-  CHECK_FALSE(was_trimmed(list({text("length"), number(5)})));
-  CHECK(named(list({text("a")}), "a") == nullptr);
+TEST_CASE("what Redis says of the stream: where it begins and ends, and whether anything was cut off") {
+  const LogInfo whole = parse_info(info_reply(2, "9-0", "0-0", 2, "5-0"));
+  CHECK(whole.state == LogInfo::State::stream);
+  CHECK(whole.last == packed_id("9-0"));
+  CHECK(whole.first == packed_id("5-0"));
+  CHECK_FALSE(whole.trimmed);
+  const LogInfo cut = parse_info(info_reply(1, "9-0", "7-0", 4, "9-0"));
+  CHECK(cut.trimmed);
+  CHECK(cut.max_deleted == packed_id("7-0"));
+  CHECK(parse_info(info_reply(1, "18446744073709551615-0", "0-0", 1, "5-0")).state == LogInfo::State::broken);
+  CHECK(parse_info(error_reply("ERR no such key")).state == LogInfo::State::gone);
+  CHECK(parse_info(error_reply("WRONGTYPE Operation")).state == LogInfo::State::broken);
+  CHECK(parse_info(error_reply("LOADING")).state == LogInfo::State::no_answer);
+  CHECK(parse_info(RedisReply{}).state == LogInfo::State::no_answer);
+  CHECK(parse_info(list_reply({text_reply("length"), number_reply(5)})).state == LogInfo::State::no_answer);
 }
 
 TEST_CASE("an epoch has a number, never 0, and names don't repeat") {
   CHECK(epoch_number("a") != 0);
   CHECK(epoch_number("a") == epoch_number("a"));
   CHECK(epoch_number("a") != epoch_number("b"));
-  CHECK(random_epoch_name() != random_epoch_name());
+  CHECK(random_name() != random_name());
 }

@@ -10,7 +10,7 @@ using namespace pillion;
 
 TEST_CASE("a body of every field becomes a request") {
   const auto parsed = parse_invalidate_body(
-      R"({"tags":["a","b c"],"patterns":["x:*"],"urls":["/p?q=1","https://h/x"],"all":true,"dry_run":true,"count":true})");
+      R"({"tags":["a","b c"],"patterns":["x:*"],"urls":["/p?q=1","https://h/x"],"all":true,"dry_run":true,"count":true,"soft":true,"wait":"250ms"})");
   const auto* request = std::get_if<InvalidationRequest>(&parsed);
   REQUIRE(request);
   using Kind = Selector::Kind;
@@ -19,10 +19,14 @@ TEST_CASE("a body of every field becomes a request") {
   CHECK(request->selectors == expected);
   CHECK(request->dry_run);
   CHECK(request->count);
+  CHECK(request->soft);
+  CHECK(request->wait == std::chrono::milliseconds(250));
   const auto plain = parse_invalidate_body(R"({"all":true})");
   REQUIRE(std::get_if<InvalidationRequest>(&plain));
   CHECK_FALSE(std::get<InvalidationRequest>(plain).dry_run);
   CHECK_FALSE(std::get<InvalidationRequest>(plain).count);
+  CHECK_FALSE(std::get<InvalidationRequest>(plain).soft);
+  CHECK(std::get<InvalidationRequest>(plain).wait.count() == 0);
 }
 
 TEST_CASE("a body that is wrong is refused and what is wrong is named") {
@@ -57,8 +61,12 @@ TEST_CASE("a body that is wrong is refused and what is wrong is named") {
       {R"({"all":"true"})", "all"},
       {R"({"all":true,"dry_run":0})", "dry_run"},
       {R"({"all":true,"count":null})", "count"},
-      {R"({"all":true,"soft":true})", "`soft` is not known yet"},
-      {R"({"all":true,"wait":"2s"})", "`wait` is not known yet"},
+      {R"({"all":true,"soft":"true"})", "soft"},
+      {R"({"all":true,"wait":2})", "`wait` must be a duration"},
+      {R"({"all":true,"wait":"2"})", "`wait` must be a duration"},
+      {R"({"all":true,"wait":""})", "`wait` must be a duration"},
+      {R"({"all":true,"wait":"-1s"})", "`wait` must be a duration"},
+      {R"({"all":true,"wait":"31s"})", "over 30s"},
       {R"({"tag":["a"]})", "unknown field `tag`"},
   };
   for (const Row& row : rows) {
@@ -97,6 +105,8 @@ TEST_CASE("a receipt says what was done, and that others have not heard it") {
   CHECK(plain["replicas"]["waiting"].contains("b"));
   CHECK_FALSE(plain.has("matched"));
   CHECK_FALSE(plain.has("pending"));
+  CHECK_FALSE(plain.has("soft"));
+  CHECK(read({"7-1", false, 0, {}, {}, {}, false, true}, false)["soft"].boolean);
   CHECK(read({"7-1", true, 12, {}, {}, {}, false}, false)["matched"].number == 12);
 
   const auto pending = read({"7-1", false, 0, {}, {"a"}, {}, true}, false);

@@ -182,6 +182,10 @@ TEST_CASE("the metrics page is well-formed and has every promised name with its 
   extras.memory = {4096, 3, 2};
   extras.access_log_dropped = 11;
   counters.worker(0).uses_redis = true;
+  counters.log_up = true;
+  counters.log_lost.add(3);
+  counters.invalidations_pending = 4;
+  counters.invalidation_lag.observe_us(2000);
   const Page page = parse(prometheus_text(counters, extras));
   check_histograms(page);
 
@@ -203,6 +207,11 @@ TEST_CASE("the metrics page is well-formed and has every promised name with its 
   CHECK(page.value("pillion_redis_up") == 1);
   CHECK(page.value("pillion_redis_seconds_count") == 1);
   CHECK(page.value("pillion_redis_failures_total", {{"kind", "timeout"}}) == 9);
+  CHECK(page.value("pillion_log_up") == 1);
+  CHECK(page.value("pillion_log_lost_total") == 3);
+  CHECK(page.value("pillion_invalidations_pending") == 4);
+  CHECK(page.value("pillion_invalidation_lag_seconds_count") == 1);
+  CHECK(page.value("pillion_invalidation_lag_seconds_sum") == doctest::Approx(0.002));
   CHECK(page.value("pillion_connections", {{"side", "client"}}) == 10);
   CHECK(page.value("pillion_connections", {{"side", "upstream"}}) == 1);
   CHECK(page.value("pillion_limits_total", {{"limit", "head_timeout"}}) == 7);
@@ -222,6 +231,8 @@ TEST_CASE("without Redis or memory there is nothing said about them") {
   const Page page = parse(prometheus_text(counters, extras));
   CHECK_FALSE(page.value("pillion_redis_up").has_value());
   CHECK_FALSE(page.types.contains("pillion_redis_seconds"));
+  CHECK_FALSE(page.value("pillion_log_up").has_value());
+  CHECK_FALSE(page.types.contains("pillion_invalidation_lag_seconds"));
   CHECK_FALSE(page.types.contains("pillion_store_bytes"));
   CHECK_FALSE(page.types.contains("pillion_requests_total"));
   CHECK(page.value("pillion_ready") == 0);

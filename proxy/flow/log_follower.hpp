@@ -1,0 +1,104 @@
+// Where this process stands in the invalidation log, and what becomes of the records it reads. Pure: no socket, no
+// clock. Used on the control thread alone (flow/log_reader.cpp feeds it); what it writes to is shared.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "core/local_order.hpp"
+#include "flow/log_record.hpp"
+#include "flow/log_view.hpp"
+#include "flow/redis_clock.hpp"
+#include "net/shared_slot.hpp"
+
+namespace pillion {
+
+/// What a look at the log in Redis says about it.
+enum class LogVerdict : std::uint8_t {
+  same,       ///< it goes on from what is known
+  unknown,    ///< Redis didn't say
+  gone,       ///< there is no stream
+  older,      ///< its ids end before what is known
+  replaced,   ///< what is known doesn't stand in it: it went on from an older copy
+  past_us,    ///< records were taken out of it that were not read, or were strange: it has to be read anew
+  unnamed,    ///< nothing in it says which epoch it is
+  senseless,  ///< no stream, or ids beyond all sense
+};
+
+/// A record that stands in the log.
+struct KnownRecord {
+  std::string id;  ///< empty: none
+  std::uint64_t position = 0, mark = 0;
+};
+/// Whether a reply to XRANGE of its id has that very record.
+bool finds(const RedisReply& reply, const KnownRecord& known);
+
+/// `known`: the last record that was read, or acknowledged to us, before there was a doubt; `stands`: it was found.
+/// `read_up_to`: how far the log had been read by then; 0 where what is missing there doesn't matter.
+LogVerdict judge(const LogInfo& info, const KnownRecord& known, bool stands, std::uint64_t read_up_to);
+
+class LogFollower {
+ public:
+  /// Writes to the order of this process and to the slot of the view. `process` is the name that our own records bear.
+  LogFollower(std::string process, LocalOrder& local, SharedSlot<LogView>& view, const RedisClock& clock)
+      : process_(std::move(process)), local_(local), shared_(view), clock_(clock) {}
+
+  /// Read up to here: what XREAD has to be given, and the same as a number.
+  const std::string& cursor() const noexcept { return cursor_; }
+  std::uint64_t position() const noexcept { return position_; }
+  /// The log has been read to its end since it began to be followed.
+  bool has_view() const noexcept { return complete_; }
+  const std::string& epoch() const noexcept { return view_->epoch_name; }
+  bool is_own(const LogRecord& record) const noexcept { return record.writer == process_; }
+  /// `by` of our next record.
+  std::string next_mark() { return writer_mark(process_, ++written_); }
+
+  /// Applies what was read from the cursor on, in order. `mono_ms`: the steady time now. Returns how many records began
+  /// an epoch while the log was followed: each distrusts everything before it, in memory too.
+  std::size_t read(std::span<const LogRecord> records, std::int64_t mono_ms);
+  /// While the log was followed, a record came that is of an epoch whose beginning was not seen, or whose id is beyond
+  /// all sense: another log stands in the place of the known one. Until restart().
+  bool is_strange() const noexcept { return strange_; }
+  /// A record of ours got its id: it stands in the view from now on. False where no log that goes on from `before`,
+  /// known when it was sent, could give it. `mono_ms`: when the invalidation was made.
+  bool written(const LogRecord& record, const KnownRecord& before, std::int64_t mono_ms);
+
+  /// The connection was cut, or something is strange: what is read from now on may come from another copy of the log,
+  /// until it has been vouched for.
+  void doubt();
+  /// What was known before the doubt, and how far the log had been read: for judge().
+  const KnownRecord& known() const noexcept { return known_; }
+  std::uint64_t read_before_doubt() const noexcept { return doubted_ ? read_before_ : position_; }
+  /// It is the same log, and was read to the end that `info` knows: the view is shared from now on, if it wasn't. False
+  /// where nothing tells its epoch.
+  bool vouch(const LogInfo& info);
+  /// The id for a record that begins another epoch: one that Redis takes only where nothing was added since `info`.
+  std::string next_epoch_id(const LogInfo& info) const;
+  /// Nothing that was read counts any more: it will be read from its beginning, into another view. The old one stays
+  /// until that is done; meanwhile nobody may read from Redis.
+  void restart();
+
+ private:
+  void begin_epoch(const LogRecord& record);
+  bool is_strange_here(const LogRecord& record) const;
+  void meet(const std::string& epoch);
+  void know(const LogRecord& record);
+  std::int64_t when(const LogRecord& record, std::int64_t mono_ms) const;
+  bool complete(const LogInfo& info);
+
+  std::string process_;
+  LocalOrder& local_;
+  SharedSlot<LogView>& shared_;
+  const RedisClock& clock_;
+  std::shared_ptr<LogView> view_ = std::make_shared<LogView>();  // shared once complete_
+  std::string cursor_ = "0-0", label_;
+  std::uint64_t position_ = 0, read_before_ = 0, written_ = 0;
+  bool complete_ = false, doubted_ = true, strange_ = false;
+  std::deque<std::string> met_;  // the last epochs that began
+  KnownRecord known_, read_in_doubt_;
+};
+
+}  // namespace pillion

@@ -1,0 +1,213 @@
+#include "flow/log_reader.hpp"
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+
+namespace pillion {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr std::size_t read_batch = 200;
+constexpr milliseconds block{400};      // well under what ends a connection for lack of progress
+constexpr milliseconds patience{1000};  // with one command of a look at the log
+constexpr milliseconds retry_every{250};
+constexpr int attempts = 4;  // at a log that others begin too
+constexpr std::size_t max_reply = 8u << 20;
+
+std::int64_t ms_of(Clock::time_point at) {
+  return std::chrono::duration_cast<milliseconds>(at.time_since_epoch()).count();
+}
+
+}  // namespace
+
+LogReader::LogReader(asio::any_io_executor executor, RedisTopology& redis, LogFollower& follower, RedisClock& clock,
+                     Counters& counters, Log& log)
+    : executor_(executor),
+      redis_(redis),
+      key_(redis.settings().key_namespace + "pillion:log"),
+      follower_(follower),
+      clock_(clock),
+      counters_(counters),
+      log_(log),
+      pause_(executor),
+      heard_at_ms_(ms_of(Clock::now())) {}
+
+void LogReader::start(Events events) {
+  events_ = std::move(events);
+  connect();
+  asio::co_spawn(executor_, run(), asio::detached);
+}
+
+void LogReader::stop() {
+  stopped_ = true;
+  pause_.cancel();
+  if (connection_) connection_->stop();
+}
+
+void LogReader::connect() {
+  ++generation_;
+  connection_ = std::make_unique<RedisClient>(executor_, redis_, max_reply, own_counters_, log_, key_);
+  connection_->on_up([this] { pause_.cancel(); });
+}
+
+void LogReader::look_again() {
+  if (stopped_) return;
+  live_.store(false, std::memory_order_release);
+  connect();
+}
+
+void LogReader::set_live(bool live, bool tell) {
+  live_.store(live, std::memory_order_release);
+  counters_.log_up.store(live, std::memory_order_relaxed);
+  if (live && std::exchange(told_, false)) log_.info("the invalidation log in Redis is heard again");
+  if (!live && tell && !std::exchange(told_, true))
+    log_.warn("the invalidation log in Redis is not heard: what stands there is not used meanwhile");
+}
+
+awaitable<RedisReply> LogReader::command(std::vector<std::string> arguments, milliseconds budget) {
+  const std::uint64_t asked = generation_;
+  RedisReply reply = co_await connection_->command(std::move(arguments), budget);
+  // What a connection says that was given up doesn't count.
+  if (stopped_ || asked != generation_) co_return RedisReply{};
+  co_return reply;
+}
+
+awaitable<void> LogReader::run() {
+  while (!stopped_) {
+    if (is_connected() && co_await catch_up()) {
+      set_live(true, false);
+      events_.live();
+      Step step = Step::on;
+      while (step == Step::on) step = co_await read_on();
+      if (stopped_) co_return;
+      set_live(false, step == Step::failed);
+      if (step == Step::behind) continue;
+    }
+    if (stopped_) co_return;
+    pause_.expires_after(retry_every);
+    co_await pause_.async_wait(no_throw);
+  }
+}
+
+// Reads what is there, then looks whether it is the log that was known, and all of it. True: it is, as of a moment ago.
+awaitable<bool> LogReader::catch_up() {
+  follower_.doubt();
+  if (!follower_.has_view())
+    co_await learn_clock([this](auto words) { return command(std::move(words), patience); }, clock_);
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    if (!co_await read_to_end()) co_return false;
+    bool stands = false;
+    const KnownRecord known = follower_.known();
+    const LogInfo info =
+        co_await look_at_log([this](auto words) { return command(std::move(words), patience); }, key_, known, stands);
+    LogVerdict verdict = judge(info, known, stands, follower_.read_before_doubt());
+    if (verdict == LogVerdict::same) {
+      if (follower_.vouch(info)) co_return true;
+      verdict = LogVerdict::unnamed;
+    }
+    // What was added meanwhile may begin an epoch, and then all is well.
+    const bool read_first = verdict == LogVerdict::replaced || verdict == LogVerdict::unnamed;
+    if (read_first && info.last > follower_.position()) continue;
+    if (!co_await mend(verdict, info)) co_return false;
+  }
+  co_return false;
+}
+
+awaitable<bool> LogReader::read_to_end() {
+  for (;;) {
+    const auto sent = Clock::now();
+    std::vector<std::string> words{"XREAD", "COUNT", std::to_string(read_batch), "STREAMS", key_, follower_.cursor()};
+    const RedisReply reply = co_await command(std::move(words), patience);
+    if (reply.type == RedisReply::Type::error) co_return true;  // not a stream: that shows at the look
+    std::size_t count = 0;
+    if (!reply.ok() || !apply(reply, count)) co_return false;
+    heard_at_ms_.store(ms_of(sent), std::memory_order_relaxed);
+    if (count < read_batch) co_return true;
+  }
+}
+
+awaitable<LogReader::Step> LogReader::read_on() {
+  const auto sent = Clock::now();
+  std::vector<std::string> words{"XREAD",   "COUNT", std::to_string(read_batch), "BLOCK", std::to_string(block.count()),
+                                 "STREAMS", key_,    follower_.cursor()};
+  const milliseconds longest = block + std::max(redis_.settings().timeout, milliseconds(200));
+  const RedisReply reply = co_await command(std::move(words), longest);
+  std::size_t count = 0;
+  if (!reply.ok() || !apply(reply, count)) co_return Step::failed;
+  if (count > 0) events_.applied();
+  // What lay here while the process was stopped says nothing of what came since.
+  if (Clock::now() - sent > longest) co_return Step::behind;
+  heard_at_ms_.store(ms_of(sent), std::memory_order_relaxed);
+  co_return count < read_batch ? Step::on : Step::behind;
+}
+
+bool LogReader::apply(const RedisReply& reply, std::size_t& count) {
+  const auto records = parse_read(reply);
+  if (!records) return false;
+  count = records->size();
+  const bool first_time = !follower_.has_view();
+  const std::size_t begun = follower_.read(*records, ms_of(Clock::now()));
+  counters_.log_lost.add(begun);
+  if (begun > 0) log_.warn("Redis lost the invalidation log: everything fetched before is fetched anew");
+  if (follower_.is_strange()) {
+    read_anew("another invalidation log stands in Redis in the place of the known one");
+    count = read_batch;  // there is more to read
+    return true;
+  }
+  if (first_time) return true;
+  for (const LogRecord& record : *records) {
+    if (!record.begins && !follower_.is_own(record)) events_.foreign(record);
+  }
+  return true;
+}
+
+awaitable<void> learn_clock(LogCommand command, RedisClock& clock) {
+  const auto us = [](Clock::time_point at) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(at.time_since_epoch()).count();
+  };
+  const auto sent = Clock::now();
+  const RedisReply time = co_await command({"TIME"});
+  clock.learn(time, us(sent), us(Clock::now()));
+}
+
+// A stream that isn't there has no XINFO, which Redis would call an error.
+awaitable<LogInfo> look_at_log(LogCommand command, const std::string& key, const KnownRecord& known, bool& stands) {
+  LogInfo info;
+  if (!known.id.empty()) {
+    const RedisReply found = co_await command({"XRANGE", key, known.id, known.id});
+    if (found.type == RedisReply::Type::unavailable) co_return info;
+    stands = finds(found, known);
+  }
+  const RedisReply there = co_await command({"EXISTS", key});
+  if (there.type != RedisReply::Type::integer) co_return info;
+  info.state = LogInfo::State::gone;
+  if (there.integer != 0) info = parse_info(co_await command({"XINFO", "STREAM", key}));
+  co_return info;
+}
+
+void LogReader::read_anew(const std::string& why) {
+  log_.warn(why + ": everything fetched before is fetched anew");
+  counters_.log_lost.add();
+  follower_.restart();
+}
+
+// True where the log is to be looked at again.
+awaitable<bool> LogReader::mend(LogVerdict verdict, const LogInfo& info) {
+  if (verdict == LogVerdict::unknown) co_return false;
+  if (verdict == LogVerdict::past_us || verdict == LogVerdict::senseless) {
+    read_anew(verdict == LogVerdict::past_us ? "the invalidation log in Redis was trimmed past what was read"
+                                             : key_ + " in Redis is no invalidation log, another is begun");
+    if (verdict == LogVerdict::past_us) co_return true;
+    co_return (co_await command({"DEL", key_}, patience)).ok();
+  }
+  // Of many that begin it, one does: the id is past all that is known, so whoever knows as much hears of it.
+  const RedisReply begun =
+      co_await command({"XADD", key_, follower_.next_epoch_id(info), "begin", random_name()}, patience);
+  co_return begun.type != RedisReply::Type::unavailable;
+}
+
+}  // namespace pillion

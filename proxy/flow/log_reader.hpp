@@ -1,0 +1,82 @@
+// Reads the invalidation log as it is written, on a connection of its own: it waits there in XREAD BLOCK, so that a
+// record is applied as soon as Redis has it. At each connection, after each cut and when it is told to, it finds out
+// whether the log is still the one it knows, and begins another epoch where it isn't. On the control thread alone, but
+// for the atomics. For flow/invalidation_log.cpp.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "flow/log_follower.hpp"
+#include "net/async.hpp"
+#include "net/redis_client.hpp"
+#include "telemetry/counters.hpp"
+#include "telemetry/log.hpp"
+
+namespace pillion {
+
+/// Through one connection: Redis's clock; how the log stands there, and whether that record is in it.
+using LogCommand = std::function<awaitable<RedisReply>(std::vector<std::string>)>;
+awaitable<void> learn_clock(LogCommand command, RedisClock& clock);
+awaitable<LogInfo> look_at_log(LogCommand command, const std::string& key, const KnownRecord& known, bool& stands);
+
+class LogReader {
+ public:
+  struct Events {
+    std::function<void()> live;                     ///< read to its end, and listened to from now on
+    std::function<void()> applied;                  ///< some records were applied
+    std::function<void(const LogRecord&)> foreign;  ///< each that another process wrote, but at the first reading
+  };
+
+  /// What is given has to outlive this object.
+  LogReader(asio::any_io_executor executor, RedisTopology& redis, LogFollower& follower, RedisClock& clock,
+            Counters& counters, Log& log);
+  void start(Events events);
+  void stop();
+
+  /// The log is being heard: what stands in Redis may be used. From any thread.
+  bool is_live() const noexcept { return live_.load(std::memory_order_acquire); }
+  /// When what was heard last was asked for, in milliseconds of the steady clock: up to then nothing is unknown. From
+  /// any thread.
+  std::int64_t heard_at_ms() const noexcept { return heard_at_ms_.load(std::memory_order_relaxed); }
+  /// Where it isn't live, it soon will be.
+  bool is_connected() const noexcept { return connection_ && connection_->is_up(); }
+  /// Something is wrong with the log, or with what is heard of it: it is read on a new connection, after another look.
+  void look_again();
+
+ private:
+  enum class Step { on, behind, failed };
+  awaitable<void> run();
+  awaitable<bool> catch_up();
+  awaitable<bool> read_to_end();
+  awaitable<Step> read_on();
+  awaitable<bool> mend(LogVerdict verdict, const LogInfo& info);
+  awaitable<RedisReply> command(std::vector<std::string> arguments, std::chrono::milliseconds budget);
+  bool apply(const RedisReply& reply, std::size_t& count);
+  void read_anew(const std::string& why);
+  void connect();
+  void set_live(bool live, bool tell);
+
+  asio::any_io_executor executor_;
+  RedisTopology& redis_;
+  const std::string key_;
+  LogFollower& follower_;
+  RedisClock& clock_;
+  Counters& counters_;
+  Log& log_;
+  WorkerCounters own_counters_;  // the time it waits is no command's
+  Events events_;
+  std::unique_ptr<RedisClient> connection_;
+  std::uint64_t generation_ = 0;  // of the connection
+  asio::steady_timer pause_;
+  std::atomic<bool> live_{false};
+  std::atomic<std::int64_t> heard_at_ms_;
+  bool stopped_ = false, told_ = false;
+};
+
+}  // namespace pillion

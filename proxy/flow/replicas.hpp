@@ -1,0 +1,52 @@
+// Says in Redis what this process has applied of the invalidation log, and learns who else has applied what. On the
+// control thread alone. For flow/invalidation_log.cpp.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "flow/log_follower.hpp"
+#include "flow/replica_table.hpp"
+#include "net/async.hpp"
+#include "net/redis_client.hpp"
+
+namespace pillion {
+
+class Replicas {
+ public:
+  /// `name` names this process to users. The rest has to outlive this object.
+  Replicas(asio::any_io_executor executor, const config::RedisSettings& settings, std::string name,
+           RedisClient& connection, const LogFollower& follower, const RedisClock& clock);
+
+  const std::string& name() const noexcept { return name_; }
+  /// Says what has been applied. What is applied while that is on its way goes with the next one.
+  void announce();
+  /// At least each second: announces, learns who is there, takes out who is long gone.
+  awaitable<void> tick();
+  /// Takes itself out: nobody has to wait for a process that ends.
+  awaitable<void> leave();
+
+  /// Who has applied the record, this process among them, and who of those that count has not. Waits until `until` at
+  /// most for all to have done so. `id` may be no id: then the log has not got it.
+  awaitable<ReplicasAt> applied_by(std::string id, std::chrono::steady_clock::time_point until);
+
+ private:
+  awaitable<void> announce_now();
+  awaitable<bool> refresh();
+  awaitable<bool> stands(std::string id);
+  std::optional<std::int64_t> redis_ms() const;
+
+  asio::any_io_executor executor_;
+  const std::string name_, key_, log_key_;
+  RedisClient& connection_;
+  const LogFollower& follower_;
+  const RedisClock& clock_;
+  std::vector<Replica> replicas_;
+  bool announcing_ = false, again_ = false, refreshing_ = false, left_ = false;
+};
+
+}  // namespace pillion

@@ -1,0 +1,446 @@
+// The invalidation log that replicas share: who hears what, what a cut, a loss or an overflow of the log does, who has
+// acknowledged (product contract, section 4). Several real replicas on one Redis, each behind a relay of its own.
+#include <csignal>
+
+#include "integration.hpp"
+#include "support/fleet.hpp"
+
+namespace {
+
+constexpr const char* routes = R"(routes:
+  - name: things
+    path: /things/{id}
+    ttl: 600s
+    key: "thing:{id}"
+    tags: ["thing:{id}"]
+  - name: swr
+    path: /swr/{id}
+    ttl: 600s
+    tags: ["swr"]
+    stale: { while_revalidate: 600s }
+  - name: all
+    path: /**
+    ttl: 600s
+drain: { delay: 0s, timeout: 5s }
+)";
+
+FleetOptions fleet_of(int replicas) {
+  FleetOptions options;
+  options.replicas = replicas;
+  options.routes = routes;
+  // A busy machine is no slow Redis.
+  options.redis = "    timeout: 2s\n    connect_timeout: 2s\n";
+  return options;
+}
+
+Handler counting() { return numbered({}); }
+
+std::string of_thing(const std::string& id) { return R"({"tags": ["thing:)" + id + R"("]})"; }
+
+bool log_is_up(Pillion& proxy) { return proxy.metric("pillion_log_up") == 1; }
+
+bool in_memory(Pillion& proxy, const std::string& target) { return detailed(proxy.get(target)) == "hit memory"; }
+
+/// Into the memory of a replica, and into Redis with the first of them.
+void fill(Fleet& fleet, const std::vector<std::string>& targets) {
+  for (int i = 0; i < fleet.size(); ++i) {
+    for (const std::string& target : targets) CHECK(eventually([&] { return in_memory(fleet[i], target); }));
+  }
+}
+
+/// Names of the epochs that the log has begun.
+std::vector<std::string> epochs(const RedisServer& redis) {
+  std::vector<std::string> names;
+  for (const auto& record : redis.command({"XRANGE", "pillion:log", "-", "+"}).elements) {
+    const auto& fields = record.elements[1].elements;
+    if (fields[0].text == "begin") names.push_back(fields[1].text);
+  }
+  return names;
+}
+
+bool has_name(const Json& list, const std::string& name) {
+  return std::any_of(list.array.begin(), list.array.end(), [&](const Json& entry) { return entry.string == name; });
+}
+
+/// The upstream has served `target` exactly this often.
+bool fetched(const ScriptedUpstream& upstream, const std::string& target, std::size_t times) {
+  return upstream.count(target) == times;
+}
+
+}  // namespace
+
+TEST_CASE("log: an acknowledged invalidation holds in the memory of every replica that is named") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(3));
+  REQUIRE(fleet.wait_until_in_step());
+  for (int round = 0; round < 10; ++round) {
+    fill(fleet, {"/things/1", "/things/2"});
+    const int by = round % 3;
+    Json receipt = fleet.invalidate(by, of_thing("1"));
+    CHECK(fleet.acknowledged(receipt).size() == 3);
+    CHECK(receipt["replicas"]["waiting"].array.empty());
+    CHECK(receipt["replicas"]["acknowledged"].array[0].string == fleet.name(by));
+    for (int i = 0; i < 3; ++i) {
+      CHECK(in_memory(fleet[i], "/things/2"));
+      CHECK_FALSE(in_memory(fleet[i], "/things/1"));
+    }
+  }
+}
+
+TEST_CASE("log: by pattern, URL and everything, others follow too") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  for (const char* body : {R"({"patterns": ["thing:1:*"]})", R"({"urls": ["/things/1"]})", R"({"all": true})"}) {
+    CAPTURE(body);
+    fill(fleet, {"/things/1"});
+    fleet.invalidate(0, body);
+    CHECK_FALSE(in_memory(fleet[1], "/things/1"));
+  }
+  fill(fleet, {"/things/1"});
+  fleet[0].request("PUT", "/things/1", {}, "x");
+  CHECK(eventually([&] { return !in_memory(fleet[1], "/things/1"); }));
+}
+
+TEST_CASE("log: without waiting a receipt names who has applied it for certain, and the others that are alive") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(3));
+  REQUIRE(fleet.wait_until_in_step());
+  Json receipt = fleet[1].invalidate(of_thing("1"));
+  CHECK(receipt["replicas"]["acknowledged"].array.size() == 1);
+  CHECK(has_name(receipt["replicas"]["acknowledged"], fleet.name(1)));
+  CHECK(has_name(receipt["replicas"]["waiting"], fleet.name(0)));
+  CHECK(has_name(receipt["replicas"]["waiting"], fleet.name(2)));
+}
+
+TEST_CASE("log: a fetch that began before another replica's invalidation serves nobody after it, from any tier") {
+  RedisServer redis;
+  ScriptedUpstream upstream;
+  Gate& gate = upstream.gate();
+  Counter begun;
+  std::atomic<int> turn{0};
+  upstream.answer("/things/1", [&](Exchange& exchange) {
+    const int mine = ++turn;
+    begun.add();
+    if (mine == 1) gate.wait();
+    exchange.respond(200, {}, mine == 1 ? "old" : "new");
+  });
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  HttpClient slow = fleet[1].connect();
+  slow.send_request("GET", "/things/1");
+  REQUIRE(begun.wait_for(1));
+  CHECK(fleet.acknowledged(fleet.invalidate(0, of_thing("1"))).size() == 2);
+  gate.open();
+  CHECK(slow.read_response().body == "old");
+  // What it stored in Redis, if it did, is known by its fence.
+  CHECK(fleet[1].get("/things/1").body == "new");
+  CHECK(fleet[0].get("/things/1").body == "new");
+}
+
+TEST_CASE("log: one's own record doesn't undo what was fetched after it") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(1));
+  HttpClient client = fleet[0].connect();
+  for (int i = 0; i < 100; ++i) {
+    const std::string target = "/things/" + std::to_string(i);
+    client.request("PUT", target, {}, "x");
+    client.get(target);
+  }
+  // The log's end has been read by now.
+  CHECK(fleet.wait_until_in_step());
+  for (int i = 0; i < 100; ++i) CHECK(in_memory(fleet[0], "/things/" + std::to_string(i)));
+}
+
+TEST_CASE("log: after a cut what was missed is applied, nothing else is lost, and Redis is used only then") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  fill(fleet, {"/things/1", "/things/2", "/things/3"});
+  SUBCASE("with connections reset") { fleet.relay(1).cut(); }
+  SUBCASE("with every packet lost") { fleet.relay(1).blackhole(); }
+  Json receipt = fleet.invalidate(0, of_thing("1"), "50ms");
+  CHECK(fleet.acknowledged(receipt) == std::set<int>{0});
+  CHECK(has_name(receipt["replicas"]["waiting"], fleet.name(1)));
+  CHECK(eventually([&] { return !log_is_up(fleet[1]); }));
+  CHECK(in_memory(fleet[1], "/things/2"));
+  fleet.relay(1).heal();
+  CHECK(eventually([&] { return log_is_up(fleet[1]); }));
+  CHECK_FALSE(in_memory(fleet[1], "/things/1"));
+  CHECK(fetched(upstream, "/things/2", 1));
+  CHECK(in_memory(fleet[1], "/things/2"));
+  CHECK(fetched(upstream, "/things/3", 1));
+  CHECK(fleet[1].process().err().find("the invalidation log in Redis is heard again") != std::string::npos);
+}
+
+TEST_CASE("log: what a replica invalidates while it is cut off reaches the others once it is back, in order") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  fill(fleet, {"/things/1", "/things/2"});
+  fleet.relay(1).cut();
+  CHECK(eventually([&] { return !log_is_up(fleet[1]); }));
+  for (const char* id : {"1", "first", "second"}) {
+    Response response = fleet[1].admin_post("/invalidate", of_thing(id));
+    CHECK(response.status == 503);
+    Json receipt = Json::parse(response.body);
+    CHECK(receipt["pending"].boolean);
+    CHECK(receipt["scope"].string == "local");
+    CHECK(has_name(receipt["replicas"]["acknowledged"], fleet.name(1)));
+  }
+  CHECK(fleet[1].metric("pillion_invalidations_pending") == 3);
+  CHECK_FALSE(in_memory(fleet[1], "/things/1"));
+  CHECK(in_memory(fleet[0], "/things/1"));
+  fleet.relay(1).heal();
+  CHECK(eventually([&] { return fleet[1].metric("pillion_invalidations_pending") == 0; }));
+  CHECK(eventually([&] { return !in_memory(fleet[0], "/things/1"); }));
+  CHECK(in_memory(fleet[0], "/things/2"));
+  std::vector<std::string> order;
+  for (const auto& record : redis.command({"XREVRANGE", "pillion:log", "+", "-", "COUNT", "2"}).elements)
+    order.push_back(record.elements[1].elements.back().text);
+  CHECK(order == std::vector<std::string>{"thing:second", "thing:first"});
+}
+
+TEST_CASE("log: what was fetched while the log wasn't heard stays out of Redis") {
+  RedisServer redis;
+  ScriptedUpstream upstream;
+  Gate& gate = upstream.gate();
+  upstream.answer("/things/slow", [&](Exchange& exchange) {
+    gate.wait();
+    exchange.respond(200, {}, "x");
+  });
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(1));
+  fleet.relay(0).cut();
+  CHECK(eventually([&] { return !log_is_up(fleet[0]); }));
+  HttpClient slow = fleet[0].connect();
+  slow.send_request("GET", "/things/slow");
+  REQUIRE(upstream.wait_for_requests("/things/slow", 1));
+  fleet.relay(0).heal();
+  CHECK(eventually([&] { return log_is_up(fleet[0]); }));
+  gate.open();
+  CHECK(slow.read_response().status == 200);
+  // Others go there again, once the worker's own connection is back.
+  int n = 0;
+  CHECK(eventually([&] {
+    fleet[0].get("/things/after" + std::to_string(n++));
+    return !redis.keys("thing:after*").empty();
+  }));
+  CHECK(redis.keys("thing:slow:*").empty());
+}
+
+TEST_CASE("log: a FLUSHALL is noticed by itself, distrusts every memory, and one epoch begins") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(3));
+  REQUIRE(fleet.wait_until_in_step());
+  fill(fleet, {"/things/1"});
+  redis.command({"FLUSHALL"});
+  for (int i = 0; i < 3; ++i) CHECK(eventually([&] { return fleet[i].metric("pillion_log_lost_total") == 1; }));
+  CHECK(epochs(redis).size() == 1);
+  for (int i = 0; i < 3; ++i) CHECK(eventually([&] { return log_is_up(fleet[i]); }));
+  CHECK(fleet.wait_until_in_step());
+  CHECK(fetched(upstream, "/things/1", 1));
+  for (int i = 0; i < 3; ++i) CHECK_FALSE(in_memory(fleet[i], "/things/1"));
+}
+
+TEST_CASE("log: an invalidation that finds the log gone is not lost with it") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  fill(fleet, {"/things/1"});
+  redis.command({"DEL", "pillion:log"});
+  Response response = fleet[0].admin_post("/invalidate", of_thing("1"));
+  CHECK((response.status == 200 || response.status == 503));
+  CHECK(eventually([&] { return !in_memory(fleet[1], "/things/1"); }));
+  CHECK(fleet.wait_until_in_step());
+}
+
+TEST_CASE("log: a Redis that comes back empty, or as it was before, is distrusted by all, and then used again") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  SUBCASE("empty") {}
+  SUBCASE("an older copy") { REQUIRE_FALSE(redis.command({"SAVE"}).is_error()); }
+  CHECK(fleet.wait_until_in_step());
+  fill(fleet, {"/things/1"});
+  redis.kill();
+  redis.start();
+  CHECK(fleet.wait_until_in_step());
+  for (int i = 0; i < 2; ++i) CHECK_FALSE(in_memory(fleet[i], "/things/1"));
+  CHECK(epochs(redis).size() <= 2);
+  fleet[0].get("/things/9");
+  CHECK(eventually([&] { return detailed(fleet[1].get("/things/9")).starts_with("hit"); }));
+}
+
+TEST_CASE("log: a copy that went on without the last records is found out though its ids are higher") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  REQUIRE_FALSE(redis.command({"SAVE"}).is_error());
+  // Lost in the failover: only these two have heard of it.
+  CHECK(fleet.acknowledged(fleet.invalidate(0, of_thing("lost"))).size() == 2);
+  fill(fleet, {"/things/1"});
+  for (int i = 0; i < 2; ++i) fleet.relay(i).cut();
+  redis.kill();
+  redis.start();
+  const std::size_t before = epochs(redis).size();
+  const std::string epoch = epochs(redis).back();
+  redis.command({"XADD", "pillion:log", "*", "by", "third-1", "in", epoch, "tag", "unrelated"});
+  for (int i = 0; i < 2; ++i) fleet.relay(i).heal();
+  CHECK(fleet.wait_until_in_step());
+  CHECK(epochs(redis).size() == before + 1);
+  for (int i = 0; i < 2; ++i) CHECK_FALSE(in_memory(fleet[i], "/things/1"));
+}
+
+TEST_CASE("log: trimmed past a replica that was cut off, it distrusts what that replica has in memory, alone") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  fill(fleet, {"/things/1"});
+  fleet.relay(1).cut();
+  CHECK(eventually([&] { return !log_is_up(fleet[1]); }));
+  for (int i = 0; i < 5; ++i) fleet[0].invalidate(of_thing("other"));
+  redis.command({"XTRIM", "pillion:log", "MAXLEN", "2"});
+  fleet.relay(1).heal();
+  CHECK(fleet.wait_until_in_step());
+  CHECK(in_memory(fleet[0], "/things/1"));
+  CHECK_FALSE(in_memory(fleet[1], "/things/1"));
+  CHECK(fleet[1].metric("pillion_log_lost_total") == 1);
+  CHECK(fleet[0].metric("pillion_log_lost_total") == 0);
+  // It is the same epoch: what the other one stores now is good for both.
+  fleet[0].get("/things/new");
+  CHECK(eventually([&] { return !redis.keys("thing:new:*").empty(); }));
+  CHECK(detailed(fleet[1].get("/things/new")) == "hit redis");
+}
+
+TEST_CASE("log: something else in its place, or ids without end, is replaced by a new log") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  fill(fleet, {"/things/1"});
+  SUBCASE("another type") { redis.command({"SET", "pillion:log", "x"}); }
+  SUBCASE("the highest id there is") {
+    redis.command({"XADD", "pillion:log", "18446744073709551615-18446744073709551615", "tag", "x"});
+  }
+  for (int i = 0; i < 2; ++i) CHECK(eventually([&] { return fleet[i].metric("pillion_log_lost_total") >= 1; }));
+  CHECK(fleet.wait_until_in_step());
+  for (int i = 0; i < 2; ++i) CHECK_FALSE(in_memory(fleet[i], "/things/1"));
+  // Of one epoch again: what one stores is good for the other.
+  CHECK(eventually([&] {
+    fleet[0].get("/things/new");
+    return detailed(fleet[1].get("/things/new")) == "hit redis";
+  }));
+}
+
+TEST_CASE("log: a record that this version doesn't understand invalidates everything") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  fill(fleet, {"/things/1"});
+  redis.command({"XADD", "pillion:log", "*", "of-tomorrow", "x"});
+  for (int i = 0; i < 2; ++i) CHECK(eventually([&] { return !in_memory(fleet[i], "/things/1"); }));
+}
+
+TEST_CASE("log: a soft invalidation leaves every replica a stale answer, while it is fetched anew") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  fill(fleet, {"/swr/1", "/things/1"});
+  Json receipt = fleet.invalidate(0, R"({"tags": ["swr", "thing:1"], "soft": true})");
+  CHECK(receipt["soft"].boolean);
+  CHECK(fleet.acknowledged(receipt).size() == 2);
+  CHECK(detailed(fleet[1].get("/swr/1")) == "hit stale-while-revalidate");
+  CHECK_FALSE(in_memory(fleet[1], "/things/1"));
+  // A replica that comes later hears of it from the log, and knows what stands in Redis by it.
+  fleet.restart(1);
+  CHECK(eventually([&] { return fleet[1].get("/swr/1").body != "1"; }));
+}
+
+TEST_CASE("log: a replica that ends signs off; one that is killed no longer counts after a while") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(3));
+  REQUIRE(fleet.wait_until_in_step());
+  fleet[2].process().signal(SIGTERM);
+  REQUIRE(fleet[2].process().wait().has_value());
+  CHECK(
+      eventually([&] { return !has_name(fleet[0].invalidate(of_thing("1"))["replicas"]["waiting"], fleet.name(2)); }));
+  fleet.crash(1);
+  Json receipt = fleet.invalidate(0, of_thing("1"), "10s");
+  CHECK(fleet.acknowledged(receipt) == std::set<int>{0});
+  CHECK(receipt["replicas"]["waiting"].array.empty());
+}
+
+TEST_CASE("log: entries of replicas that are long gone are taken out, and nonsense is passed over") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  redis.command({"HSET", "pillion:replicas", "ghost-1", "5-0 1000", "bad\x1b[2J", "5-0 99999999999999", "x", "y"});
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  CHECK(eventually([&] { return redis.command({"HEXISTS", "pillion:replicas", "ghost-1"}).integer == 0; }));
+  Json receipt = fleet.invalidate(0, of_thing("1"));
+  CHECK(receipt["replicas"]["acknowledged"].array.size() == 2);
+  CHECK(receipt["replicas"]["waiting"].array.empty());
+}
+
+TEST_CASE("log: metrics say whether it is heard, what is pending, and how long others' invalidations took") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  const double before = fleet[1].metric("pillion_invalidation_lag_seconds_count");
+  for (int i = 0; i < 5; ++i) fleet.invalidate(0, of_thing("1"));
+  fleet.invalidate(1, of_thing("1"));
+  CHECK(fleet[1].metric("pillion_invalidation_lag_seconds_count") == before + 5);
+  CHECK(fleet[1].metric("pillion_log_up") == 1);
+  CHECK(fleet[1].metric("pillion_invalidations_pending") == 0);
+  redis.stop();
+  CHECK(eventually([&] { return fleet[1].metric("pillion_log_up") == 0; }));
+  fleet[1].admin_post("/invalidate", of_thing("1"));
+  CHECK(fleet[1].metric("pillion_invalidations_pending") == 1);
+}
+
+TEST_CASE("log: the command says who has applied it and who not; its exit code is who asked to wait's") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  const auto command = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments{"invalidate", "--admin", fleet[0].admin().url(), "--tag", "thing:1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_pillion(arguments);
+  };
+  Finished done = command({});
+  CHECK(done.exit.code == 0);
+  CHECK(done.out.find("acknowledged: " + fleet.name(0) + " " + fleet.name(1)) != std::string::npos);
+  CHECK(done.out.find("waiting") == std::string::npos);
+  CHECK(done.err.empty());
+  done = command({"--soft", "--wait", "10s"});
+  CHECK(done.exit.code == 0);
+  CHECK(done.out.find("softly invalidated") != std::string::npos);
+  CHECK(Json::parse(command({"--json"}).out)["replicas"]["acknowledged"].array.size() == 2);
+  CHECK(command({"--wait", "31s"}).exit.code == 2);
+  CHECK(command({"--wait", "soon"}).exit.code == 2);
+
+  fleet.relay(1).blackhole();
+  done = command({"--wait", "10ms"});
+  CHECK(done.exit.code == 1);
+  CHECK(done.out.find("waiting: " + fleet.name(1)) != std::string::npos);
+  CHECK(done.err.find("1 replica had not applied it after 10ms") != std::string::npos);
+  // Who didn't ask is told, and has done what was to be done.
+  done = command({});
+  CHECK(done.exit.code == 0);
+  CHECK(done.err.find("1 replica had not applied it after 2s") != std::string::npos);
+}
