@@ -115,15 +115,15 @@ std::size_t count_waiting(const json::object& receipt) {
 }
 
 /// The invalidation is in the log, whoever is late: a failure only for who asked to wait.
-int report_waiting(const InvalidateFlags& flags, const json::object& receipt) {
+int report_waiting(const InvalidateFlags& flags, std::chrono::milliseconds waited, const json::object& receipt) {
   const std::size_t late = count_waiting(receipt);
-  if (late == 0) return 0;
+  if (late == 0 || waited.count() == 0) return 0;
   say_error(std::to_string(late) + (late == 1 ? " replica" : " replicas") + " had not applied it after " +
             (flags.wait.empty() ? usual_wait : flags.wait) + ": what hears of it later applies it then");
   return flags.wait.empty() ? 0 : 1;
 }
 
-int report(const InvalidateFlags& flags, const HttpAnswer& answer) {
+int report(const InvalidateFlags& flags, std::chrono::milliseconds waited, const HttpAnswer& answer) {
   boost::system::error_code error;
   const json::value parsed = json::parse(answer.body, error);
   const json::object* receipt = error ? nullptr : parsed.if_object();
@@ -138,7 +138,7 @@ int report(const InvalidateFlags& flags, const HttpAnswer& answer) {
     } else {
       print_receipt(*receipt, flags.dry_run);
     }
-    if (!pending) return report_waiting(flags, *receipt);
+    if (!pending) return report_waiting(flags, waited, *receipt);
     say_error("Redis is out of reach: done in this replica alone, the others hear of it when Redis is back");
     return 1;
   }
@@ -166,7 +166,7 @@ int invalidate(const InvalidateFlags& flags) {
   request.body = body->text;
   request.time_limit += body->request.wait;
   const HttpAnswer answer = fetch(admin.address, request);
-  if (answer.status != 0) return report(flags, answer);
+  if (answer.status != 0) return report(flags, body->request.wait, answer);
   say_error(answer.error + "; nothing was invalidated as far as is known: name the proxy's admin address with --admin");
   return 1;
 }

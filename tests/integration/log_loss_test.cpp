@@ -1,0 +1,187 @@
+// An invalidation log that was lost, replaced, trimmed, or went on elsewhere: what replicas make of it (product
+// contract, section 4).
+#include "log_fleet.hpp"
+#include "support/redis_cluster.hpp"
+#include "support/redis_sentinel.hpp"
+
+TEST_CASE("log loss: a FLUSHALL is noticed by itself, distrusts every memory, and one epoch begins") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(3));
+  REQUIRE(fleet.wait_until_in_step());
+  fill(fleet, {"/things/1"});
+  redis.command({"FLUSHALL"});
+  for (int i = 0; i < 3; ++i) CHECK(eventually([&] { return fleet[i].metric("pillion_log_lost_total") == 1; }));
+  CHECK(epochs(redis).size() == 1);
+  for (int i = 0; i < 3; ++i) CHECK(eventually([&] { return log_is_up(fleet[i]); }));
+  CHECK(fleet.wait_until_in_step());
+  CHECK(fetched(upstream, "/things/1", 1));
+  for (int i = 0; i < 3; ++i) CHECK_FALSE(in_memory(fleet[i], "/things/1"));
+}
+
+TEST_CASE("log loss: an invalidation that finds the log gone is not lost with it") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  fill(fleet, {"/things/1"});
+  redis.command({"DEL", "pillion:log"});
+  Response response = fleet[0].admin_post("/invalidate", of_thing("1"));
+  CHECK((response.status == 200 || response.status == 503));
+  CHECK(eventually([&] { return !in_memory(fleet[1], "/things/1"); }));
+  CHECK(fleet.wait_until_in_step());
+}
+
+TEST_CASE("log loss: a Redis that comes back empty, or as it was before, is distrusted by all, and then used again") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  SUBCASE("empty") {}
+  SUBCASE("an older copy") { REQUIRE_FALSE(redis.command({"SAVE"}).is_error()); }
+  CHECK(fleet.wait_until_in_step());
+  fill(fleet, {"/things/1"});
+  redis.kill();
+  redis.start();
+  CHECK(fleet.wait_until_in_step());
+  for (int i = 0; i < 2; ++i) CHECK_FALSE(in_memory(fleet[i], "/things/1"));
+  CHECK(epochs(redis).size() <= 2);
+  fleet[0].get("/things/9");
+  CHECK(eventually([&] { return detailed(fleet[1].get("/things/9")).starts_with("hit"); }));
+}
+
+TEST_CASE("log loss: a copy that went on without the last records is found out though its ids are higher") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  REQUIRE_FALSE(redis.command({"SAVE"}).is_error());
+  // Lost in the failover: only these two have heard of it.
+  CHECK(fleet.acknowledged(fleet.invalidate(0, of_thing("lost"))).size() == 2);
+  fill(fleet, {"/things/1"});
+  for (int i = 0; i < 2; ++i) fleet.relay(i).cut();
+  redis.kill();
+  redis.start();
+  const std::size_t before = epochs(redis).size();
+  const std::string epoch = epochs(redis).back();
+  redis.command({"XADD", "pillion:log", "*", "by", "third-1", "in", epoch, "tag", "unrelated"});
+  for (int i = 0; i < 2; ++i) fleet.relay(i).heal();
+  CHECK(fleet.wait_until_in_step());
+  CHECK(epochs(redis).size() == before + 1);
+  for (int i = 0; i < 2; ++i) CHECK_FALSE(in_memory(fleet[i], "/things/1"));
+}
+
+TEST_CASE("log loss: trimmed past a replica that was cut off, it distrusts what that replica has in memory, alone") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  fill(fleet, {"/things/1"});
+  fleet.relay(1).cut();
+  CHECK(eventually([&] { return !log_is_up(fleet[1]); }));
+  for (int i = 0; i < 5; ++i) fleet[0].invalidate(of_thing("other"));
+  redis.command({"XTRIM", "pillion:log", "MAXLEN", "2"});
+  fleet.relay(1).heal();
+  CHECK(fleet.wait_until_in_step());
+  CHECK(in_memory(fleet[0], "/things/1"));
+  CHECK_FALSE(in_memory(fleet[1], "/things/1"));
+  CHECK(fleet[1].metric("pillion_log_lost_total") == 1);
+  CHECK(fleet[0].metric("pillion_log_lost_total") == 0);
+  // It is the same epoch: what the other one stores now is good for both.
+  fleet[0].get("/things/new");
+  CHECK(eventually([&] { return !redis.keys("thing:new:*").empty(); }));
+  CHECK(detailed(fleet[1].get("/things/new")) == "hit redis");
+}
+
+TEST_CASE("log loss: something else in its place, or ids without end, is replaced by a new log") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  fill(fleet, {"/things/1"});
+  SUBCASE("another type") { redis.command({"SET", "pillion:log", "x"}); }
+  SUBCASE("the highest id there is") {
+    redis.command({"XADD", "pillion:log", "18446744073709551615-18446744073709551615", "tag", "x"});
+  }
+  for (int i = 0; i < 2; ++i) CHECK(eventually([&] { return fleet[i].metric("pillion_log_lost_total") >= 1; }));
+  CHECK(fleet.wait_until_in_step());
+  for (int i = 0; i < 2; ++i) CHECK_FALSE(in_memory(fleet[i], "/things/1"));
+  // Of one epoch again: what one stores is good for the other.
+  CHECK(eventually([&] {
+    fleet[0].get("/things/new");
+    return detailed(fleet[1].get("/things/new")) == "hit redis";
+  }));
+}
+
+TEST_CASE("log loss: a record that this version doesn't understand invalidates everything") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  fill(fleet, {"/things/1"});
+  redis.command({"XADD", "pillion:log", "*", "of-tomorrow", "x"});
+  for (int i = 0; i < 2; ++i) CHECK(eventually([&] { return !in_memory(fleet[i], "/things/1"); }));
+}
+
+TEST_CASE("log loss: a failover by Sentinel that loses nothing costs no memory") {
+  RedisSentinel redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis.settings(), fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  fill(fleet, {"/things/1", "/things/2"});
+  REQUIRE(redis.wait_until_in_step());
+  redis.failover();
+  CHECK(fleet.wait_until_in_step());
+  CHECK(fleet.acknowledged(fleet.invalidate(0, of_thing("1"))).size() == 2);
+  for (int i = 0; i < 2; ++i) {
+    CHECK(fleet[i].metric("pillion_log_lost_total") == 0);
+    CHECK(in_memory(fleet[i], "/things/2"));
+    CHECK_FALSE(in_memory(fleet[i], "/things/1"));
+  }
+}
+
+TEST_CASE("log loss: a failover that loses acknowledged invalidations distrusts everything older") {
+  RedisSentinel redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis.settings(), fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  const Endpoint master = redis.master();
+  RedisServer& old = redis.master_server();
+  REQUIRE(redis.wait_until_in_step());
+  // From now on its heir gets nothing more.
+  REQUIRE_FALSE(old.command({"ACL", "SETUSER", "default", "-psync", "-sync"}).is_error());
+  REQUIRE(old.command({"CLIENT", "KILL", "TYPE", "replica"}).integer == 1);
+  CHECK(fleet.acknowledged(fleet.invalidate(0, of_thing("lost"))).size() == 2);
+  fill(fleet, {"/things/1"});
+  old.kill();
+  REQUIRE(redis.wait_for_new_master(master));
+  CHECK(fleet.wait_until_in_step());
+  for (int i = 0; i < 2; ++i) {
+    CHECK(fleet[i].metric("pillion_log_lost_total") >= 1);
+    CHECK_FALSE(in_memory(fleet[i], "/things/1"));
+  }
+}
+
+TEST_CASE("log loss: in a cluster the log goes on when its node fails over, and when its slot moves") {
+  RedisCluster redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis.settings(), fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  fill(fleet, {"/things/1"});
+  const int slot = slot_of("pillion:log");
+  // Receipts depend on it (flow/replicas.cpp).
+  CHECK(slot_of("pillion:replicas:{pillion:log}") == slot);
+  CHECK(redis.command({"HLEN", "pillion:replicas:{pillion:log}"}).integer == 2);
+
+  REQUIRE(redis.wait_until_in_step());
+  redis.failover(redis.owner(slot));
+  CHECK(fleet.wait_until_in_step());
+  const int from = redis.owner(slot);
+  int to = -1;
+  for (const int master : redis.masters()) to = master == from ? to : master;
+  redis.move_slot(slot, to);
+  CHECK(fleet.wait_until_in_step());
+  for (int i = 0; i < 2; ++i) CHECK(fleet[i].metric("pillion_log_lost_total") == 0);
+  CHECK(fleet.acknowledged(fleet.invalidate(0, of_thing("1"))).size() == 2);
+  for (int i = 0; i < 2; ++i) CHECK_FALSE(in_memory(fleet[i], "/things/1"));
+}
