@@ -139,6 +139,15 @@ Fence InvalidationLog::fence() const {
   return fence;
 }
 
+Fence InvalidationLog::last_in_log() const {
+  Fence last;
+  const auto view = redis_ready() ? parts_->view.load() : nullptr;
+  if (!view) return last;
+  last.shared = view->last_hard.load(std::memory_order_acquire);
+  last.epoch = view->epoch;
+  return last;
+}
+
 Standing InvalidationLog::standing_in_redis(const StoredResponse& response) const {
   if (!redis_ready() || parts_->unsent.name(response.selectors(), response.readable_key()))
     return {.invalidated = true};

@@ -56,6 +56,9 @@ class InvalidationLog {
   /// Which replicas have applied the invalidation of that position, this one among them, and which of those that are
   /// alive have not, after waiting for them for so long at most. From any executor.
   awaitable<ReplicasAt> applied_by(std::string position, std::chrono::milliseconds wait);
+  /// The last hard invalidation in the log, as far as it was heard. Its `local` means nothing; `shared` is 0 where
+  /// there was none in this epoch.
+  Fence last_in_log() const;
   /// This process among the replicas: the host and a number.
   const std::string& replica() const noexcept { return replica_; }
 

@@ -21,7 +21,8 @@ struct LogView {
   std::string epoch_name;
   std::uint64_t epoch = 0;  ///< epoch_number() of it; both are as they are once the view is shared
   InvalidationTable table;
-  std::atomic<std::uint64_t> known{0};  ///< the last id seen, read or given to us: the fence of a fetch
+  std::atomic<std::uint64_t> known{0};      ///< the last id seen, read or given to us: the fence of a fetch
+  std::atomic<std::uint64_t> last_hard{0};  ///< the id of the last hard invalidation of this epoch that is known
 
   /// `mono_ms`: when it happened, by the steady clock; counts for a soft one.
   void apply(std::span<const Selector> selectors, Strength strength, std::uint64_t position, std::int64_t mono_ms) {
@@ -29,13 +30,17 @@ struct LogView {
       table.apply_soft(selectors, position, mono_ms);
     } else {
       table.apply(selectors, position);
+      raise(last_hard, position);
     }
     note(position);
   }
+  void note(std::uint64_t position) noexcept { raise(known, position); }
+
+ private:
   /// Only ever upwards.
-  void note(std::uint64_t position) noexcept {
-    std::uint64_t before = known.load(std::memory_order_relaxed);
-    while (before < position && !known.compare_exchange_weak(before, position, std::memory_order_release)) {
+  static void raise(std::atomic<std::uint64_t>& number, std::uint64_t position) noexcept {
+    std::uint64_t before = number.load(std::memory_order_relaxed);
+    while (before < position && !number.compare_exchange_weak(before, position, std::memory_order_release)) {
     }
   }
 };

@@ -75,8 +75,7 @@ awaitable<void> RedisSweep::pause(std::chrono::milliseconds time) {
 awaitable<void> RedisSweep::run() {
   while (!stopped_) {
     co_await pause(look_every);
-    if (stopped_ || !invalidations_.redis_ready()) continue;
-    if (invalidations_.order().last_hard() <= begun_at_) continue;
+    if (stopped_ || !is_due(invalidations_.last_in_log())) continue;
     if (!client_) {
       client_ = std::make_unique<RedisClient>(executor_, redis_, max_reply, own_, log_, lease_key_);
     }
@@ -88,22 +87,22 @@ awaitable<void> RedisSweep::run() {
   }
 }
 
+bool RedisSweep::is_due(const Fence& last) const noexcept {
+  return last.shared != 0 && (last.epoch != swept_.epoch || last.shared > swept_.shared);
+}
+
 // What was invalidated up to now, if no other replica has seen to it or is doing so.
 awaitable<RedisSweep::Round> RedisSweep::attempt() {
-  const std::uint64_t last = invalidations_.order().last_hard();
-  const Fence target = invalidations_.fence();
-  if (target.epoch == 0) co_return Round::failed;
-  if (co_await is_swept_up_to(target)) {
-    begun_at_ = last;
-    co_return Round::done;
-  }
+  const Fence target = invalidations_.last_in_log();
+  co_await read_swept();
+  if (!is_due(target)) co_return Round::done;
   if (!co_await take_lease()) co_return Round::not_ours;
   const auto begun = Clock::now();
   const RedisViewPtr view = redis_.view();
   for (const config::Address& master : view->masters) {
     if (!co_await walk(master)) co_return Round::failed;
   }
-  begun_at_ = last;
+  swept_ = target;
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begun);
   co_await command({"SET", swept_key_, std::to_string(target.epoch) + ':' + std::to_string(target.shared), "PX",
                     ms_text(swept_time)});
@@ -112,13 +111,14 @@ awaitable<RedisSweep::Round> RedisSweep::attempt() {
   co_return Round::done;
 }
 
-awaitable<bool> RedisSweep::is_swept_up_to(const Fence& target) {
+// How far another replica has come.
+awaitable<void> RedisSweep::read_swept() {
   const RedisReply reply = co_await command({"GET", swept_key_});
-  if (reply.type != RedisReply::Type::string) co_return false;
   const std::string_view text = reply.text;
   const std::size_t colon = text.find(':');
-  if (colon == std::string_view::npos || number_in(text.substr(0, colon)) != target.epoch) co_return false;
-  co_return number_in(text.substr(colon + 1)) >= target.shared;
+  if (reply.type != RedisReply::Type::string || colon == std::string_view::npos) co_return;
+  swept_.epoch = number_in(text.substr(0, colon));
+  swept_.shared = number_in(text.substr(colon + 1));
 }
 
 awaitable<bool> RedisSweep::take_lease() {

@@ -34,7 +34,8 @@ class RedisSweep {
   enum class Round : std::uint8_t { done, not_ours, failed };
   awaitable<void> run();
   awaitable<Round> attempt();
-  awaitable<bool> is_swept_up_to(const Fence& target);
+  bool is_due(const Fence& last) const noexcept;
+  awaitable<void> read_swept();
   awaitable<bool> take_lease();
   awaitable<bool> hold_lease(std::chrono::milliseconds time);
   awaitable<bool> walk(config::Address master);
@@ -52,7 +53,7 @@ class RedisSweep {
   std::unique_ptr<RedisClient> client_;  // while there is something to do
   asio::steady_timer timer_;
   const std::string namespace_, lease_key_, swept_key_, token_;
-  std::uint64_t begun_at_ = 0;  // the last hard invalidation when the last round began, here or elsewhere
+  Fence swept_;  // the last invalidation in the log when the last round began, here or elsewhere
   bool stopped_ = false;
 };
 
