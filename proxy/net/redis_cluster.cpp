@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::chrono::milliseconds ask_every{5000};
 constexpr std::size_t most_asked = 16;         // nodes in one look
-constexpr std::size_t most_values = 1u << 20;  // of CLUSTER SLOTS: thousands of small ranges
+constexpr std::size_t most_values = 1u << 18;  // of CLUSTER SLOTS: each slot a range of its own
 constexpr std::size_t most_masters_told = 8;
 
 class ClusterFinder : public RedisFinder, public std::enable_shared_from_this<ClusterFinder> {

@@ -6,6 +6,7 @@
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/post.hpp>
 #include <random>
 #include <utility>
@@ -22,11 +23,19 @@ using Clock = std::chrono::steady_clock;
 using Time = Clock::time_point;
 
 constexpr std::chrono::milliseconds first_pause{50}, longest_pause{1000};
+constexpr std::chrono::seconds looked_up_anew{10};  // at most so often
 
 RedisReply unavailable(std::string why) {
   RedisReply reply;
   reply.text = std::move(why);
   return reply;
+}
+
+/// One server, found by a name that may lead to another by now.
+bool is_by_name(const RedisNode& node) {
+  error_code not_an_address;
+  asio::ip::make_address(node.settings.address.host, not_an_address);
+  return !node.is_of_cluster() && !node.settings.address.is_unix() && not_an_address;
 }
 
 std::uint64_t microseconds(Clock::duration d) {
@@ -88,6 +97,7 @@ struct RedisConnection::Impl : std::enable_shared_from_this<Impl> {
   WorkerCounters& counters;  // counters and log: not after stop()
   Log& log;
   std::shared_ptr<RedisLink> opening, link;  // link: once its handshake is done
+  Time connected_since{};
   RedisWaiters waiters;
   Time waiting_since{};  // since when some reply has been outstanding
   CircuitBreaker breaker;
@@ -115,7 +125,7 @@ awaitable<void> RedisConnection::Impl::run(std::shared_ptr<Impl> self) {
     if (problem.empty()) {
       self->link = self->opening;
       self->breaker.succeeded();
-      const Time began = Clock::now();
+      const Time began = self->connected_since = Clock::now();
       self->told_errors.clear();
       self->first_attempt_ended();
       self->tell_state({});
@@ -272,8 +282,11 @@ void RedisConnection::Impl::refused(RedisReply& reply) {
   if (node.is_of_cluster() && (code == "MOVED" || code == "ASK" || code == "TRYAGAIN")) return;  // the client's matter
   counters.redis_errors.add();
   tell_error(reply.text);
-  // No longer the master: nothing more is asked of it, and the next handshake will tell what it is.
-  if (code == "READONLY" && node.must_be_master()) return link->close("it says READONLY: no longer the master");
+  // No longer the master: nothing more is asked of it. The next handshake tells what it is, or a name leads to another.
+  const bool is_old = Clock::now() - connected_since >= looked_up_anew;
+  if (code == "READONLY" && (node.must_be_master() || (is_old && is_by_name(node)))) {
+    return link->close("it says READONLY: no longer the master");
+  }
   if (means_not_up(reply.text)) failed();
 }
 

@@ -38,7 +38,7 @@ struct RedisTopology::Renewal : std::enable_shared_from_this<Renewal> {
 };
 
 RedisTopology::RedisTopology(asio::any_io_executor control, const config::RedisSettings& settings, Log& log)
-    : control_(control), node_(settings) {
+    : control_(control), node_(settings), hurrying_(std::make_shared<std::atomic<bool>>(false)) {
   if (node_.tls) renewal_ = std::make_shared<Renewal>(control, node_.tls, log);
   auto view = std::make_shared<RedisView>();
   if (!settings.cluster.empty())
@@ -70,8 +70,9 @@ RedisNode RedisTopology::node(const config::Address& address) const {
 }
 
 void RedisTopology::refresh_soon(const config::Address& ask_first) {
-  if (!finder_ || stopped_) return;
-  asio::post(control_, [weak = std::weak_ptr(finder_), ask_first] {
+  if (!finder_ || stopped_ || hurrying_->exchange(true)) return;
+  asio::post(control_, [weak = std::weak_ptr(finder_), hurrying = hurrying_, ask_first] {
+    *hurrying = false;
     if (const auto finder = weak.lock()) finder->hurry(ask_first);
   });
 }
@@ -90,6 +91,7 @@ void RedisTopology::publish(std::vector<config::Address> masters, std::vector<st
   view_.store(std::make_shared<RedisView>(RedisView{std::move(masters), std::move(slots), old->generation + 1}));
   const std::lock_guard lock(mutex_);
   for (const Subscriber& subscriber : subscribers_) {
+    if (subscriber.callback.expired()) continue;
     asio::post(subscriber.executor, [weak = subscriber.callback] {
       if (const auto callback = weak.lock()) (*callback)();
     });

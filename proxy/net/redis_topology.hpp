@@ -77,8 +77,9 @@ class RedisTopology {
   boost::asio::any_io_executor control_;
   RedisNode node_;
   SharedSlot<const RedisView> view_;
-  std::shared_ptr<RedisFinder> finder_;  // null for a single server
-  std::shared_ptr<Renewal> renewal_;     // of certificates; null without TLS
+  std::shared_ptr<RedisFinder> finder_;          // null for a single server
+  std::shared_ptr<Renewal> renewal_;             // of certificates; null without TLS
+  std::shared_ptr<std::atomic<bool>> hurrying_;  // a hurry() is on its way
   std::atomic<bool> stopped_{false};
   std::mutex mutex_;
   std::vector<Subscriber> subscribers_;

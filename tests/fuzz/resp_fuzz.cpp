@@ -1,5 +1,6 @@
 // RESP replies: no crash; the same replies and the same error however the bytes are split; allocation bounded by the
-// bytes received; a reply never larger than the bound.
+// bytes received; a reply never larger than the bound. What is read from replies about masters, slots and redirections
+// names only places that can be.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -7,6 +8,9 @@
 
 #include "input.hpp"
 #include "net/redis_codec.hpp"
+#include "net/redis_discovery.hpp"
+#include "net/redis_slots.hpp"
+#include "net/redis_topology.hpp"
 
 using pillion::fuzz::require;
 
@@ -47,6 +51,31 @@ std::string outcome(std::string_view bytes, std::size_t step) {
   return out + (reader.error().empty() ? (reader.in_reply() ? "..." : ".") : "!");
 }
 
+void check_address(const pillion::config::Address& address) {
+  require(address.port != 0 && pillion::is_redis_host(address.host), "a place that can be");
+}
+
+/// All pairs of neighbours, as if they had answered the questions about masters.
+void read_as_answers(std::string_view bytes) {
+  pillion::RedisReplyReader reader(max_reply);
+  reader.feed(bytes);
+  pillion::RedisReply last;
+  while (auto reply = reader.next()) {
+    if (const auto to = pillion::redis_redirection(reply->text)) {
+      if (to->kind != pillion::RedisRedirection::Kind::try_again) check_address(to->to);
+    }
+    if (const auto named = pillion::read_named_master(last, *reply)) check_address(named->address);
+    if (const auto map = pillion::read_cluster_map(last, *reply, {"h", 1, {}})) {
+      for (const auto& master : map->masters) check_address(master);
+      require(map->slots.size() == pillion::redis_slots, "every slot");
+      for (const auto slot : map->slots) {
+        require(slot < map->masters.size() || slot == pillion::RedisView::unserved, "slots of masters");
+      }
+    }
+    last = std::move(*reply);
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -55,5 +84,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (const std::size_t step : {std::size_t{1}, std::size_t{3}, 1 + size / 2}) {
     require(outcome(bytes, step) == whole, "the same however the bytes are split");
   }
+  read_as_answers(bytes);
   return 0;
 }

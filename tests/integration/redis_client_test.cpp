@@ -392,6 +392,26 @@ TEST_CASE("client: a master that turns into a replica under a connection is left
   CHECK(worker.ask({"GET", "k"}).type == Type::unavailable);
 }
 
+TEST_CASE(
+    "client: one server behind a name that says READONLY is looked up anew now and then; by its address it isn't") {
+  RedisServer replica({.arguments = {"--replicaof", "127.0.0.1", "1"}});
+  auto settings = settings_for(replica.endpoint());
+  ClientWorker by_address(settings);
+  settings.address.host = "localhost";
+  ClientWorker by_name(settings);
+  REQUIRE(by_name.up());
+  REQUIRE(by_address.up());
+  REQUIRE(by_name.until(
+      [&] {
+        CHECK(by_address.ask({"SET", "k", "v"}, 1000ms).type == Type::error);
+        const RedisReply reply = by_name.ask({"SET", "k", "v"}, 1000ms);
+        CHECK(!reply.ok());
+        return by_name.ups > 1;
+      },
+      Deadline(30s)));
+  CHECK(by_address.ups == 1);
+}
+
 TEST_CASE("client: sentinels that are gone, don't know the master or want a login are told of once; the master stays") {
   RedisSentinel redis({.down_after = 2000ms});
   auto settings = sentinel_settings(redis);

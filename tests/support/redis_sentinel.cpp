@@ -90,10 +90,12 @@ void RedisSentinel::launch_sentinel(std::size_t i) {
   options.arguments = {"redis-server", *folder_ / ("sentinel" + std::to_string(i) + ".conf"), "--sentinel"};
   sentinels_[i].process = std::make_unique<Process>(std::move(options));
   Endpoint me{"127.0.0.1", sentinels_[i].port, {}};
-  // Their usual seconds between looks are made for networks, not for tests.
+  // Their usual seconds between looks are made for networks, not for tests. The leader of a failover looks at the
+  // promoted replica each second, whatever is set here; for longer than that (four times the period of publishing) the
+  // others must not turn it back.
   eventually([&] {
     return ask(me, {"SENTINEL", "DEBUG", "INFO-PERIOD", "200", "PING-PERIOD", "100", "ASK-PERIOD", "100",
-                    "PUBLISH-PERIOD", "200"})
+                    "PUBLISH-PERIOD", "500"})
                .text == "OK";
   });
 }

@@ -1,0 +1,376 @@
+// Redis in every shape before the real binary: TLS, users, a Unix socket, a database, Sentinel and Cluster, with their
+// failovers and moving slots under load; and servers that can't, won't or mustn't (product contract, sections 2 and 4).
+#include <random>
+
+#include "integration.hpp"
+#include "support/redis_cluster.hpp"
+#include "support/redis_sentinel.hpp"
+#include "support/redis_tls.hpp"
+
+namespace {
+
+/// Redis alone, so that each request asks it.
+std::string in_redis_alone(const Endpoint& upstream, const std::string& redis, std::string_view more = {}) {
+  return config_for(upstream, "routes:\n  - name: all\n    path: /**\n    cache: on\n    tags: [all]\n" +
+                                  std::string(more) + "store:\n  memory: off\n  redis:\n" + redis);
+}
+
+/// With Pillion's own user, whose password stands in a file.
+std::string with_user(const std::string& redis, const TempDir& folder) {
+  return redis + "    user: pillion\n    password_file: " + folder.write("password", "s3cret\n") + "\n";
+}
+
+std::vector<std::string> user_arguments(std::vector<std::string> more_rules = {}) {
+  RedisUser user = pillion_user();
+  user.rules.insert(user.rules.end(), more_rules.begin(), more_rules.end());
+  return user.arguments();
+}
+
+/// A response is stored in Redis and found there again by another process.
+void check_it_serves(Pillion& proxy, ScriptedUpstream& upstream) {
+  upstream.answer(cacheable("kept"));
+  REQUIRE(eventually([&] { return outcome(proxy.get("/kept")) == "hit"; }));
+  const auto before = upstream.count("/kept");
+  proxy.restart();
+  CHECK(detailed(proxy.get("/kept")) == "hit redis");
+  CHECK(upstream.count("/kept") == before);
+  proxy.invalidate(R"({"tags": ["all"]})");
+  CHECK(outcome(proxy.get("/kept")) != "hit");
+}
+
+/// Clients that ask without a pause for some URLs, whose answers begin with their path. What isn't a 200 with the right
+/// body is a failure.
+class Load {
+ public:
+  Load(const Endpoint& proxy, int clients, int urls) {
+    for (int i = 0; i < clients; ++i) {
+      threads_.emplace_back([this, proxy, urls, i] { run(proxy, urls, static_cast<unsigned>(i)); });
+    }
+  }
+  ~Load() { stop(); }
+  void stop() {
+    stop_ = true;
+    for (auto& thread : threads_) thread.join();
+    threads_.clear();
+  }
+  /// So many more answers have come, each of the given outcome where there is one.
+  bool wait_for_more(int n, const char* wanted = nullptr) {
+    auto& counter = wanted == nullptr ? answers_ : hits_;
+    return counter.wait_for(counter.value() + n);
+  }
+  /// Empty where nothing failed.
+  std::string failures() const {
+    std::lock_guard lock(mutex_);
+    std::string out;
+    for (const auto& failure : failures_) out += failure + "\n";
+    return out;
+  }
+  int answers() const { return answers_.value(); }
+  Milliseconds worst() const { return Milliseconds(worst_); }
+
+ private:
+  void run(const Endpoint& proxy, int urls, unsigned seed) {
+    std::minstd_rand random(seed + 1);
+    std::optional<HttpClient> client;
+    while (!stop_) {
+      const std::string target = "/load/" + std::to_string(random() % static_cast<unsigned>(urls)) + ".";
+      const auto began = Clock::now();
+      try {
+        if (!client) client.emplace(proxy);
+        const Response response = client->get(target);
+        if (response.status != 200 || !response.complete || !response.body.starts_with(target))
+          fail(target + ": " + std::to_string(response.status) + " " + response.body.substr(0, 100));
+        if (outcome(response) == "hit") hits_.add();
+      } catch (const std::exception& error) {
+        fail(target + ": " + error.what());
+        client.reset();
+      }
+      const auto took = std::chrono::duration_cast<Milliseconds>(Clock::now() - began).count();
+      std::lock_guard lock(mutex_);
+      worst_ = std::max<std::int64_t>(worst_, took);
+      answers_.add();
+    }
+  }
+  void fail(std::string what) {
+    std::lock_guard lock(mutex_);
+    if (failures_.size() < 10) failures_.push_back(std::move(what));
+  }
+
+  std::atomic<bool> stop_{false};
+  Counter answers_, hits_;
+  mutable std::mutex mutex_;
+  std::vector<std::string> failures_;
+  std::int64_t worst_ = 0;
+  std::vector<std::thread> threads_;
+};
+
+/// The target and a body of a few hundred bytes, to be kept for a second: misses go on all the time.
+Handler load_answer() {
+  return [](Exchange& exchange) {
+    exchange.read_body();
+    exchange.respond(200, {{"Cache-Control", "max-age=1"}}, exchange.request().target + std::string(300, 'x'));
+  };
+}
+
+void report(const std::string& what, const Load& load) {
+  MESSAGE(what << ": " << load.answers() << " answers, the slowest in " << load.worst().count() << " ms");
+}
+
+}  // namespace
+
+TEST_CASE("redis_shapes: behind TLS with a certificate of our own and a user of our own") {
+  TlsFiles files;
+  TempDir folder;
+  std::uint16_t port = free_port();
+  auto arguments = files.redis_arguments(port, true);
+  for (auto& argument : user_arguments()) arguments.push_back(std::move(argument));
+  RedisServer redis({.arguments = arguments});
+  ScriptedUpstream upstream;
+  Pillion proxy(in_redis_alone(upstream.endpoint(),
+                               "    url: rediss://pillion@localhost:" + std::to_string(port) +
+                                   "/0\n    password_file: " + folder.write("password", "s3cret\n") +
+                                   "\n    tls: { ca: " + files.ca() + ", certificate: " + files.client_certificate() +
+                                   ", key: " + files.client_key() + " }\n"));
+  check_it_serves(proxy, upstream);
+  CHECK(redis.command({"ACL", "LOG"}).elements.empty());
+  CHECK(proxy.admin_get("/config").body.find("s3cret") == std::string::npos);
+  CHECK(proxy.process().err().find("s3cret") == std::string::npos);
+}
+
+TEST_CASE("redis_shapes: a server whose certificate isn't good is not used, and requests go on without it") {
+  TlsFiles files;
+  std::uint16_t port = free_port();
+  RedisServer redis({.arguments = files.redis_arguments(port, false)});
+  ScriptedUpstream upstream(cacheable("fresh"));
+  const std::string url = "    url: rediss://127.0.0.1:" + std::to_string(port) + "\n    tls: ";
+  Pillion proxy(in_redis_alone(upstream.endpoint(), url + "{ ca: " + files.foreign_ca() + " }\n"),
+                {.wait_for_redis = false});
+  proxy.process().wait_for_err_line("certificate verify failed");
+  CHECK(detailed(proxy.get("/a")) == "uri-miss store-unavailable");
+  CHECK(proxy.metric("pillion_redis_up") == 0);
+  Pillion trusting(in_redis_alone(upstream.endpoint(), url + "{ verify: false }\n"));
+  check_it_serves(trusting, upstream);
+}
+
+TEST_CASE("redis_shapes: files of TLS that can't be used end the start with a sentence") {
+  TlsFiles files;
+  ScriptedUpstream upstream;
+  TempDir folder;
+  const std::string file = folder.write(
+      "proxy.yaml",
+      in_redis_alone(upstream.endpoint(), "    url: rediss://h\n    tls: { certificate: " + files.client_certificate() +
+                                              ", key: " + files.server_key() + " }\n"));
+  const Finished serve = run_pillion({"serve", "--config", file});
+  CHECK(serve.exit.code == 1);
+  CHECK(serve.err.find("store.redis.tls.key: " + files.server_key()) != std::string::npos);
+}
+
+TEST_CASE("redis_shapes: a Unix socket, a user of our own and a database of its own") {
+  TempDir folder;
+  RedisServer redis({.arguments = user_arguments({"+select"}), .unix_socket = true});
+  ScriptedUpstream upstream;
+  Pillion proxy(
+      in_redis_alone(upstream.endpoint(), "    url: \"unix://pillion:s3cret@" + redis.unix_path() + "?db=5\"\n"));
+  check_it_serves(proxy, upstream);
+  CHECK(redis.keys().empty());
+  RedisClient client(redis.endpoint());
+  client.command({"SELECT", "5"});
+  CHECK(!client.keys("api:all:*").empty());
+  CHECK(redis.command({"ACL", "LOG"}).elements.empty());
+}
+
+TEST_CASE("redis_shapes: a user whose keys and channels are those of a namespace alone") {
+  TempDir folder;
+  RedisUser user = pillion_user("shop:");
+  RedisServer redis({.arguments = user.arguments()});
+  ScriptedUpstream upstream;
+  Pillion proxy(in_redis_alone(upstream.endpoint(), "    url: redis://pillion:s3cret@127.0.0.1:" +
+                                                        std::to_string(redis.port()) + "\n    namespace: \"shop:\"\n"));
+  check_it_serves(proxy, upstream);
+  for (const auto& key : redis.keys()) CHECK(key.starts_with("shop:"));
+  CHECK(redis.command({"ACL", "LOG"}).elements.empty());
+}
+
+TEST_CASE("redis_shapes: the sentinels' master, through an ordered failover and a death, under load") {
+  TempDir folder;
+  RedisSentinel redis({.down_after = 1000ms, .redis_arguments = user_arguments({"+role"})});
+  ScriptedUpstream upstream;
+  Pillion proxy(in_redis_alone(upstream.endpoint(), with_user(redis.settings(), folder)));
+  check_it_serves(proxy, upstream);
+  upstream.answer(load_answer());
+  Load load(proxy.client(), 4, 50);
+  REQUIRE(load.wait_for_more(200, "hit"));
+  redis.failover();
+  REQUIRE(load.wait_for_more(200, "hit"));
+  const Endpoint second = redis.master();
+  REQUIRE(redis.wait_until_in_step());
+  redis.master_server().kill();
+  REQUIRE(redis.wait_for_new_master(second));
+  REQUIRE(load.wait_for_more(200, "hit"));
+  load.stop();
+  CHECK(load.failures() == "");
+  report("two failovers of Sentinel", load);
+  CHECK(eventually([&] { return proxy.metric("pillion_redis_up") == 1; }));
+  CHECK(redis.master_server().command({"ACL", "LOG"}).elements.empty());
+  // What is invalidated now is so at the new master.
+  upstream.answer(cacheable("new"));
+  REQUIRE(eventually([&] { return outcome(proxy.get("/after")) == "hit"; }));
+  proxy.invalidate(R"({"all": true})");
+  CHECK(outcome(proxy.get("/after")) != "hit");
+}
+
+TEST_CASE("redis_shapes: a cluster through moving slots, an ordered failover and a death, under load") {
+  TempDir folder;
+  RedisCluster redis(user_arguments({"+asking", "+cluster|slots", "+cluster|info"}));
+  ScriptedUpstream upstream;
+  Pillion proxy(in_redis_alone(upstream.endpoint(), with_user(redis.settings(), folder)));
+  check_it_serves(proxy, upstream);
+  upstream.answer(load_answer());
+  Load load(proxy.client(), 4, 50);
+  REQUIRE(load.wait_for_more(200, "hit"));
+  // The slots that are in use, from each node to the next, while they are in use.
+  for (const auto& key : redis.keys("api:all:*")) {
+    const int slot = slot_of(key);
+    redis.move_slot(slot, (redis.owner(slot) + 1) % 3);
+  }
+  const int log = redis.owner(slot_of("pillion:log"));
+  redis.move_slot(slot_of("pillion:log"), (log + 1) % 3);
+  REQUIRE(load.wait_for_more(200, "hit"));
+  redis.failover(0);
+  REQUIRE(load.wait_for_more(200, "hit"));
+  REQUIRE(redis.wait_until_in_step());
+  redis.kill_and_fail_over(1);
+  REQUIRE(load.wait_for_more(200, "hit"));
+  load.stop();
+  CHECK(load.failures() == "");
+  report("moved slots and two failovers of a cluster", load);
+  CHECK(eventually([&] { return proxy.metric("pillion_redis_up") == 1; }));
+  for (int node : redis.masters()) CHECK(redis.node(node).command({"ACL", "LOG"}).elements.empty());
+  upstream.answer(cacheable("new"));
+  REQUIRE(eventually([&] { return outcome(proxy.get("/after")) == "hit"; }));
+  proxy.invalidate(R"({"all": true})");
+  CHECK(outcome(proxy.get("/after")) != "hit");
+}
+
+TEST_CASE("redis_shapes: what is stored in a cluster lies on all of its nodes, variants too, and goes with one word") {
+  RedisCluster redis;
+  ScriptedUpstream upstream([](Exchange& exchange) {
+    exchange.read_body();
+    exchange.respond(200, {{"Cache-Control", "max-age=60"}, {"Vary", "X-Kind"}},
+                     exchange.request().target + exchange.request().fields["X-Kind"]);
+  });
+  Pillion proxy(in_redis_alone(upstream.endpoint(), redis.settings()));
+  for (int i = 0; i < 20; ++i) {
+    for (const char* kind : {"a", "b", "c"}) {
+      const std::string target = "/v/" + std::to_string(i);
+      REQUIRE(eventually([&] { return outcome(proxy.get(target, {{"X-Kind", kind}})) == "hit"; }));
+      CHECK(proxy.get(target, {{"X-Kind", kind}}).body == target + kind);
+    }
+  }
+  CHECK(redis.keys("api:all:*").size() == 20 * 4);
+  for (int node : redis.masters()) CHECK(!redis.node(node).keys("api:all:*").empty());
+  proxy.invalidate(R"({"all": true})");
+  CHECK(outcome(proxy.get("/v/1", {{"X-Kind", "a"}})) != "hit");
+}
+
+TEST_CASE("redis_shapes: a full Redis that evicts goes on being used, and the log stays") {
+  RedisServer redis({.arguments = {"--maxmemory", "3mb", "--maxmemory-policy", "volatile-lru"}});
+  ScriptedUpstream upstream([](Exchange& exchange) {
+    exchange.read_body();
+    std::string body = exchange.request().target;
+    std::minstd_rand random(1);
+    while (body.size() < 50'000) body += static_cast<char>(random() % 256);
+    exchange.respond(200, {{"Cache-Control", "max-age=60"}, {"Content-Type", "image/jpeg"}}, body);
+  });
+  Pillion proxy(in_redis_alone(upstream.endpoint(), redis.settings()));
+  for (int i = 0; i < 100; ++i) CHECK(proxy.get("/big/" + std::to_string(i)).status == 200);
+  CHECK(redis.command({"INFO", "stats"}).text.find("evicted_keys:0\r\n") == std::string::npos);
+  REQUIRE(eventually([&] { return outcome(proxy.get("/big/last")) == "hit"; }));
+  CHECK(redis.keys("pillion:log").size() == 1);
+  proxy.invalidate(R"({"all": true})");
+  CHECK(outcome(proxy.get("/big/last")) != "hit");
+  CHECK(proxy.process().err().find("lost the invalidation log") == std::string::npos);
+}
+
+TEST_CASE("redis_shapes: from a read-only replica hits go on, what is new isn't stored, and nobody is told it was") {
+  RedisServer master({.arguments = {"--repl-diskless-sync-delay", "0"}});
+  ScriptedUpstream upstream(cacheable("kept"));
+  Pillion writer(in_redis_alone(upstream.endpoint(), master.settings()));
+  REQUIRE(eventually([&] { return outcome(writer.get("/kept")) == "hit"; }));
+  RedisServer replica({.arguments = {"--replicaof", "127.0.0.1", std::to_string(master.port())}});
+  REQUIRE(master.wait_for_replicas(1));
+  Pillion reader(in_redis_alone(upstream.endpoint(), replica.settings()));
+  CHECK(detailed(reader.get("/kept")) == "hit redis");
+  CHECK(reader.get("/new").status == 200);
+  reader.process().wait_for_err_line("READONLY");
+  CHECK(master.keys("*").size() == replica.keys("*").size());
+  const Response receipt = reader.admin_post("/invalidate", R"({"all": true})");
+  CHECK(receipt.status == 503);
+  CHECK(outcome(reader.get("/kept")) != "hit");
+}
+
+TEST_CASE("redis_shapes: one that is busy, has lost its master or mayn't answer us costs little, and is used again") {
+  ScriptedUpstream upstream(cacheable("fresh"));
+  SUBCASE("busy with a script") {
+    RedisServer redis({.arguments = {"--busy-reply-threshold", "1"}});
+    Pillion proxy(in_redis_alone(upstream.endpoint(), redis.settings()));
+    REQUIRE(eventually([&] { return outcome(proxy.get("/a")) == "hit"; }));
+    std::thread script([&] { redis.command({"EVAL", "while true do end", "0"}); });
+    REQUIRE(eventually([&] { return redis.command({"PING"}).text.starts_with("BUSY"); }));
+    CHECK(eventually([&] {
+      CHECK(proxy.get("/a").status == 200);
+      return proxy.metric("pillion_redis_up") == 0;
+    }));
+    CHECK(redis.command({"SCRIPT", "KILL"}).text == "OK");
+    script.join();
+    CHECK(eventually([&] { return outcome(proxy.get("/a")) == "hit"; }));
+  }
+  SUBCASE("a replica without its master, that serves nothing stale") {
+    RedisServer master({.arguments = {"--repl-diskless-sync-delay", "0"}});
+    RedisServer redis(
+        {.arguments = {"--replicaof", "127.0.0.1", std::to_string(master.port()), "--replica-serve-stale-data", "no"}});
+    REQUIRE(master.wait_for_replicas(1));
+    Pillion proxy(in_redis_alone(upstream.endpoint(), redis.settings()));
+    master.kill();
+    proxy.process().wait_for_err_line("MASTERDOWN");
+    CHECK(proxy.get("/a").status == 200);
+    redis.command({"REPLICAOF", "NO", "ONE"});
+    CHECK(eventually([&] { return outcome(proxy.get("/a")) == "hit"; }));
+  }
+  SUBCASE("a user without what it needs") {
+    RedisServer redis({.arguments = RedisUser{"pillion", "s3cret", {"~*", "&*", "+@all", "-set"}}.arguments()});
+    Pillion proxy(in_redis_alone(upstream.endpoint(),
+                                 "    url: redis://pillion:s3cret@127.0.0.1:" + std::to_string(redis.port()) + "\n"),
+                  {.wait_for_redis = false});
+    proxy.process().wait_for_err_line("NOPERM");
+    CHECK(proxy.get("/a").status == 200);
+    redis.command({"ACL", "SETUSER", "pillion", "+set"});
+    CHECK(eventually([&] { return outcome(proxy.get("/a")) == "hit"; }));
+  }
+  SUBCASE("a password that isn't known there yet") {
+    RedisServer redis;
+    Pillion proxy(in_redis_alone(upstream.endpoint(),
+                                 "    url: redis://pillion:s3cret@127.0.0.1:" + std::to_string(redis.port()) + "\n"),
+                  {.wait_for_redis = false});
+    proxy.process().wait_for_err_line("AUTH refused: WRONGPASS");
+    CHECK(proxy.get("/a").status == 200);
+    auto rules = pillion_user().rules;
+    rules.insert(rules.begin(), {"ACL", "SETUSER", "pillion", "on", ">s3cret"});
+    redis.command(rules);
+    CHECK(eventually([&] { return outcome(proxy.get("/a")) == "hit"; }));
+    CHECK(proxy.process().err().find("s3cret") == std::string::npos);
+  }
+  SUBCASE("reading its data from disk") {
+    RedisServer redis({.arguments = {"--loading-process-events-interval-bytes", "1024", "--rdbcompression", "no",
+                                     "--enable-debug-command", "yes"}});
+    Pillion proxy(in_redis_alone(upstream.endpoint(), redis.settings()));
+    REQUIRE(eventually([&] { return outcome(proxy.get("/a")) == "hit"; }));
+    for (int i = 0; i < 200; ++i) redis.command({"SET", "k" + std::to_string(i), std::string(2000, 'x')});
+    redis.command({"CONFIG", "SET", "key-load-delay", "10000"});
+    std::thread reload([&] { redis.command({"DEBUG", "RELOAD"}); });
+    CHECK(eventually([&] { return redis.command({"GET", "k"}).text.starts_with("LOADING"); }));
+    CHECK(proxy.get("/b").status == 200);
+    reload.join();
+    CHECK(eventually([&] { return outcome(proxy.get("/b")) == "hit"; }));
+  }
+}
