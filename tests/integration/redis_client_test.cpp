@@ -311,13 +311,14 @@ TEST_CASE("client: the master that sentinels name is used, and the one that take
 }
 
 TEST_CASE("client: a master that died is left for the one that is elected, and not gone back to when it returns") {
-  RedisSentinel redis({.down_after = 2000ms});
+  RedisSentinel redis({.down_after = 1000ms});
   ClientWorker worker(sentinel_settings(redis));
   REQUIRE(worker.up());
   CHECK(worker.ask({"SET", "k", "one"}, 1000ms).text == "OK");
   REQUIRE(redis.wait_until_in_step());
   const Endpoint old = redis.master();
   redis.master_server().kill();
+  REQUIRE(redis.wait_for_new_master(old, Deadline(30s)));
   REQUIRE(worker.until([&] { return worker.ask({"SET", "k", "two"}, 1000ms).text == "OK"; }));
   CHECK(worker.topology.view()->masters.front() != address_of(old));
   // It comes back as the master that it was, until the sentinels see it.
@@ -463,7 +464,7 @@ TEST_CASE("client: TLS with an authority of one's own, a client's certificate, a
       {"another authority", [&](auto& s) { s.tls.ca = files.foreign_ca(); }, "certificate verify failed"},
       {"another authority, unverified", [&](auto& s) { s.tls.ca = files.foreign_ca(), s.tls.verify = false; }, ""},
       {"the system's authorities", [](auto& s) { s.tls.ca.clear(); }, "certificate verify failed"},
-      {"no certificate of our own", [](auto& s) { s.tls.certificate.clear(), s.tls.key.clear(); }, "TLS: "},
+      {"no certificate of our own", [](auto& s) { s.tls.certificate.clear(), s.tls.key.clear(); }, "down"},
       {"TLS where there is none", [&](auto& s) { s.address.port = redis.port(); }, "down"},
       {"none where there is TLS", [](auto& s) { s.tls.enabled = false; }, "down"},
   };

@@ -342,8 +342,8 @@ TEST_CASE("redis_shapes: one that is busy, has lost its master or mayn't answer 
     Pillion proxy(in_redis_alone(upstream.endpoint(),
                                  "    url: redis://pillion:s3cret@127.0.0.1:" + std::to_string(redis.port()) + "\n"),
                   {.wait_for_redis = false});
-    proxy.process().wait_for_err_line("NOPERM");
     CHECK(proxy.get("/a").status == 200);
+    proxy.process().wait_for_err_line("NOPERM");
     redis.command({"ACL", "SETUSER", "pillion", "+set"});
     CHECK(eventually([&] { return outcome(proxy.get("/a")) == "hit"; }));
   }
