@@ -62,7 +62,7 @@ awaitable<InvalidationReceipt> RunningControl::invalidate(InvalidationRequest re
   if (request.dry_run) co_return receipt;
   const auto outcome = co_await shared_.invalidations.invalidate(std::move(request.selectors),
                                                                  request.soft ? Strength::soft : Strength::hard);
-  ReplicasAt replicas = co_await shared_.invalidations.applied_by(outcome.position, request.wait);
+  ReplicasAt replicas = co_await shared_.invalidations.applied_by(outcome.record, request.wait);
   receipt.position = outcome.position;
   receipt.pending = outcome.pending;
   receipt.acknowledged = std::move(replicas.acknowledged);

@@ -45,7 +45,7 @@ std::int64_t steady_ms(Clock::time_point at) {
 struct Delivery {
   explicit Delivery(const asio::any_io_executor& executor) : wake(executor) {}
   asio::steady_timer wake;
-  std::string id;
+  KnownRecord record;
 };
 
 }  // namespace
@@ -173,7 +173,7 @@ awaitable<InvalidationLog::Outcome> InvalidationLog::invalidate(std::vector<Sele
   // compares what it read from Redis.
   if (parts_) outgoing.ticket = parts_->unsent.add(selectors);
   const std::uint64_t position = local_.invalidate(selectors, strength, outgoing.mono_ms);
-  if (!parts_) co_return Outcome{std::to_string(position), false};
+  if (!parts_) co_return Outcome{std::to_string(position), false, {}};
   outgoing.selectors = std::move(selectors);
 
   const auto until = Clock::now() + parts_->redis.timeout;
@@ -183,24 +183,24 @@ awaitable<InvalidationLog::Outcome> InvalidationLog::invalidate(std::vector<Sele
     asio::co_spawn(parts->executor, parts->publish(std::move(outgoing), until, delivery), asio::detached);
   });
   co_await delivery->wake.async_wait(no_throw);
-  Outcome outcome{delivery->id, delivery->id.empty()};
+  Outcome outcome{delivery->record.id, delivery->record.id.empty(), delivery->record};
   if (outcome.pending) outcome.position = "local-" + std::to_string(position);
   co_return outcome;
 }
 
 awaitable<void> InvalidationLog::Parts::publish(OutgoingInvalidation invalidation, Clock::time_point until,
                                                 std::shared_ptr<Delivery> delivery) {
-  std::string id = co_await writer.publish(std::move(invalidation), until);
-  asio::post(delivery->wake.get_executor(), [delivery, id = std::move(id)]() mutable {
-    delivery->id = std::move(id);
+  KnownRecord record = co_await writer.publish(std::move(invalidation), until);
+  asio::post(delivery->wake.get_executor(), [delivery, record = std::move(record)]() mutable {
+    delivery->record = std::move(record);
     delivery->wake.cancel();
   });
 }
 
-awaitable<ReplicasAt> InvalidationLog::applied_by(std::string position, milliseconds wait) {
+awaitable<ReplicasAt> InvalidationLog::applied_by(KnownRecord record, milliseconds wait) {
   if (!parts_) co_return ReplicasAt{{replica_}, {}};
   co_return co_await asio::co_spawn(
-      parts_->executor, parts_->replicas.applied_by(std::move(position), Clock::now() + wait), asio::use_awaitable);
+      parts_->executor, parts_->replicas.applied_by(std::move(record), Clock::now() + wait), asio::use_awaitable);
 }
 
 void InvalidationLog::Parts::heard(const LogRecord& record) {
@@ -227,20 +227,18 @@ awaitable<void> InvalidationLog::Parts::watch() {
 // A FLUSHALL, or a failover that the reader's connection outlived, cuts nothing: the log is looked at by the connection
 // that writes, too.
 awaitable<void> InvalidationLog::Parts::verify() {
-  const KnownRecord before = follower.known();
-  if (!reader.is_live() || before.id.empty()) {
+  if (!reader.is_live()) {
     end_seen = 0;
     co_return;
   }
-  bool stands = false;
-  const LogInfo info =
-      co_await look_at_log([this](auto words) { return connection.command(std::move(words)); }, key, before, stands);
+  const LogLook look =
+      co_await look_at_log([this](auto words) { return connection.command(std::move(words)); }, key, follower.known());
   if (stopped || !reader.is_live()) co_return;
-  const LogVerdict verdict = judge(info, before, stands, 0);
+  const LogVerdict verdict = judge(look, 0);
   if (verdict == LogVerdict::unknown) co_return;
   // What stood at its end a while ago should have been heard by now.
   const bool deaf = end_seen > follower.position();
-  end_seen = info.last;
+  end_seen = look.info.last;
   if (verdict != LogVerdict::same || deaf) reader.look_again();
 }
 

@@ -49,13 +49,14 @@ class InvalidationLog {
   struct Outcome {
     std::string position;
     bool pending = false;  ///< Redis is configured, and has not got it yet
+    KnownRecord record;    ///< in the log; none without Redis or while pending
   };
   /// Applies here before it returns for the first time; then waits for Redis within its budget. From any executor. What
   /// can't be delivered is kept and delivered as soon as Redis is back.
   awaitable<Outcome> invalidate(std::vector<Selector> selectors, Strength strength = Strength::hard);
-  /// Which replicas have applied the invalidation of that position, this one among them, and which of those that are
-  /// alive have not, after waiting for them for so long at most. From any executor.
-  awaitable<ReplicasAt> applied_by(std::string position, std::chrono::milliseconds wait);
+  /// Which replicas have applied it, this one among them, and which of those that are alive have not, after waiting for
+  /// them for so long at most. From any executor.
+  awaitable<ReplicasAt> applied_by(KnownRecord record, std::chrono::milliseconds wait);
   /// The last hard invalidation in the log, as far as it was heard. Its `local` means nothing; `shared` is 0 where
   /// there was none in this epoch.
   Fence last_in_log() const;

@@ -9,20 +9,18 @@ namespace {
 const std::vector<Selector> everything{{Selector::Kind::all, {}}};
 }  // namespace
 
-bool finds(const RedisReply& reply, const KnownRecord& known) {
-  if (reply.elements.size() != 1) return false;
-  const auto record = parse_record(reply.elements.front());
-  return record && record->position == known.position && record->mark == known.mark;
-}
-
-LogVerdict judge(const LogInfo& info, const KnownRecord& known, bool stands, std::uint64_t read_up_to) {
+LogVerdict judge(const LogLook& look, std::uint64_t read_up_to) {
+  const LogInfo& info = look.info;
   if (info.state == LogInfo::State::no_answer) return LogVerdict::unknown;
   if (info.state == LogInfo::State::gone) return LogVerdict::gone;
   if (info.state == LogInfo::State::broken) return LogVerdict::senseless;
-  if (info.last < known.position) return is_plain_id(known.id) ? LogVerdict::older : LogVerdict::past_us;
-  // Trimmed past a record, the log can't show it any more.
-  const bool cut_off = info.trimmed && (info.first == 0 || info.first > known.position);
-  if (known.position != 0 && !stands && !cut_off) return LogVerdict::replaced;
+  for (std::size_t i = 0; i < look.known.size(); ++i) {
+    const KnownRecord& known = look.known[i];
+    if (info.last < known.position) return is_plain_id(known.id) ? LogVerdict::older : LogVerdict::past_us;
+    // Trimmed past a record, the log can't show it any more.
+    const bool cut_off = info.trimmed && (info.first == 0 || info.first > known.position);
+    if (!look.stands[i] && !cut_off) return LogVerdict::replaced;
+  }
   if (read_up_to == 0) return LogVerdict::same;
   const bool missed = info.first == 0 ? info.last > read_up_to : info.first > read_up_to + 1;
   if ((info.trimmed && missed) || info.max_deleted > read_up_to) return LogVerdict::past_us;
@@ -35,15 +33,13 @@ std::size_t LogFollower::read(std::span<const LogRecord> records, std::int64_t m
   std::size_t begun = 0;
   for (const LogRecord& record : records) {
     strange_ = strange_ || (complete_ && is_strange_here(record));
-    cursor_ = record.id;
-    position_ = record.position;
+    read_ = {record.id, record.position, record.mark};
     label_ = record.epoch;
     if (record.begins) {
       begin_epoch(record);
       begun += complete_ ? 1 : 0;
       continue;
     }
-    know(record);
     const std::int64_t at = when(record, mono_ms);
     view_->apply(record.selectors, record.strength, record.position, at);
     // What is ours was applied in this order when it was made; what was there before the first end, in complete().
@@ -63,17 +59,10 @@ bool LogFollower::is_strange_here(const LogRecord& record) const {
   return !record.begins && !record.epoch.empty() && std::ranges::find(met_, record.epoch) == met_.end();
 }
 
-void LogFollower::know(const LogRecord& record) {
-  KnownRecord& known = doubted_ ? read_in_doubt_ : known_;
-  if (record.position >= known.position) known = {record.id, record.position, record.mark};
-}
-
-// Whatever was known of the log before, and didn't find, doesn't matter any more.
+// Whatever was known of the log before, and isn't found in it, doesn't matter any more.
 void LogFollower::begin_epoch(const LogRecord& record) {
-  known_ = {};
-  read_in_doubt_ = {};
-  read_before_ = 0;
-  know(record);
+  written_ = before_ = {};
+  begun_in_doubt_ = doubted_;
   if (complete_) {
     view_ = std::make_shared<LogView>();
   } else {
@@ -94,24 +83,38 @@ void LogFollower::meet(const std::string& epoch) {
   if (met_.size() > remembered) met_.pop_front();
 }
 
-bool LogFollower::written(const LogRecord& record, const KnownRecord& before, std::int64_t mono_ms) {
-  if (record.position <= before.position || !is_plain_id(record.id)) return false;
-  if (record.position > known_.position) known_ = {record.id, record.position, record.mark};
+bool LogFollower::written(const LogRecord& record, std::uint64_t before, std::int64_t mono_ms) {
+  if (record.position <= before || !is_plain_id(record.id)) return false;
+  if (record.position > known_position()) written_ = {record.id, record.position, record.mark};
   view_->apply(record.selectors, record.strength, record.position, mono_ms);
   return true;
 }
 
 void LogFollower::doubt() {
-  if (doubted_) return;
-  doubted_ = true;
-  read_before_ = position_;
-  read_in_doubt_ = {};
+  if (!doubted_) {
+    doubted_ = true;
+    begun_in_doubt_ = false;
+    before_ = read_;
+  } else if (complete_ && !begun_in_doubt_) {
+    read_ = before_;
+  } else {
+    restart();
+  }
+}
+
+std::vector<KnownRecord> LogFollower::known() const {
+  std::vector<KnownRecord> records;
+  for (const KnownRecord* record : {&before_, &read_, &written_}) {
+    const bool again = std::ranges::find(records, record->id, &KnownRecord::id) != records.end();
+    if (!record->id.empty() && !again) records.push_back(*record);
+  }
+  return records;
 }
 
 bool LogFollower::vouch(const LogInfo& info) {
   if (!complete(info)) return false;
   doubted_ = false;
-  if (read_in_doubt_.position > known_.position) known_ = read_in_doubt_;
+  before_ = {};
   return true;
 }
 
@@ -134,18 +137,16 @@ bool LogFollower::complete(const LogInfo& info) {
 }
 
 std::string LogFollower::next_epoch_id(const LogInfo& info) const {
-  return id_after(std::max({info.last, known_.position, position_}));
+  return id_after(std::max({info.last, known_position(), before_.position}));
 }
 
 void LogFollower::restart() {
   view_ = std::make_shared<LogView>();
-  cursor_ = "0-0";
   label_.clear();
-  position_ = read_before_ = 0;
   complete_ = strange_ = false;
   doubted_ = true;
   met_.clear();
-  known_ = read_in_doubt_ = {};
+  read_ = written_ = before_ = {};
 }
 
 }  // namespace pillion

@@ -2,11 +2,13 @@
 // clock. Used on the control thread alone (flow/log_reader.cpp feeds it); what it writes to is shared.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/local_order.hpp"
 #include "flow/log_record.hpp"
@@ -28,17 +30,14 @@ enum class LogVerdict : std::uint8_t {
   senseless,  ///< no stream, or ids beyond all sense
 };
 
-/// A record that stands in the log.
-struct KnownRecord {
-  std::string id;  ///< empty: none
-  std::uint64_t position = 0, mark = 0;
+/// A look at the log: what Redis says of it, and which of the records that should stand there do.
+struct LogLook {
+  LogInfo info;
+  std::vector<KnownRecord> known;
+  std::vector<bool> stands;  ///< as many
 };
-/// Whether a reply to XRANGE of its id has that very record.
-bool finds(const RedisReply& reply, const KnownRecord& known);
-
-/// `known`: the last record that was read, or acknowledged to us, before there was a doubt; `stands`: it was found.
-/// `read_up_to`: how far the log had been read by then; 0 where what is missing there doesn't matter.
-LogVerdict judge(const LogInfo& info, const KnownRecord& known, bool stands, std::uint64_t read_up_to);
+/// `read_up_to`: how far the log had been read before there was a doubt; 0 where what is missing there doesn't matter.
+LogVerdict judge(const LogLook& look, std::uint64_t read_up_to);
 
 class LogFollower {
  public:
@@ -46,15 +45,17 @@ class LogFollower {
   LogFollower(std::string process, LocalOrder& local, SharedSlot<LogView>& view, const RedisClock& clock)
       : process_(std::move(process)), local_(local), shared_(view), clock_(clock) {}
 
-  /// Read up to here: what XREAD has to be given, and the same as a number.
-  const std::string& cursor() const noexcept { return cursor_; }
-  std::uint64_t position() const noexcept { return position_; }
+  /// The last record that was read.
+  const KnownRecord& last_read() const noexcept { return read_; }
+  std::uint64_t position() const noexcept { return read_.position; }
+  /// The last position that was read, or acknowledged to us.
+  std::uint64_t known_position() const noexcept { return std::max(read_.position, written_.position); }
   /// The log has been read to its end since it began to be followed.
   bool has_view() const noexcept { return complete_; }
   const std::string& epoch() const noexcept { return view_->epoch_name; }
   bool is_own(const LogRecord& record) const noexcept { return record.writer == process_; }
   /// `by` of our next record.
-  std::string next_mark() { return writer_mark(process_, ++written_); }
+  std::string next_mark() { return writer_mark(process_, ++count_); }
 
   /// Applies what was read from the cursor on, in order. `mono_ms`: the steady time now. Returns how many records began
   /// an epoch while the log was followed: each distrusts everything before it, in memory too.
@@ -62,16 +63,17 @@ class LogFollower {
   /// While the log was followed, a record came that is of an epoch whose beginning was not seen, or whose id is beyond
   /// all sense: another log stands in the place of the known one. Until restart().
   bool is_strange() const noexcept { return strange_; }
-  /// A record of ours got its id: it stands in the view from now on. False where no log that goes on from `before`,
-  /// known when it was sent, could give it. `mono_ms`: when the invalidation was made.
-  bool written(const LogRecord& record, const KnownRecord& before, std::int64_t mono_ms);
+  /// A record of ours got its id: it stands in the view from now on. False where no log that goes on from `before`, the
+  /// known_position() when it was sent, could give it. `mono_ms`: when the invalidation was made.
+  bool written(const LogRecord& record, std::uint64_t before, std::int64_t mono_ms);
 
   /// The connection was cut, or something is strange: what is read from now on may come from another copy of the log,
-  /// until it has been vouched for.
+  /// until it has been vouched for. In doubt already, it is read once more from where the doubt began.
   void doubt();
-  /// What was known before the doubt, and how far the log had been read: for judge().
-  const KnownRecord& known() const noexcept { return known_; }
-  std::uint64_t read_before_doubt() const noexcept { return doubted_ ? read_before_ : position_; }
+  /// What must stand in the log if it is the one that was read and written: each a record of its own. And how far it
+  /// had been read before the doubt. For judge().
+  std::vector<KnownRecord> known() const;
+  std::uint64_t read_before_doubt() const noexcept { return before_.position; }
   /// It is the same log, and was read to the end that `info` knows: the view is shared from now on, if it wasn't. False
   /// where nothing tells its epoch.
   bool vouch(const LogInfo& info);
@@ -85,7 +87,6 @@ class LogFollower {
   void begin_epoch(const LogRecord& record);
   bool is_strange_here(const LogRecord& record) const;
   void meet(const std::string& epoch);
-  void know(const LogRecord& record);
   std::int64_t when(const LogRecord& record, std::int64_t mono_ms) const;
   bool complete(const LogInfo& info);
 
@@ -94,11 +95,11 @@ class LogFollower {
   SharedSlot<LogView>& shared_;
   const RedisClock& clock_;
   std::shared_ptr<LogView> view_ = std::make_shared<LogView>();  // shared once complete_
-  std::string cursor_ = "0-0", label_;
-  std::uint64_t position_ = 0, read_before_ = 0, written_ = 0;
-  bool complete_ = false, doubted_ = true, strange_ = false;
-  std::deque<std::string> met_;  // the last epochs that began
-  KnownRecord known_, read_in_doubt_;
+  std::string label_;
+  std::uint64_t count_ = 0;
+  bool complete_ = false, doubted_ = true, begun_in_doubt_ = false, strange_ = false;
+  KnownRecord read_, written_, before_;  // before_: what had been read when the doubt came
+  std::deque<std::string> met_;          // the last epochs that began
 };
 
 }  // namespace pillion

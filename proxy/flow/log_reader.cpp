@@ -99,41 +99,48 @@ awaitable<bool> LogReader::catch_up() {
   if (!follower_.has_view())
     co_await learn_clock([this](auto words) { return command(std::move(words), patience); }, clock_);
   for (int attempt = 0; attempt < attempts; ++attempt) {
-    if (!co_await read_to_end()) co_return false;
-    bool stands = false;
-    const KnownRecord known = follower_.known();
-    const LogInfo info =
-        co_await look_at_log([this](auto words) { return command(std::move(words), patience); }, key_, known, stands);
-    LogVerdict verdict = judge(info, known, stands, follower_.read_before_doubt());
+    const auto sent = co_await read_to_end();
+    if (!sent) co_return false;
+    const LogLook look = co_await look_at_log([this](auto words) { return command(std::move(words), patience); }, key_,
+                                              follower_.known());
+    const LogInfo& info = look.info;
+    LogVerdict verdict = judge(look, follower_.read_before_doubt());
     if (verdict == LogVerdict::same) {
-      if (follower_.vouch(info)) co_return true;
+      if (follower_.vouch(info)) {
+        heard_at_ms_.store(ms_of(*sent), std::memory_order_relaxed);
+        co_return true;
+      }
       verdict = LogVerdict::unnamed;
     }
     // What was added meanwhile may begin an epoch, and then all is well.
     const bool read_first = verdict == LogVerdict::replaced || verdict == LogVerdict::unnamed;
     if (read_first && info.last > follower_.position()) continue;
+    // Who hasn't followed it yet has nothing to say about what it was.
+    if (!follower_.has_view() && (verdict == LogVerdict::replaced || verdict == LogVerdict::older)) {
+      follower_.restart();
+      continue;
+    }
     if (!co_await mend(verdict, info)) co_return false;
   }
   co_return false;
 }
 
-awaitable<bool> LogReader::read_to_end() {
+awaitable<std::optional<LogReader::Time>> LogReader::read_to_end() {
   for (;;) {
     const auto sent = Clock::now();
-    std::vector<std::string> words{"XREAD", "COUNT", std::to_string(read_batch), "STREAMS", key_, follower_.cursor()};
+    std::vector<std::string> words{"XREAD", "COUNT", std::to_string(read_batch), "STREAMS", key_, cursor()};
     const RedisReply reply = co_await command(std::move(words), patience);
-    if (reply.type == RedisReply::Type::error) co_return true;  // not a stream: that shows at the look
+    if (reply.type == RedisReply::Type::error) co_return sent;  // not a stream: that shows at the look
     std::size_t count = 0;
-    if (!reply.ok() || !apply(reply, count)) co_return false;
-    heard_at_ms_.store(ms_of(sent), std::memory_order_relaxed);
-    if (count < read_batch) co_return true;
+    if (!reply.ok() || !apply(reply, count)) co_return std::nullopt;
+    if (count < read_batch) co_return sent;
   }
 }
 
 awaitable<LogReader::Step> LogReader::read_on() {
   const auto sent = Clock::now();
-  std::vector<std::string> words{"XREAD",   "COUNT", std::to_string(read_batch), "BLOCK", std::to_string(block.count()),
-                                 "STREAMS", key_,    follower_.cursor()};
+  std::vector<std::string> words{
+      "XREAD", "COUNT", std::to_string(read_batch), "BLOCK", std::to_string(block.count()), "STREAMS", key_, cursor()};
   const milliseconds longest = block + std::max(redis_.settings().timeout, milliseconds(200));
   const RedisReply reply = co_await command(std::move(words), longest);
   std::size_t count = 0;
@@ -175,18 +182,19 @@ awaitable<void> learn_clock(LogCommand command, RedisClock& clock) {
 }
 
 // A stream that isn't there has no XINFO, which Redis would call an error.
-awaitable<LogInfo> look_at_log(LogCommand command, const std::string& key, const KnownRecord& known, bool& stands) {
-  LogInfo info;
-  if (!known.id.empty()) {
-    const RedisReply found = co_await command({"XRANGE", key, known.id, known.id});
-    if (found.type == RedisReply::Type::unavailable) co_return info;
-    stands = finds(found, known);
+awaitable<LogLook> look_at_log(LogCommand command, std::string key, std::vector<KnownRecord> known) {
+  LogLook look;
+  look.known = std::move(known);
+  for (const KnownRecord& record : look.known) {
+    const RedisReply found = co_await command({"XRANGE", key, record.id, record.id});
+    if (found.type == RedisReply::Type::unavailable) co_return look;
+    look.stands.push_back(finds(found, record));
   }
   const RedisReply there = co_await command({"EXISTS", key});
-  if (there.type != RedisReply::Type::integer) co_return info;
-  info.state = LogInfo::State::gone;
-  if (there.integer != 0) info = parse_info(co_await command({"XINFO", "STREAM", key}));
-  co_return info;
+  if (there.type != RedisReply::Type::integer) co_return look;
+  look.info.state = LogInfo::State::gone;
+  if (there.integer != 0) look.info = parse_info(co_await command({"XINFO", "STREAM", key}));
+  co_return look;
 }
 
 void LogReader::read_anew(const std::string& why) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,10 +21,10 @@
 
 namespace pillion {
 
-/// Through one connection: Redis's clock; how the log stands there, and whether that record is in it.
+/// Through one connection: Redis's clock; how the log stands there, and which of those records are in it.
 using LogCommand = std::function<awaitable<RedisReply>(std::vector<std::string>)>;
 awaitable<void> learn_clock(LogCommand command, RedisClock& clock);
-awaitable<LogInfo> look_at_log(LogCommand command, const std::string& key, const KnownRecord& known, bool& stands);
+awaitable<LogLook> look_at_log(LogCommand command, std::string key, std::vector<KnownRecord> known);
 
 class LogReader {
  public:
@@ -50,10 +51,13 @@ class LogReader {
   void look_again();
 
  private:
+  using Time = std::chrono::steady_clock::time_point;
   enum class Step { on, behind, failed };
   awaitable<void> run();
   awaitable<bool> catch_up();
-  awaitable<bool> read_to_end();
+  /// When the read was sent that found its end; nullopt where Redis didn't answer.
+  awaitable<std::optional<Time>> read_to_end();
+  std::string cursor() const { return follower_.position() == 0 ? "0-0" : follower_.last_read().id; }
   awaitable<Step> read_on();
   awaitable<bool> mend(LogVerdict verdict, const LogInfo& info);
   awaitable<RedisReply> command(std::vector<std::string> arguments, std::chrono::milliseconds budget);

@@ -128,6 +128,12 @@ std::optional<std::vector<LogRecord>> parse_read(const RedisReply& reply) {
   return records;
 }
 
+bool finds(const RedisReply& reply, const KnownRecord& known) {
+  if (reply.elements.size() != 1) return false;
+  const auto record = parse_record(reply.elements.front());
+  return record && record->position == known.position && record->mark == known.mark;
+}
+
 Selector bounded_selector(const Selector& selector) {
   if (selector.text.size() <= max_record_text) return selector;
   // A shorter pattern matches more, which is safe.

@@ -52,6 +52,14 @@ std::optional<LogRecord> parse_record(const RedisReply& entry);
 /// Every entry of a reply to XREAD on one stream; nullopt where it is none. Nil is an empty list.
 std::optional<std::vector<LogRecord>> parse_read(const RedisReply& reply);
 
+/// A record that stands in the log.
+struct KnownRecord {
+  std::string id;  ///< empty: none
+  std::uint64_t position = 0, mark = 0;
+};
+/// Whether a reply to XRANGE of its id has that very record.
+bool finds(const RedisReply& reply, const KnownRecord& known);
+
 /// A selector as a record keeps it: of bounded size, invalidating at least the same.
 Selector bounded_selector(const Selector& selector);
 /// `by` of a process's n-th record.

@@ -37,15 +37,15 @@ void LogWriter::stop() {
   retry_.cancel();
 }
 
-awaitable<std::string> LogWriter::publish(OutgoingInvalidation invalidation, Time until) {
-  std::string id;
-  if (pending_.empty() && co_await may_write(until) && pending_.empty()) id = co_await send(invalidation, until);
-  if (id.empty()) {
+awaitable<KnownRecord> LogWriter::publish(OutgoingInvalidation invalidation, Time until) {
+  KnownRecord sent;
+  if (pending_.empty() && co_await may_write(until) && pending_.empty()) sent = co_await send(invalidation, until);
+  if (sent.id.empty()) {
     keep(std::move(invalidation));
   } else {
     unsent_.done(invalidation.ticket);
   }
-  co_return id;
+  co_return sent;
 }
 
 // A log that is just being looked at is ready in a moment.
@@ -58,39 +58,39 @@ awaitable<bool> LogWriter::may_write(Time until) {
   co_return !stopped_ && reader_.is_live();
 }
 
-awaitable<std::string> LogWriter::send(const OutgoingInvalidation& invalidation, Time until) {
+awaitable<KnownRecord> LogWriter::send(const OutgoingInvalidation& invalidation, Time until) {
   const std::span<const Selector> all(invalidation.selectors);
-  std::string id;
+  KnownRecord sent;
   for (std::size_t from = 0; from < all.size(); from += max_record_selectors) {
     const auto some = all.subspan(from, std::min(max_record_selectors, all.size() - from));
     LogRecord record;
     record.strength = invalidation.strength;
     record.selectors.assign(some.begin(), some.end());
-    id = co_await send_record(std::move(record), invalidation.mono_ms, until);
-    if (id.empty()) break;
+    sent = co_await send_record(std::move(record), invalidation.mono_ms, until);
+    if (sent.id.empty()) break;
   }
-  co_return id;
+  co_return sent;
 }
 
-awaitable<std::string> LogWriter::send_record(LogRecord record, std::int64_t mono_ms, Time until) {
+awaitable<KnownRecord> LogWriter::send_record(LogRecord record, std::int64_t mono_ms, Time until) {
   const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
-  if (left.count() <= 0 || !reader_.is_live()) co_return std::string();
+  if (left.count() <= 0 || !reader_.is_live()) co_return KnownRecord{};
   const std::string by = follower_.next_mark();
   // A stream that is gone isn't begun anew in passing: what it said is lost, and that has to be noticed.
   std::vector<std::string> words{"XADD", key_, "NOMKSTREAM", "MAXLEN", "~", std::string(max_length), "*"};
   const auto fields = record_fields(by, follower_.epoch(), record.strength, record.selectors);
   words.insert(words.end(), fields.begin(), fields.end());
-  const KnownRecord before = follower_.known();
+  const std::uint64_t before = follower_.known_position();
   const RedisReply reply = co_await connection_.command(std::move(words), left);
   if (stopped_ || (reply.type != RedisReply::Type::string && reply.type != RedisReply::Type::nil))
-    co_return std::string();
+    co_return KnownRecord{};
   record.id = reply.text;
   record.position = packed_id(reply.text);
   record.mark = mark_of(by);
-  if (follower_.written(record, before, mono_ms)) co_return record.id;
+  if (follower_.written(record, before, mono_ms)) co_return KnownRecord{record.id, record.position, record.mark};
   // Gone, or ids that went down, as in an older copy of the log: nothing fenced by it can be trusted.
   reader_.look_again();
-  co_return std::string();
+  co_return KnownRecord{};
 }
 
 void LogWriter::keep(OutgoingInvalidation invalidation) {
@@ -139,8 +139,8 @@ awaitable<void> LogWriter::deliver() {
     OutgoingInvalidation first = std::move(pending_.front());
     pending_.pop_front();
     pending_selectors_ -= first.selectors.size();
-    const std::string id = co_await send(first, Clock::now() + patience);
-    if (id.empty()) {
+    const KnownRecord sent = co_await send(first, Clock::now() + patience);
+    if (sent.id.empty()) {
       pending_selectors_ += first.selectors.size();
       pending_.push_front(std::move(first));
       break;

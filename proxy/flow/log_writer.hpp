@@ -40,9 +40,9 @@ class LogWriter {
             LogFollower& follower, LogReader& reader, UnsentInvalidations& unsent, Counters& counters, Log& log);
   void stop();
 
-  /// Writes it, and returns the id of its (last) record; empty where that wasn't possible until then: it is kept, and
-  /// delivered as soon as Redis is back, behind what waits already.
-  awaitable<std::string> publish(OutgoingInvalidation invalidation, Time until);
+  /// Writes it, and returns its (last) record; none where that wasn't possible until then: it is kept, and delivered as
+  /// soon as Redis is back, behind what waits already.
+  awaitable<KnownRecord> publish(OutgoingInvalidation invalidation, Time until);
   /// Delivers what is kept, in order, as far as possible now.
   awaitable<void> deliver();
   /// The same until nothing is left, for a bounded time.
@@ -52,8 +52,8 @@ class LogWriter {
 
  private:
   awaitable<bool> may_write(Time until);
-  awaitable<std::string> send(const OutgoingInvalidation& invalidation, Time until);
-  awaitable<std::string> send_record(LogRecord record, std::int64_t mono_ms, Time until);
+  awaitable<KnownRecord> send(const OutgoingInvalidation& invalidation, Time until);
+  awaitable<KnownRecord> send_record(LogRecord record, std::int64_t mono_ms, Time until);
   void keep(OutgoingInvalidation invalidation);
   void give_up_details();
   void retry_later();

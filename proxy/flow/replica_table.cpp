@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <optional>
-
-#include "flow/log_record.hpp"
 
 namespace pillion {
 
@@ -17,41 +16,45 @@ bool is_name(std::string_view name) {
          std::ranges::all_of(name, [](unsigned char c) { return c > 0x20 && c < 0x7f; });
 }
 
-std::optional<std::int64_t> number(std::string_view text) {
-  std::int64_t n = 0;
+template <typename Number>
+std::optional<Number> number(std::string_view text) {
+  Number n = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
-  if (error != std::errc{} || end != text.data() + text.size() || n < 0) return std::nullopt;
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return n;
 }
 
-bool counts(const Replica& replica, std::int64_t redis_ms) { return redis_ms - replica.said_ms < replica_silence_ms; }
-
 }  // namespace
 
-std::string replica_value(std::string_view applied_id, std::int64_t redis_ms) {
-  return std::string(applied_id) + ' ' + std::to_string(redis_ms);
+std::string replica_value(const KnownRecord& applied, std::int64_t redis_ms) {
+  return (applied.id.empty() ? "0-0" : applied.id) + ' ' + std::to_string(redis_ms) + ' ' +
+         std::to_string(applied.mark);
 }
 
 std::vector<Replica> parse_replicas(const RedisReply& reply) {
   std::vector<Replica> replicas;
   for (std::size_t i = 0; i + 1 < reply.elements.size() && replicas.size() < max_replicas; i += 2) {
     const std::string_view name = reply.elements[i].text, value = reply.elements[i + 1].text;
-    const std::size_t space = value.find(' ');
-    if (space == std::string_view::npos || !is_name(name)) continue;
-    const auto said = number(value.substr(space + 1));
-    if (said) replicas.push_back({std::string(name), packed_id(value.substr(0, space)), *said});
+    const std::size_t first = value.find(' '), second = value.rfind(' ');
+    if (first == std::string_view::npos || first == second || !is_name(name)) continue;
+    const auto said = number<std::int64_t>(value.substr(first + 1, second - first - 1));
+    const auto mark = number<std::uint64_t>(value.substr(second + 1));
+    if (!said || *said < 0 || !mark) continue;
+    Replica replica{std::string(name), {std::string(value.substr(0, first)), 0, *mark}, *said};
+    replica.applied.position = packed_id(replica.applied.id);
+    if (replica.applied.position == 0) replica.applied = {};
+    replicas.push_back(std::move(replica));
   }
   return replicas;
 }
 
-ReplicasAt replicas_at(const std::vector<Replica>& replicas, std::uint64_t position, std::int64_t redis_ms,
-                       std::string_view self) {
-  ReplicasAt at;
-  for (const Replica& replica : replicas) {
-    if (replica.name == self || !counts(replica, redis_ms)) continue;
-    (position != 0 && replica.applied >= position ? at.acknowledged : at.waiting).push_back(replica.name);
-  }
-  return at;
+std::vector<Replica> living_replicas(const std::vector<Replica>& replicas, std::int64_t redis_ms,
+                                     std::string_view self) {
+  std::vector<Replica> living;
+  std::ranges::copy_if(replicas, std::back_inserter(living), [&](const Replica& replica) {
+    return replica.name != self && redis_ms - replica.said_ms < replica_silence_ms;
+  });
+  return living;
 }
 
 std::vector<std::string> forgotten_replicas(const std::vector<Replica>& replicas, std::int64_t redis_ms) {

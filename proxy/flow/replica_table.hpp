@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "flow/log_record.hpp"
 #include "net/redis_reply.hpp"
 
 namespace pillion {
@@ -17,21 +18,23 @@ inline constexpr std::int64_t replica_forgotten_ms = 60000;
 inline constexpr std::size_t max_replicas = 1000;
 
 struct Replica {
-  std::string name;           ///< visible ASCII, at most 300 bytes
-  std::uint64_t applied = 0;  ///< packed id of the last record that it has applied
-  std::int64_t said_ms = 0;   ///< when it said so, by Redis's clock
+  std::string name;          ///< visible ASCII, at most 300 bytes
+  KnownRecord applied;       ///< the last record that it has applied; without an id where it has none
+  std::int64_t said_ms = 0;  ///< when it said so, by Redis's clock
 };
 
 /// The hash's value for a replica, and what a reply to HGETALL has of all; max_replicas of those that make sense.
-std::string replica_value(std::string_view applied_id, std::int64_t redis_ms);
+std::string replica_value(const KnownRecord& applied, std::int64_t redis_ms);
 std::vector<Replica> parse_replicas(const RedisReply& reply);
 
-/// Names of those that count at this time: they have applied the position, or not yet. `self` is left out.
+/// Names: this process first, then those that have applied a record; and those that count and haven't.
 struct ReplicasAt {
   std::vector<std::string> acknowledged, waiting;
 };
-ReplicasAt replicas_at(const std::vector<Replica>& replicas, std::uint64_t position, std::int64_t redis_ms,
-                       std::string_view self);
+
+/// Those that count at this time, `self` left out.
+std::vector<Replica> living_replicas(const std::vector<Replica>& replicas, std::int64_t redis_ms,
+                                     std::string_view self);
 /// Names of those to take out.
 std::vector<std::string> forgotten_replicas(const std::vector<Replica>& replicas, std::int64_t redis_ms);
 

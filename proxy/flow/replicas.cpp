@@ -4,6 +4,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <map>
 #include <set>
 
 namespace pillion {
@@ -55,7 +56,7 @@ awaitable<void> Replicas::announce_now() {
   while (std::exchange(again_, false) && !left_) {
     const auto now_ms = redis_ms();
     if (!now_ms) break;
-    std::vector<std::string> words{"HSET", key_, name_, replica_value(follower_.cursor(), *now_ms)};
+    std::vector<std::string> words{"HSET", key_, name_, replica_value(follower_.last_read(), *now_ms)};
     co_await connection_.command(std::move(words));
   }
   announcing_ = false;
@@ -85,34 +86,38 @@ awaitable<void> Replicas::leave() {
   co_await connection_.command(std::move(words), patience);
 }
 
-// Who says that it is further in the log than the record has read the record only if that stands in the same log: a
-// Redis that lost it in a failover goes on with other records. So the look at the log comes after the one at the hash.
-awaitable<bool> Replicas::stands(std::string id) {
-  std::vector<std::string> words{"XRANGE", log_key_, id, id};
-  const RedisReply found = co_await connection_.command(std::move(words));
-  co_return found.type == RedisReply::Type::array&& found.elements.size() == 1;
+awaitable<bool> Replicas::stands(KnownRecord record) {
+  std::vector<std::string> words{"XRANGE", log_key_, record.id, record.id};
+  co_return finds(co_await connection_.command(std::move(words)), record);
 }
 
-awaitable<ReplicasAt> Replicas::applied_by(std::string id, Clock::time_point until) {
+// Who says that it is further in the log than the record has read the record only if both stand in the same log: after
+// a failover there may be two for a while, each with records that the other lacks. So the look at the log comes after
+// the one at the hash.
+awaitable<ReplicasAt> Replicas::applied_by(KnownRecord record, Clock::time_point until) {
   asio::steady_timer timer(executor_);
   std::set<std::string> sure;
   ReplicasAt at;
   for (milliseconds pause = first_pause;; pause = std::min(pause * 2, longest_pause)) {
-    const bool waits = packed_id(id) != 0 && Clock::now() < until;
+    const bool waits = !record.id.empty() && Clock::now() < until;
     if (waits) co_await refresh();
-    at = replicas_at(replicas_, packed_id(id), redis_ms().value_or(0), name_);
-    const bool news = std::ranges::any_of(at.acknowledged, [&](const auto& name) { return !sure.contains(name); });
-    if (news && waits && co_await stands(id)) sure.insert(at.acknowledged.begin(), at.acknowledged.end());
-    const auto unsure = std::ranges::partition(at.acknowledged, [&](const auto& name) { return sure.contains(name); });
-    at.waiting.insert(at.waiting.end(), unsure.begin(), unsure.end());
-    at.acknowledged.erase(unsure.begin(), unsure.end());
-    if (at.waiting.empty() || !waits) break;
+    const std::vector<Replica> living = living_replicas(replicas_, redis_ms().value_or(0), name_);
+    std::map<std::string, bool> looked;  // by id
+    for (const Replica& replica : living) {
+      const KnownRecord& applied = replica.applied;
+      if (!waits || applied.position < record.position || sure.contains(replica.name)) continue;
+      if (looked.empty()) looked[record.id] = co_await stands(record);
+      if (!looked[record.id]) break;
+      if (!looked.contains(applied.id)) looked[applied.id] = co_await stands(applied);
+      if (looked[applied.id]) sure.insert(replica.name);
+    }
+    at = {{name_}, {}};
+    for (const Replica& replica : living)
+      (sure.contains(replica.name) ? at.acknowledged : at.waiting).push_back(replica.name);
+    if (at.waiting.empty() || !waits) co_return at;
     timer.expires_at(std::min(Clock::now() + pause, until));
     co_await timer.async_wait(no_throw);
   }
-  at.acknowledged.insert(at.acknowledged.begin(), name_);
-  std::ranges::sort(at.waiting);
-  co_return at;
 }
 
 }  // namespace pillion

@@ -31,13 +31,13 @@ class Replicas {
   awaitable<void> leave();
 
   /// Who has applied the record, this process among them, and who of those that count has not. Waits until `until` at
-  /// most for all to have done so. `id` may be no id: then the log has not got it.
-  awaitable<ReplicasAt> applied_by(std::string id, std::chrono::steady_clock::time_point until);
+  /// most for all to have done so. A record without an id is one that the log has not got.
+  awaitable<ReplicasAt> applied_by(KnownRecord record, std::chrono::steady_clock::time_point until);
 
  private:
   awaitable<void> announce_now();
   awaitable<bool> refresh();
-  awaitable<bool> stands(std::string id);
+  awaitable<bool> stands(KnownRecord record);
   std::optional<std::int64_t> redis_ms() const;
 
   asio::any_io_executor executor_;

@@ -200,7 +200,7 @@ TEST_CASE("log: a replica that ends signs off; one that is killed no longer coun
 TEST_CASE("log: entries of replicas that are long gone are taken out, and nonsense is passed over") {
   RedisServer redis;
   ScriptedUpstream upstream(counting());
-  redis.command({"HSET", "pillion:replicas", "ghost-1", "5-0 1000", "bad\x1b[2J", "5-0 99999999999999", "x", "y"});
+  redis.command({"HSET", "pillion:replicas", "ghost-1", "5-0 1000 1", "bad\x1b[2J", "5-0 99999999999999 1", "x", "y"});
   Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
   CHECK(eventually([&] { return redis.command({"HEXISTS", "pillion:replicas", "ghost-1"}).integer == 0; }));
   Json receipt = fleet.invalidate(0, of_thing("1"));

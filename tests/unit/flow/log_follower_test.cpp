@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "core/message.hpp"
@@ -32,21 +33,24 @@ struct HandLog {
     records.erase(records.begin(), records.end() - static_cast<std::ptrdiff_t>(left));
     trimmed = true;
   }
-  std::vector<LogRecord> after(const std::string& cursor) const {
+  std::vector<LogRecord> after(std::uint64_t position) const {
     std::vector<LogRecord> out;
     for (const LogRecord& record : records) {
-      if (record.position > packed_id(cursor)) out.push_back(record);
+      if (record.position > position) out.push_back(record);
     }
     return out;
   }
   LogInfo info() const {
     return {LogInfo::State::stream, packed_id(last_id), records.empty() ? 0 : records.front().position, 0, trimmed};
   }
-  bool stands(const KnownRecord& known) const {
-    for (const LogRecord& record : records) {
-      if (record.position == known.position && record.mark == known.mark) return true;
+  LogLook look(const std::vector<KnownRecord>& known) const {
+    LogLook look{info(), known, {}};
+    for (const KnownRecord& wanted : known) {
+      look.stands.push_back(std::ranges::any_of(records, [&](const LogRecord& record) {
+        return record.position == wanted.position && record.mark == wanted.mark;
+      }));
     }
-    return false;
+    return look;
   }
 };
 
@@ -70,11 +74,9 @@ struct Process {
   SharedSlot<LogView> slot;
   LogFollower follower{"me", order, slot, clock};
 
-  LogVerdict look(const HandLog& log) const {
-    return judge(log.info(), follower.known(), log.stands(follower.known()), follower.read_before_doubt());
-  }
+  LogVerdict look(const HandLog& log) const { return judge(log.look(follower.known()), follower.read_before_doubt()); }
   std::size_t read(const HandLog& log, std::int64_t mono_ms = 1000) {
-    return follower.read(log.after(follower.cursor()), mono_ms);
+    return follower.read(log.after(follower.position()), mono_ms);
   }
   /// Reads to the end after a cut, without mending anything.
   LogVerdict catch_up(const HandLog& log) {
@@ -167,7 +169,7 @@ TEST_CASE("what was missed during a cut is applied after it, once") {
   CHECK(process.catch_up(log) == LogVerdict::same);
   CHECK(process.holds_here(untouched));
   CHECK_FALSE(process.holds_here(missed));
-  CHECK(process.follower.cursor() == "6-0");
+  CHECK(process.follower.last_read().id == "6-0");
 }
 
 TEST_CASE("the reply to a write moves the fence but not what is read next") {
@@ -175,7 +177,7 @@ TEST_CASE("the reply to a write moves the fence but not what is read next") {
   Process process;
   process.catch_up(log);
   const auto stored = response("a", process.order.latest(), packed_id("1-0"));
-  const KnownRecord before = process.follower.known();
+  const std::uint64_t before = process.follower.known_position();
   log.invalidate("5-0", "other", "a");
   log.invalidate("6-0", "me", "b");
   CHECK(process.follower.written(log.records.back(), before, 1000));
@@ -191,7 +193,7 @@ TEST_CASE("an id that is no later than what was known when it was asked for come
   Process process;
   log.invalidate("5-0", "other", "a");
   process.catch_up(log);
-  const KnownRecord before = process.follower.known();
+  const std::uint64_t before = process.follower.known_position();
   HandLog older = begun();
   older.invalidate("4-0", "me", "b");
   CHECK_FALSE(process.follower.written(older.records.back(), before, 1000));
@@ -260,13 +262,12 @@ TEST_CASE("a look tells a log that goes on from one that was lost, replaced, or 
   process.catch_up(log);
   CHECK(process.look(log) == LogVerdict::same);
 
-  LogInfo gone;
-  gone.state = LogInfo::State::gone;
-  CHECK(judge(gone, process.follower.known(), false, 0) == LogVerdict::gone);
-  CHECK(judge(LogInfo{}, process.follower.known(), false, 0) == LogVerdict::unknown);
-  LogInfo broken;
-  broken.state = LogInfo::State::broken;
-  CHECK(judge(broken, process.follower.known(), false, 0) == LogVerdict::senseless);
+  LogLook look{{}, process.follower.known(), {true}};
+  CHECK(judge(look, 0) == LogVerdict::unknown);
+  look.info.state = LogInfo::State::gone;
+  CHECK(judge(look, 0) == LogVerdict::gone);
+  look.info.state = LogInfo::State::broken;
+  CHECK(judge(look, 0) == LogVerdict::senseless);
 
   HandLog older = begun();
   older.invalidate("4-0", "other", "x");
@@ -338,11 +339,11 @@ TEST_CASE("a record that was deleted before it was read is missed") {
   process.catch_up(log);
   log.invalidate("5-0", "other", "a");
   log.invalidate("6-0", "other", "b");
-  LogInfo info = log.info();
-  info.max_deleted = packed_id("5-0");
   process.follower.doubt();
   process.follower.read(std::vector<LogRecord>{log.records.back()}, 1000);
-  CHECK(judge(info, process.follower.known(), true, process.follower.read_before_doubt()) == LogVerdict::past_us);
+  LogLook look = log.look(process.follower.known());
+  look.info.max_deleted = packed_id("5-0");
+  CHECK(judge(look, process.follower.read_before_doubt()) == LogVerdict::past_us);
 }
 
 TEST_CASE("a log that begins again from its beginning distrusts memory, and keeps the old view until it is read") {
@@ -352,7 +353,7 @@ TEST_CASE("a log that begins again from its beginning distrusts memory, and keep
   const auto view = process.slot.load();
   log.invalidate("5-0", "other", "a");
   process.follower.restart();
-  CHECK(process.follower.cursor() == "0-0");
+  CHECK(process.follower.position() == 0);
   CHECK_FALSE(process.follower.has_view());
   CHECK(process.slot.load() == view);
   const auto stored = response("x", process.order.latest());
@@ -390,4 +391,37 @@ TEST_CASE("an id beyond all sense is strange, and no reason to begin an epoch be
   CHECK(process.follower.is_strange());
   // Somebody else has put it right.
   CHECK(process.look(begun()) == LogVerdict::past_us);
+}
+
+TEST_CASE("each of what was read and what was written must stand in the log") {
+  HandLog log = begun();
+  Process process;
+  log.invalidate("5-0", "other", "a");
+  process.catch_up(log);
+  // Written to another copy than the one that is read: that copy lacks what was read before.
+  HandLog copy = begun();
+  copy.invalidate("9-0", "me", "b");
+  REQUIRE(process.follower.written(copy.records.back(), process.follower.known_position(), 1000));
+  CHECK(process.follower.known().size() == 2);
+  CHECK(process.look(copy) == LogVerdict::replaced);
+  CHECK(process.look(log) == LogVerdict::older);
+}
+
+TEST_CASE("what was read of another copy, before the right one was found again, moves nothing") {
+  HandLog log = begun();
+  Process process;
+  log.invalidate("5-0", "other", "a");
+  process.catch_up(log);
+  const auto stored = response("c", process.order.latest());
+  HandLog copy = log;
+  SUBCASE("a record") { copy.invalidate("8-0", "other", "b"); }
+  SUBCASE("another epoch") { copy.add("8-0", {"begin", "e2"}); }
+  process.follower.doubt();
+  process.read(copy);
+  log.invalidate("7-0", "other", "c");
+  log.invalidate("9-0", "other", "d");
+  CHECK(process.catch_up(log) == LogVerdict::same);
+  CHECK(process.follower.epoch() == "e1");
+  CHECK_FALSE(process.holds_here(stored));
+  CHECK_FALSE(process.holds_in_redis(response("c", 0, packed_id("6-0"))));
 }

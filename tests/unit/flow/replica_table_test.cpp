@@ -11,53 +11,51 @@ using namespace pillion;
 using Names = std::vector<std::string>;
 
 TEST_CASE("what a replica writes is what the others read") {
-  const auto replicas = parse_replicas(texts_reply({"host-1", replica_value("7-1", 5000)}));
+  const KnownRecord applied{"7-1", packed_id("7-1"), 18446744073709551615u};
+  const auto replicas = parse_replicas(texts_reply({"host-1", replica_value(applied, 5000)}));
   REQUIRE(replicas.size() == 1);
   CHECK(replicas[0].name == "host-1");
-  CHECK(replicas[0].applied == packed_id("7-1"));
+  CHECK(replicas[0].applied.id == "7-1");
+  CHECK(replicas[0].applied.position == applied.position);
+  CHECK(replicas[0].applied.mark == applied.mark);
   CHECK(replicas[0].said_ms == 5000);
+  // One that has read nothing yet.
+  CHECK(parse_replicas(texts_reply({"host-1", replica_value({}, 5000)}))[0].applied.id.empty());
 }
 
 TEST_CASE("nonsense in the hash is passed over") {
   const std::string too_long(301, 'n');
-  for (const auto& [name, value] : std::vector<std::pair<std::string, std::string>>{{"", "7-1 5"},
-                                                                                    {"a b", "7-1 5"},
-                                                                                    {"a\x1b[2J", "7-1 5"},
-                                                                                    {too_long, "7-1 5"},
+  for (const auto& [name, value] : std::vector<std::pair<std::string, std::string>>{{"", "7-1 5 9"},
+                                                                                    {"a b", "7-1 5 9"},
+                                                                                    {"a\x1b[2J", "7-1 5 9"},
+                                                                                    {too_long, "7-1 5 9"},
                                                                                     {"a", ""},
                                                                                     {"a", "7-1"},
-                                                                                    {"a", "7-1 -5"},
-                                                                                    {"a", "7-1 x"},
-                                                                                    {"a", "7-1 5 6"}}) {
+                                                                                    {"a", "7-1 -5 9"},
+                                                                                    {"a", "7-1 x 9"},
+                                                                                    {"a", "7-1 5"},
+                                                                                    {"a", "7-1 5 -9"},
+                                                                                    {"a", "7-1 5 6 7"}}) {
     CAPTURE(name);
     CAPTURE(value);
     CHECK(parse_replicas(texts_reply({name, value})).empty());
   }
   // Whatever it has applied, it is there.
-  CHECK(parse_replicas(texts_reply({"a", "x 5"}))[0].applied == 0);
+  CHECK(parse_replicas(texts_reply({"a", "x 5 9"}))[0].applied.position == 0);
   CHECK(parse_replicas(RedisReply{}).empty());
   CHECK(parse_replicas(texts_reply({"a"})).empty());
   Names many;
-  for (int i = 0; i < 2000; ++i) many.insert(many.end(), {"r" + std::to_string(i), "7-1 5"});
+  for (int i = 0; i < 2000; ++i) many.insert(many.end(), {"r" + std::to_string(i), "7-1 5 9"});
   CHECK(parse_replicas(texts_reply(many)).size() == max_replicas);
 }
 
-TEST_CASE("those that count have applied a position or not; who was silent for 5 s doesn't count") {
-  const std::vector<Replica> replicas{{"self", packed_id("1-0"), 10000},
-                                      {"ahead", packed_id("9-0"), 9000},
-                                      {"there", packed_id("7-0"), 5001},
-                                      {"behind", packed_id("6-9"), 10000},
-                                      {"silent", packed_id("6-9"), 5000}};
-  const ReplicasAt at = replicas_at(replicas, packed_id("7-0"), 10000, "self");
-  CHECK(at.acknowledged == Names{"ahead", "there"});
-  CHECK(at.waiting == Names{"behind"});
-  // One that the log has not got: nobody has applied it.
-  CHECK(replicas_at(replicas, 0, 10000, "self").waiting == Names{"ahead", "there", "behind"});
-}
-
-TEST_CASE("who was silent for a minute is taken out") {
-  const std::vector<Replica> replicas{{"old", 0, 39999}, {"young", 0, 40000}};
-  CHECK(forgotten_replicas(replicas, 100000) == Names{"old"});
+TEST_CASE("who was silent for 5 s doesn't count, who was for a minute is taken out") {
+  const std::vector<Replica> replicas{
+      {"self", {}, 100000}, {"there", {}, 100000}, {"quiet", {}, 95001}, {"silent", {}, 95000}, {"gone", {}, 39999}};
+  Names living;
+  for (const Replica& replica : living_replicas(replicas, 100000, "self")) living.push_back(replica.name);
+  CHECK(living == Names{"there", "quiet"});
+  CHECK(forgotten_replicas(replicas, 100000) == Names{"gone"});
 }
 
 TEST_CASE("Redis's clock is known by the middle of a question and its answer") {
