@@ -11,11 +11,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-// A quarter of a millisecond of work at a time, and a hundredth of one thread's time while a round lasts.
+// Half a millisecond of work at a time, and a fiftieth of one thread's time while a round lasts.
 constexpr std::size_t places_a_step = 512;
 constexpr std::chrono::milliseconds between_steps{25};
 constexpr std::chrono::milliseconds look_every{100};  // whether there is something to do
-constexpr std::chrono::milliseconds least_rest{1s};   // after a round; or ten times what it took
+constexpr std::chrono::milliseconds least_rest{1s};   // after a round; or as long as that took
 
 }  // namespace
 
@@ -58,7 +58,7 @@ awaitable<void> Sweep::walk_memory() {
       if (more) co_await pause(between_steps);
     }
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begun);
-    co_await pause(std::max(least_rest, took * 10));
+    co_await pause(std::max(least_rest, took));
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <cstdint>
 #include <list>
 #include <random>
@@ -9,6 +10,7 @@
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <vector>
 
 #include "store/sieve_index.hpp"
 
@@ -385,4 +387,35 @@ TEST_CASE("looking whether something stands there is no use of it") {
     REQUIRE(put(store, n, 1000));
   }
   CHECK_FALSE(store.contains(hash128(key_of(1))));
+}
+
+TEST_CASE("a sweep beside those who store and evict leaves the figures right") {
+  MemoryStore store(4u << 20, 1u << 20);
+  std::atomic<bool> done{false};
+  std::thread sweeper([&] {
+    MemoryStore::Swept swept;
+    while (!done) {
+      MemoryStore::Cursor cursor;
+      while (
+          store.sweep(cursor, 64, [](const StoredResponsePtr& r) { return r->primary_key().back() % 3 == 0; }, swept)) {
+      }
+    }
+  });
+  std::vector<std::thread> writers;
+  for (std::size_t w = 0; w < 3; ++w) {
+    writers.emplace_back([&store, w] {
+      for (std::size_t n = 0; n < 10'000; ++n) put(store, (n * 7 + w) % 3000, 500 + n % 1500);
+    });
+  }
+  for (std::thread& writer : writers) writer.join();
+  done = true;
+  sweeper.join();
+  std::size_t bytes = 0, entries = 0;
+  store.for_each([&](const StoredResponsePtr& response) {
+    bytes += SieveIndex::cost(*response);
+    ++entries;
+  });
+  CHECK(store.figures().bytes == bytes);
+  CHECK(store.figures().entries == entries);
+  CHECK(bytes <= 4u << 20);
 }
