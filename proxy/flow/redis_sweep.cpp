@@ -79,11 +79,7 @@ awaitable<void> RedisSweep::run() {
     if (!client_) {
       client_ = std::make_unique<RedisClient>(executor_, redis_, max_reply, own_, log_, lease_key_);
     }
-    if (co_await attempt() == Round::done) {
-      if (!stopped_) client_.reset();
-    } else {
-      co_await pause(retry_after);
-    }
+    if (!co_await attempt()) co_await pause(retry_after);
   }
 }
 
@@ -91,16 +87,16 @@ bool RedisSweep::is_due(const Fence& last) const noexcept {
   return last.shared != 0 && (last.epoch != swept_.epoch || last.shared > swept_.shared);
 }
 
-// What was invalidated up to now, if no other replica has seen to it or is doing so.
-awaitable<RedisSweep::Round> RedisSweep::attempt() {
+// What was invalidated up to now, if no other replica has seen to it. False where another is doing so, or Redis fails.
+awaitable<bool> RedisSweep::attempt() {
   const Fence target = invalidations_.last_in_log();
   co_await read_swept();
-  if (!is_due(target)) co_return Round::done;
-  if (!co_await take_lease()) co_return Round::not_ours;
-  const auto begun = Clock::now();
+  if (!is_due(target)) co_return true;
   const RedisViewPtr view = redis_.view();
+  if (view->masters.empty() || !co_await take_lease()) co_return false;
+  const auto begun = Clock::now();
   for (const config::Address& master : view->masters) {
-    if (!co_await walk(master)) co_return Round::failed;
+    if (!co_await walk(master)) co_return false;
   }
   swept_ = target;
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begun);
@@ -108,7 +104,7 @@ awaitable<RedisSweep::Round> RedisSweep::attempt() {
                     ms_text(swept_time)});
   // The lease stays while all rest.
   co_await hold_lease(std::clamp(took * 10, least_rest, longest_rest));
-  co_return Round::done;
+  co_return true;
 }
 
 // How far another replica has come.

@@ -31,9 +31,8 @@ class RedisSweep {
   void stop();
 
  private:
-  enum class Round : std::uint8_t { done, not_ours, failed };
   awaitable<void> run();
-  awaitable<Round> attempt();
+  awaitable<bool> attempt();
   bool is_due(const Fence& last) const noexcept;
   awaitable<void> read_swept();
   awaitable<bool> take_lease();
@@ -50,7 +49,7 @@ class RedisSweep {
   Counters& counters_;
   Log& log_;
   WorkerCounters own_;  // of this connection alone: not among those that tell whether requests have Redis
-  std::unique_ptr<RedisClient> client_;  // while there is something to do
+  std::unique_ptr<RedisClient> client_;  // from the first time on that there is something to do
   asio::steady_timer timer_;
   const std::string namespace_, lease_key_, swept_key_, token_;
   Fence swept_;  // the last invalidation in the log when the last round began, here or elsewhere

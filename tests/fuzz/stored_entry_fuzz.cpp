@@ -1,5 +1,6 @@
 // Stored entries. Random bytes are a miss; with a checksum that holds they are a miss or an entry that encodes to the
 // same; an entry made of random parts comes back whole, and with one bit flipped is a miss.
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -47,7 +48,11 @@ void check_hostile(std::string_view bytes) {
   std::string sealed = "PLN\x02" + std::string(bytes);
   reseal(sealed);
   const StoredResponsePtr entry = decode(sealed, claimed_key(sealed), now, 1);
+  const auto front = read_front(sealed);
   if (entry == nullptr) return;
+  require(front && front->epoch == entry->epoch() && front->shared_position == entry->shared_position() &&
+              std::ranges::equal(front->selectors, entry->selectors()),
+          "the front alone says something else");
   require(entry->footprint() < sealed.size() + 1024, "an entry is larger than its bytes");
   if (little_endian(sealed, received_at, 8) > static_cast<std::uint64_t>(now.wall_ms)) {
     put(sealed, received_at, static_cast<std::uint64_t>(now.wall_ms), 8);
