@@ -127,6 +127,19 @@ TEST_CASE("sweep: only what is in its own namespace") {
   CHECK(redis.keys("api:*").empty());
 }
 
+TEST_CASE("sweep: the user that the README gives is allowed to do it") {
+  RedisServer redis({.arguments = pillion_user("shop:").arguments()});
+  ScriptedUpstream upstream(cacheable("body"));
+  Pillion proxy(tagged(upstream.endpoint(),
+                       "store:\n  redis: { url: \"redis://pillion:s3cret@127.0.0.1:" + std::to_string(redis.port()) +
+                           "\", timeout: 2s, namespace: \"shop:\" }\n"));
+  fill(proxy, 10);
+  REQUIRE(eventually([&] { return redis.keys(even_keys).size() == 10; }));
+  proxy.invalidate(R"({"tags": ["even"]})");
+  CHECK(eventually([&] { return swept(proxy, "redis") == 10; }));
+  CHECK(redis.keys(odd_keys).size() == 10);
+}
+
 TEST_CASE("sweep: every master of a cluster") {
   RedisCluster cluster;
   ScriptedUpstream upstream(cacheable("body"));
