@@ -39,7 +39,7 @@ void LogWriter::stop() {
 
 awaitable<KnownRecord> LogWriter::publish(OutgoingInvalidation invalidation, Time until) {
   KnownRecord sent;
-  if (pending_.empty() && co_await may_write(until) && pending_.empty()) sent = co_await send(invalidation, until);
+  if (co_await may_write(until)) sent = co_await send(invalidation, until);
   if (sent.id.empty()) {
     keep(std::move(invalidation));
   } else {
@@ -48,14 +48,17 @@ awaitable<KnownRecord> LogWriter::publish(OutgoingInvalidation invalidation, Tim
   co_return sent;
 }
 
-// A log that is just being looked at is ready in a moment.
+// A log that is just being looked at is ready in a moment, and what is being delivered is soon out of the way.
 awaitable<bool> LogWriter::may_write(Time until) {
   asio::steady_timer timer(executor_);
-  while (!stopped_ && !reader_.is_live() && reader_.is_connected() && Clock::now() < until) {
+  const auto is_busy = [this] { return delivering_ || !pending_.empty(); };
+  const auto soon = [&] { return reader_.is_live() ? is_busy() : !is_busy() && reader_.is_connected(); };
+  if (reader_.is_live() && is_busy()) asio::co_spawn(executor_, deliver(), asio::detached);
+  while (!stopped_ && soon() && Clock::now() < until) {
     timer.expires_after(glance);
     co_await timer.async_wait(no_throw);
   }
-  co_return !stopped_ && reader_.is_live();
+  co_return !stopped_ && reader_.is_live() && !is_busy();
 }
 
 awaitable<KnownRecord> LogWriter::send(const OutgoingInvalidation& invalidation, Time until) {
