@@ -5,8 +5,9 @@
 #   tests/run.sh [--long] [--build-dir DIR] [--preset release|debug|asan|tsan]
 #   tests/run.sh --fuzz SECONDS [--build-dir DIR]
 #
-#   --long       transfers of 5 GiB instead of small ones, then a minute of each fuzz target, then each rule of
-#                tests/mutations broken on purpose
+#   --long       transfers of 5 GiB instead of small ones, three minutes of each random history and each fault under
+#                load, a million stored responses; then a minute of each fuzz target, then each rule of tests/mutations
+#                broken on purpose
 #   --build-dir  build there instead of in build/PRESET
 #   --preset     of CMakePresets.json; what a sanitizer reports fails the test it happened in
 #   --fuzz       runs the fuzz targets alone, each for that long
@@ -276,7 +277,7 @@ dir=$(cd "$dir" && pwd)
 start_logs
 limit=300
 if [ "$long" = yes ]; then
-  export PILLION_BIG_BYTES=5368709120
+  export PILLION_BIG_BYTES=5368709120 PILLION_LONG=1 PILLION_HISTORY_SECONDS=${PILLION_HISTORY_SECONDS:-180}
   limit=1800
 fi
 while read -r target; do

@@ -11,6 +11,11 @@ Fleet::Fleet(const Endpoint& upstream, const std::string& settings, FleetOptions
   for (int i = 0; i < options_.replicas; ++i) add(upstream, settings, nullptr);
 }
 
+Fleet::Fleet(const Endpoint& upstream, const std::vector<std::string>& settings, FleetOptions options)
+    : options_(std::move(options)) {
+  for (const auto& mine : settings) add(upstream, mine, nullptr);
+}
+
 Fleet::Fleet(const Endpoint& upstream, const RedisServer& redis, FleetOptions options) : options_(std::move(options)) {
   for (int i = 0; i < options_.replicas; ++i) {
     auto relay = std::make_unique<Relay>(redis.endpoint());

@@ -16,8 +16,8 @@ namespace pillion::support {
 struct FleetOptions {
   int replicas = 3;
   std::string routes = "routes:\n  - name: all\n    path: /**\n    cache: on\n";  ///< and other top-level YAML
-  std::string store;  ///< lines below `store:` besides Redis's, such as "  memory: { size: 8MiB }\n"
-  std::string redis;  ///< lines below `redis:` besides its address, such as "    max_silence: 1s\n"
+  std::string store = {};  ///< lines below `store:` besides Redis's, such as "  memory: { size: 8MiB }\n"
+  std::string redis = {};  ///< lines below `redis:` besides its address, such as "    max_silence: 1s\n"
 };
 
 class Fleet {
@@ -25,6 +25,8 @@ class Fleet {
   /// Replicas that reach Redis directly; `settings` are the lines below `redis:` that say where it is (any shape's
   /// settings()).
   Fleet(const Endpoint& upstream, const std::string& settings, FleetOptions options = {});
+  /// Each reaches it in a way of its own: as many replicas as `settings`.
+  Fleet(const Endpoint& upstream, const std::vector<std::string>& settings, FleetOptions options = {});
   /// Each behind a relay of its own, in front of `redis` (a standalone one).
   Fleet(const Endpoint& upstream, const RedisServer& redis, FleetOptions options = {});
 

@@ -173,6 +173,10 @@ int Relay::open_connections() const {
   std::lock_guard lock(mutex_);
   return static_cast<int>(pairs_.size());
 }
+std::uint64_t Relay::request_bytes() const {
+  std::lock_guard lock(mutex_);
+  return request_bytes_;
+}
 bool Relay::wait_for_connections(int n, Deadline deadline) const {
   std::unique_lock lock(mutex_);
   return changed_.wait_until(lock, deadline.at(), [&] { return accepted_ >= n; });
@@ -200,8 +204,11 @@ Relay::After Relay::pump(Pair& pair, short client_events, short target_events) {
   if (flow_ == Flow::none) return After::more;
   auto now = Clock::now();
   bool replies_flow = flow_ == Flow::all;
-  if (client_events != 0 && pair.requests.has_room() && !pair.requests.take_from(pair.client.fd(), now + delay_))
-    return After::break_off;
+  if (client_events != 0 && pair.requests.has_room()) {
+    std::size_t held = pair.requests.held;
+    if (!pair.requests.take_from(pair.client.fd(), now + delay_)) return After::break_off;
+    request_bytes_ += pair.requests.held - held;
+  }
   if (replies_flow && target_events != 0 && pair.replies.has_room() &&
       !pair.replies.take_from(pair.target.fd(), now + delay_))
     return After::break_off;

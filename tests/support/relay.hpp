@@ -52,6 +52,8 @@ class Relay {
   int connections() const;
   int open_connections() const;
   bool wait_for_connections(int n, Deadline deadline = {}) const;
+  /// What clients have sent so far, over all connections, in bytes.
+  std::uint64_t request_bytes() const;
 
  private:
   struct Pair;
@@ -77,6 +79,7 @@ class Relay {
   Milliseconds delay_{0};
   std::size_t reply_limit_ = 0;
   int accepted_ = 0;
+  std::uint64_t request_bytes_ = 0;
   std::vector<std::unique_ptr<Pair>> pairs_;
   std::thread thread_;
 };

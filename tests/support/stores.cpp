@@ -38,6 +38,15 @@ bool skipped_in(std::initializer_list<Stores> modes, std::string_view why) {
   return true;
 }
 
+bool long_run() { return std::getenv("PILLION_LONG") != nullptr; }
+
+bool skipped_unless_long(std::string_view why) {
+  if (long_run()) return false;
+  std::printf("SKIPPED with haste: %.*s\n", static_cast<int>(why.size()), why.data());
+  std::fflush(stdout);
+  return true;
+}
+
 std::string first_tier() { return stores_under_test() == Stores::redis ? "redis" : "memory"; }
 
 StoredValues StoredValues::in(const Endpoint& redis) {

@@ -22,6 +22,11 @@ std::string to_string(Stores stores);
 /// True in one of `modes`, and says so: the test case returns then. run.sh counts the line that this prints.
 bool skipped_in(std::initializer_list<Stores> modes, std::string_view why);
 
+/// True where PILLION_LONG is set: tests/run.sh --long.
+bool long_run();
+/// True in every other run, and says so as skipped_in does.
+bool skipped_unless_long(std::string_view why);
+
 /// The tier that a second request is answered from in this mode: `memory`, or `redis` where there is nothing else.
 std::string first_tier();
 

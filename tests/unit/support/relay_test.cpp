@@ -30,6 +30,8 @@ TEST_CASE("the relay passes bytes on, both ways and in order") {
   CHECK(client.command({"GET", "large"}).text == large);
   CHECK(relay.connections() == 1);
   CHECK(relay.open_connections() == 1);
+  CHECK(relay.request_bytes() > large.size());
+  CHECK(relay.request_bytes() < large.size() + 100);
 }
 
 TEST_CASE("a cut relay ends its connections and refuses new ones until it is resumed") {

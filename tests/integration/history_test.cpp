@@ -1,0 +1,145 @@
+// The promise that invalidations make, held against random histories of readers, writers and faults: three real
+// replicas, a real Redis, and an upstream whose every answer is numbered (product contract, section 4).
+//
+// PILLION_HISTORY_SEED runs one again; PILLION_HISTORY_SECONDS says for how long each test case goes on.
+#include <csignal>
+
+#include "integration.hpp"
+#include "support/world.hpp"
+
+namespace {
+
+constexpr Milliseconds short_run{2000};
+/// A world lives this long at most: then the next, with the next seed, so that what is recorded stays bounded.
+constexpr Milliseconds one_world{10000};
+
+using Faults = std::function<void(World&, RedisServer&)>;
+
+/// Worlds one after another until the time is over, each with faults as they come.
+void run_histories(const std::string& name, const WorldOptions& options, const Faults& fault) {
+  Deadline end(history_time(short_run));
+  std::map<history::Rule, long> tried;
+  std::map<std::string, long> answers;
+  for (std::uint64_t seed = history_seed();; ++seed) {
+    RedisServer redis;
+    WorldOptions mine = options;
+    mine.seed = seed;
+    World world(redis, mine);
+    Deadline until(std::min(one_world, Milliseconds(end.left())));
+    while (!until.passed()) {
+      world.let_some_pass();
+      fault(world, redis);
+    }
+    World::Outcome outcome = world.finish();
+    judge("history: " + name, seed, outcome);
+    for (const auto& [rule, n] : outcome.coverage) tried[rule] += n;
+    for (const auto& [kind, n] : outcome.answers) answers[kind] += n;
+    if (end.passed() || !outcome.violations.empty() || outcome.failed > 0) break;
+  }
+  // A history in which nothing was reused, or nobody acknowledged, shows nothing.
+  CHECK(answers["hit memory"] > 0);
+  CHECK(answers["hit redis"] > 0);
+  for (auto rule : {history::Rule::this_replica, history::Rule::acknowledged, history::Rule::earlier_in_log})
+    CHECK(tried[rule] > 0);
+}
+
+void cut_one_off(World& world) {
+  int victim = world.below(world.fleet().size());
+  switch (world.below(4)) {
+    case 0:  // too short to be noticed, or nearly
+      world.fleet().relay(victim).blackhole();
+      world.let_pass(world.below(50));
+      world.fleet().relay(victim).resume();
+      break;
+    case 1:
+      world.fleet().relay(victim).hold_replies();
+      world.let_some_pass();
+      world.fleet().relay(victim).heal();
+      break;
+    case 2:
+      world.cut_off(victim, false, [&] { world.let_some_pass(); });
+      break;
+    default:
+      world.cut_off(victim, true, [&] { world.let_some_pass(); });
+  }
+}
+
+void hurt_redis(World& world, RedisServer& redis) {
+  switch (world.below(6)) {
+    case 0:
+      redis.kill();
+      world.let_some_pass();
+      redis.start();
+      break;
+    case 1:
+      redis.pause();
+      world.let_some_pass();
+      redis.resume();
+      break;
+    case 2:
+      redis.command({"FLUSHALL"});
+      break;
+    case 3:
+      redis.command({"DEL", "pillion:log"});
+      break;
+    case 4:
+      redis.command({"XTRIM", "pillion:log", "MAXLEN", std::to_string(world.below(3))});
+      break;
+    default:
+      redis.command({"CLIENT", "KILL", "TYPE", world.below(2) == 0 ? "normal" : "pubsub"});
+  }
+}
+
+void hurt_a_replica(World& world) {
+  int victim = world.below(world.fleet().size());
+  if (world.below(2) == 0) {
+    world.crash_and_restart(victim, [&] { world.let_some_pass(); });
+    return;
+  }
+  Process& process = world.fleet()[victim].process();
+  process.signal(SIGSTOP);
+  world.let_some_pass();
+  process.signal(SIGCONT);
+}
+
+}  // namespace
+
+TEST_CASE("history: with nothing in the way") {
+  run_histories("calm", {}, [](World& world, RedisServer&) { world.let_some_pass(); });
+}
+
+TEST_CASE("history: replicas are cut off from Redis and come back") {
+  run_histories("cut off", {}, [](World& world, RedisServer&) { cut_one_off(world); });
+}
+
+TEST_CASE("history: Redis dies and comes back empty, pauses, loses its log or a part of it") {
+  run_histories("Redis hurt", {}, [](World& world, RedisServer& redis) { hurt_redis(world, redis); });
+}
+
+TEST_CASE("history: replicas are killed and started again, or stopped for a while") {
+  run_histories("replicas hurt", {}, [](World& world, RedisServer&) { hurt_a_replica(world); });
+}
+
+TEST_CASE("history: all of these in one") {
+  run_histories("all", {}, [](World& world, RedisServer& redis) {
+    int dice = world.below(3);
+    dice == 0 ? cut_one_off(world) : dice == 1 ? hurt_redis(world, redis) : hurt_a_replica(world);
+  });
+}
+
+TEST_CASE("history: it would be found if replicas were said to have heard what they have not") {
+  bool found = false;
+  for (int attempt = 0; attempt < 20 && !found; ++attempt) {
+    RedisServer redis;
+    World world(redis, {.seed = history_seed() + static_cast<std::uint64_t>(attempt), .believe_all_heard = true});
+    world.let_pass(300);
+    world.cut_off(world.below(3), true, [&] { world.let_pass(2000); });
+    World::Outcome outcome = world.finish();
+    CHECK(outcome.failed == 0);
+    for (const auto& violation : outcome.violations) {
+      found = true;
+      CHECK((violation.rule == history::Rule::acknowledged || violation.rule == history::Rule::earlier_in_log));
+    }
+  }
+  CHECK(found);
+}
