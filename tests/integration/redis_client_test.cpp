@@ -140,6 +140,46 @@ TEST_CASE("client: where the master of the home key changes, it is told as one t
   CHECK(cluster.owner(support::slot_of(home)) == 5);
 }
 
+TEST_CASE("client: several workers follow one topology that lives on a thread of its own") {
+  RedisCluster cluster;
+  asio::io_context control{1};
+  Log log{config::Log{}};
+  RedisTopology topology(control.get_executor(), cluster_settings(cluster), log);
+  topology.start();
+  std::thread control_thread([&] { control.run(); });
+  std::atomic<bool> stop{false};
+  std::atomic<int> good{0};
+  std::vector<std::thread> workers;
+  for (int w = 0; w < 3; ++w) {
+    workers.emplace_back([&, w] {
+      Loop loop;
+      RedisClient client(loop.io.get_executor(), topology, 1u << 20, loop.counters, log, "home");
+      for (int i = 0; !stop; ++i) {
+        const std::string key = "k" + std::to_string(w) + ":" + std::to_string(i % 100);
+        if (loop.result(client.command({"SET", key, "v"}, 500ms)).ok()) ++good;
+      }
+      client.stop();
+      loop.io.run_for(10ms);
+    });
+  }
+  const auto more = [&] {
+    const int before = good;
+    return support::eventually([&] { return good > before + 100; });
+  };
+  CHECK(more());
+  for (int i = 0; i < 10; ++i) cluster.move_slot(support::slot_of("k0:" + std::to_string(i)), i % 3);
+  CHECK(more());
+  cluster.failover(0);
+  CHECK(more());
+  stop = true;
+  for (auto& worker : workers) worker.join();
+  asio::post(control, [&] {
+    topology.stop();
+    control.stop();
+  });
+  control_thread.join();
+}
+
 TEST_CASE("client: redirections without end are followed three times, within one budget") {
   // Two nodes that name each other.
   std::atomic<int> commands{0};

@@ -140,15 +140,24 @@ TEST_CASE("redis_shapes: behind TLS with a certificate of our own and a user of 
 TEST_CASE("redis_shapes: a server whose certificate isn't good is not used, and requests go on without it") {
   TlsFiles files;
   std::uint16_t port = free_port();
+  // 127.0.0.2 is this machine too, and not what its certificate is for.
   RedisServer redis({.arguments = files.redis_arguments(port, false)});
+  REQUIRE(redis.command({"CONFIG", "SET", "bind", "127.0.0.1 127.0.0.2"}).text == "OK");
   ScriptedUpstream upstream(cacheable("fresh"));
-  const std::string url = "    url: rediss://127.0.0.1:" + std::to_string(port) + "\n    tls: ";
-  Pillion proxy(in_redis_alone(upstream.endpoint(), url + "{ ca: " + files.foreign_ca() + " }\n"),
-                {.wait_for_redis = false});
-  proxy.process().wait_for_err_line("certificate verify failed");
-  CHECK(detailed(proxy.get("/a")) == "uri-miss store-unavailable");
-  CHECK(proxy.metric("pillion_redis_up") == 0);
-  Pillion trusting(in_redis_alone(upstream.endpoint(), url + "{ verify: false }\n"));
+  const auto at = [&](const std::string& host, const std::string& tls) {
+    return in_redis_alone(upstream.endpoint(),
+                          "    url: rediss://" + host + ":" + std::to_string(port) + "\n    tls: { " + tls + " }\n");
+  };
+  const std::pair<const char*, std::string> bad[] = {{"127.0.0.1", "ca: " + files.foreign_ca()},
+                                                     {"127.0.0.2", "ca: " + files.ca()}};
+  for (const auto& [host, tls] : bad) {
+    CAPTURE(host);
+    Pillion proxy(at(host, tls), {.wait_for_redis = false});
+    proxy.process().wait_for_err_line("certificate verify failed");
+    CHECK(detailed(proxy.get("/a")) == "uri-miss store-unavailable");
+    CHECK(proxy.metric("pillion_redis_up") == 0);
+  }
+  Pillion trusting(at("127.0.0.2", "verify: false"));
   check_it_serves(trusting, upstream);
 }
 
