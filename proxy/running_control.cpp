@@ -4,6 +4,7 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include "flow/look_up.hpp"
+#include "flow/redis_watch.hpp"
 #include "flow/unsafe_invalidation.hpp"
 
 namespace pillion {
@@ -38,6 +39,8 @@ RunningControl::RunningControl(Shared& shared, Worker& looker, SnapshotPtr snaps
     : shared_(shared), looker_(looker), snapshot_(std::move(snapshot)) {}
 
 MemoryStore::Figures RunningControl::memory_figures() const { return shared_.memory.figures(); }
+
+bool RunningControl::watch_up() const { return shared_.watch && shared_.watch->is_up(); }
 
 void RunningControl::count(const InvalidationRequest& request, InvalidationReceipt& receipt) const {
   receipt.counted = true;

@@ -26,6 +26,7 @@ class RunningControl final : public Control {
   awaitable<StoredLookup> find_stored(const RequestHead& request, std::string_view listener) override;
   Counters& counters() override { return shared_.counters; }
   MemoryStore::Figures memory_figures() const override;
+  bool watch_up() const override;
   std::uint64_t access_log_dropped() const override { return shared_.log.dropped(); }
 
  private:

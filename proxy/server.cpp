@@ -17,6 +17,8 @@
 #include <stdexcept>
 #include <thread>
 
+#include "core/watched_prefixes.hpp"
+#include "flow/redis_watch.hpp"
 #include "flow/sweep.hpp"
 #include "flow/worker.hpp"
 #include "net/cpu_quota.hpp"
@@ -71,6 +73,7 @@ struct Server::Impl {
   asio::executor_work_guard<asio::io_context::executor_type> admin_guard{admin.get_executor()};
   std::unique_ptr<RedisTopology> redis;  // null without Redis
   std::unique_ptr<InvalidationLog> invalidations;
+  std::unique_ptr<RedisWatch> redis_watch;  // null without Redis
   std::unique_ptr<Shared> shared;
   std::unique_ptr<Sweep> sweep;  // on the admin thread
   std::vector<std::unique_ptr<Worker>> workers;
@@ -102,7 +105,11 @@ void Server::Impl::start() {
   }
   invalidations = std::make_unique<InvalidationLog>(control.get_executor(), redis.get(), counters->worker(worker_count),
                                                     *counters, *log);
-  shared = std::make_unique<Shared>(*counters, *log, *invalidations, redis.get(), config->memory);
+  if (redis) {
+    redis_watch = std::make_unique<RedisWatch>(control.get_executor(), *redis, invalidations->order(),
+                                               counters->worker(worker_count), *log);
+  }
+  shared = std::make_unique<Shared>(*counters, *log, *invalidations, redis.get(), redis_watch.get(), config->memory);
   snapshot = std::make_shared<const Snapshot>(config, *counters);
   trusted = std::make_shared<const TrustedPeers>(config->trusted_proxies);
   check_certificates(*config);
@@ -146,6 +153,7 @@ void Server::Impl::wait_for_redis() {
   std::future<void> first = heard->get_future();
   asio::post(control, [this, heard] {
     redis->start();
+    redis_watch->watch(watched_prefixes(*config));
     invalidations->start([heard] { heard->set_value(); });
   });
   first.wait_for(config->redis.connect_timeout + config->redis.timeout);
@@ -223,6 +231,7 @@ void Server::Impl::reload() {
   log->configure(config->log);
   const config::MemorySettings& memory = config->memory;
   shared->memory.resize(memory.enabled ? memory.size : 0, memory.enabled ? memory.max_object : 0);
+  if (redis_watch) redis_watch->watch(watched_prefixes(*config));
   running->use(snapshot);
   for (auto& worker : workers) worker->use(snapshot);
   log->info("the configuration was reloaded");
@@ -288,6 +297,7 @@ void Server::Impl::shut_down() {
       for (auto& listener : listeners) listener->stop();
       watch.reset();
       invalidations->stop();
+      if (redis_watch) redis_watch->stop();
       if (redis) redis->stop();
       error_code ignored;
       signals.cancel(ignored);

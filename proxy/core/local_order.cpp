@@ -92,4 +92,12 @@ unsigned LocalOrder::noticed_since(std::uint64_t since, std::string_view readabl
   return slot.before.load(std::memory_order_acquire) > since ? 2 : 1;
 }
 
+std::uint64_t LocalOrder::first_notice_after(std::uint64_t since, std::string_view readable_key) const {
+  const Suspicion* all = suspicions_.load(std::memory_order_acquire);
+  if (!all || all_suspect_.load(std::memory_order_acquire) > since) return since + 1;
+  const Suspicion& slot = all[slot_of(readable_key)];
+  const std::uint64_t last = slot.last.load(std::memory_order_acquire);
+  return last > since && slot.before.load(std::memory_order_acquire) <= since ? last : since + 1;
+}
+
 }  // namespace pillion

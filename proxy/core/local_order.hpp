@@ -24,7 +24,8 @@ struct Standing {
   std::optional<std::int64_t> stale_since_ms;
   /// Up to which position this holds: what to mark a suspect one with once it was compared and nothing else is wrong.
   std::uint64_t position = 0;
-  bool is_good() const noexcept { return !invalidated && !suspect && !stale_since_ms; }
+  bool is_good() const noexcept { return !is_touched() && !suspect; }
+  bool is_touched() const noexcept { return invalidated || stale_since_ms.has_value(); }
 };
 
 /// What the invalidations of a table after that position mean to a response; never suspect.
@@ -69,6 +70,8 @@ class LocalOrder {
   /// How often a change of that key was noticed after that position: 0, 1, or 2 for more. One may stand for several
   /// changes at about the same time; rather too many are counted than too few.
   unsigned noticed_since(std::uint64_t since, std::string_view readable_key) const;
+  /// A position after `since` that the first of those notices doesn't stand before.
+  std::uint64_t first_notice_after(std::uint64_t since, std::string_view readable_key) const;
 
  private:
   /// Notices by hash of the key. Each number only ever grows; `before` is written first.

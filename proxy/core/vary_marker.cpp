@@ -6,6 +6,7 @@
 namespace pillion {
 namespace {
 
+constexpr std::size_t family_size = sizeof(std::uint64_t);
 constexpr std::size_t variant_size = 1 + 2 * sizeof(std::uint64_t);
 
 void append_number(std::uint64_t number, std::string& out) {
@@ -51,7 +52,8 @@ VaryMarker read_marker(const StoredResponse* stored) {
   std::string_view head = stored->head();
   for (std::string_view list = next_list(head); !list.empty(); list = next_list(head)) marker.lists.emplace_back(list);
   const std::string_view body = stored->body();
-  for (std::size_t at = 0; at + variant_size <= body.size(); at += variant_size) {
+  marker.family = family_of(*stored);
+  for (std::size_t at = family_size; at + variant_size <= body.size(); at += variant_size) {
     const auto list = static_cast<std::uint8_t>(body[at]);
     if (list < marker.lists.size())
       marker.variants.push_back({list, {number_at(body, at + 1), number_at(body, at + 9)}});
@@ -65,13 +67,27 @@ MarkerBytes write_marker(const VaryMarker& marker) {
     if (!bytes.head.empty()) bytes.head += '\n';
     bytes.head += list;
   }
-  bytes.body.reserve(marker.variants.size() * variant_size);
+  bytes.body.reserve(family_size + marker.variants.size() * variant_size);
+  append_number(marker.family, bytes.body);
   for (const VaryMarker::Variant& variant : marker.variants) {
     bytes.body += static_cast<char>(variant.list);
     append_number(variant.hash.high, bytes.body);
     append_number(variant.hash.low, bytes.body);
   }
   return bytes;
+}
+
+bool names_variant(const StoredResponse& marker, const Hash128& variant) noexcept {
+  if (!marker.is_vary_marker()) return false;
+  const std::string_view body = marker.body();
+  for (std::size_t at = family_size; at + variant_size <= body.size(); at += variant_size) {
+    if (number_at(body, at + 1) == variant.high && number_at(body, at + 9) == variant.low) return true;
+  }
+  return false;
+}
+
+std::uint64_t family_of(const StoredResponse& marker) noexcept {
+  return marker.is_vary_marker() && marker.body().size() >= family_size ? number_at(marker.body(), 0) : 0;
 }
 
 std::string_view next_list(std::string_view& head) noexcept {

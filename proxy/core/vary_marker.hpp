@@ -23,6 +23,9 @@ struct VaryMarker {
   static constexpr std::size_t max_lists = 4;
   std::vector<std::string> lists;  ///< canonical (canonical_vary()), the one stored last first
   std::vector<Variant> variants;   ///< the one stored last first
+  /// A random number that one marker hands on to the next. Another one: it was removed and made anew since, and what it
+  /// doesn't name is gone with the one before. 0: none yet.
+  std::uint64_t family = 0;
   friend bool operator==(const VaryMarker&, const VaryMarker&) = default;
 };
 
@@ -34,6 +37,11 @@ struct MarkerBytes {
   std::string head, body;
 };
 MarkerBytes write_marker(const VaryMarker& marker);
+
+/// Whether a marker names that variant: a response that it doesn't name isn't there, wherever it may stand.
+bool names_variant(const StoredResponse& marker, const Hash128& variant) noexcept;
+/// VaryMarker::family of a marker; 0 of anything else.
+std::uint64_t family_of(const StoredResponse& marker) noexcept;
 
 /// Cuts the next list off a marker's head; empty at the end.
 std::string_view next_list(std::string_view& head) noexcept;

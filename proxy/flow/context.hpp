@@ -38,14 +38,22 @@ struct Snapshot {
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
+class RedisWatch;
+
 /// Of the whole process. Every member hides its locks.
 struct Shared {
-  Shared(Counters& c, Log& l, InvalidationLog& i, RedisTopology* r, const config::MemorySettings& m)
-      : counters(c), log(l), invalidations(i), redis(r), memory(m.enabled ? m.size : 0, m.enabled ? m.max_object : 0) {}
+  Shared(Counters& c, Log& l, InvalidationLog& i, RedisTopology* r, RedisWatch* w, const config::MemorySettings& m)
+      : counters(c),
+        log(l),
+        invalidations(i),
+        redis(r),
+        watch(w),
+        memory(m.enabled ? m.size : 0, m.enabled ? m.max_object : 0) {}
   Counters& counters;
   Log& log;
   InvalidationLog& invalidations;
   RedisTopology* redis;  ///< null without Redis
+  RedisWatch* watch;     ///< likewise
   MemoryStore memory;
   Collapser collapser;
   SearchRules search_rules;

@@ -60,8 +60,15 @@ struct Found {
   Hash128 hash;
   bool varies = false;
   bool strong_only = false;  ///< it was invalidated, hard or softly: a strong entity tag alone can tell that it holds
-  bool is_fresh() const noexcept { return response && decision.reuse == Reuse::fresh; }
-  bool answers_behind() const noexcept { return response && decision.reuse == Reuse::behind; }
+  /// In memory: the key of the response, or of its marker, has changed in Redis: to be compared (flow/suspects.hpp)
+  /// before anything is done with it.
+  bool response_suspect = false, marker_suspect = false;
+  InRedis seen;                  ///< what stands in Redis under the primary key
+  InRedis seen_variant;          ///< and under the selected variant's, which is
+  std::string seen_variant_key;  ///< this one, readable; empty: none was looked for
+  bool is_suspect() const noexcept { return response_suspect || marker_suspect; }
+  bool is_fresh() const noexcept { return response && decision.reuse == Reuse::fresh && !is_suspect(); }
+  bool answers_behind() const noexcept { return response && decision.reuse == Reuse::behind && !is_suspect(); }
   bool serves_error() const noexcept { return response && decision.serves_error; }
 };
 

@@ -53,6 +53,7 @@ void FetchJob::use_rule(const std::string& rule) {
   append_hex(place.primary_hash, readable);
   place.readable_key = std::move(readable);
   place.marker.reset();
+  place.seen = {};
   stale.reset();
 }
 

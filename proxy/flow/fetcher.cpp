@@ -11,6 +11,7 @@
 #include "core/vary_marker.hpp"
 #include "flow/compose.hpp"
 #include "flow/freshen.hpp"
+#include "flow/suspects.hpp"
 #include "store/store_id.hpp"
 
 namespace pillion {
@@ -99,12 +100,15 @@ awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
   OwnedFields not_modified;
   if (connection->head().status == 304) {
     not_modified.copy(connection->head().fields);
-    settle(*job, Fields(not_modified.fields), asked, kept);
+    co_await settle(*job, Fields(not_modified.fields), asked, kept);
   } else {
     End end = co_await receive(*job, *connection, asked, kept);
     whole = end.whole;
-    keeper_.put(job->place, kept);
+    // Whoever has read it to its end finds it in memory.
+    const bool in_memory = job->place.route->settings.store_memory;
+    if (in_memory) co_await keep(*job, kept);
     job->flight->finish(whole, std::move(end.trailers));
+    if (!in_memory) co_await keep(*job, kept);
   }
   landing.landed();
   if (whole) context_.upstreams.release(std::move(connection));
@@ -113,6 +117,11 @@ awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
   co_await keeper_.put_in_redis(job->place, kept);
   landing.leave();
   if (!not_modified.fields.empty()) co_await freshen_others(*job, not_modified, asked, kept.variant);
+}
+
+awaitable<void> Fetcher::keep(FetchJob& job, Kept& kept) {
+  co_await keeper_.drop_overtaken(job.place, kept);
+  keeper_.put(job.place, kept);
 }
 
 // A background refresh isn't tried again at once.
@@ -324,14 +333,14 @@ Kept Fetcher::pack(const FetchJob& job, const FlightHead& head, std::string_view
 
 // A 304: the stored body with the new fields and a new age (RFC 9111 4.3.4). What may not be kept answers the client
 // that asked alone.
-void Fetcher::settle(FetchJob& job, Fields not_modified, Now asked, Kept& kept) {
+awaitable<void> Fetcher::settle(FetchJob& job, Fields not_modified, Now asked, Kept& kept) {
   Freshened fresh = freshen(*job.validating, not_modified, freshening_of(job, asked));
   const std::string_view variant = job.validating->primary_key().substr(job.place.primary_key.size());
   if (!variant.empty()) kept.variant = hash128(variant);
   if (fresh.may_keep && keeper_.still_stands(job.place, *job.validating)) {
     kept.response = fresh.response;
     if (!variant.empty()) kept.vary = canonical_vary(Fields(fields_of_head(fresh.response->head()))).value_or("");
-    keeper_.put(job.place, kept);
+    co_await keep(job, kept);
   }
   std::string set_cookies;
   append_set_cookies(not_modified, set_cookies);
@@ -356,8 +365,11 @@ awaitable<void> Fetcher::freshen_others(FetchJob& job, const OwnedFields& not_mo
                                             KeyMatch::prefix);
       if (other && !context_.shared.invalidations.standing_in_redis(*other).is_good()) continue;
     }
-    if (!other || !same_strong_validator(*other, fields) || !context_.shared.invalidations.order().is_good(*other))
-      continue;
+    if (!other || !same_strong_validator(*other, fields)) continue;
+    const Standing standing = context_.shared.invalidations.order().standing(*other);
+    if (standing.is_touched()) continue;
+    const config::Route& route = job.place.route->settings;
+    if (standing.suspect && !co_await is_still_good(context_, route, hash, other, now())) continue;
     Freshened fresh = freshen(*other, fields, freshening_of(job, asked));
     if (fresh.may_keep) co_await keeper_.replace(job.place, std::move(other), std::move(fresh.response));
   }

@@ -31,7 +31,8 @@ class Fetcher {
   awaitable<End> receive(FetchJob& job, UpstreamConnection& connection, Now asked, Kept& kept);
   awaitable<End> receive_body(FetchJob& job, UpstreamConnection& connection, bool& storing, bool holding);
   std::shared_ptr<FlightHead> judge(const FetchJob& job, UpstreamConnection& connection, Now asked) const;
-  void settle(FetchJob& job, Fields not_modified, Now asked, Kept& kept);
+  awaitable<void> settle(FetchJob& job, Fields not_modified, Now asked, Kept& kept);
+  awaitable<void> keep(FetchJob& job, Kept& kept);
   awaitable<void> freshen_others(FetchJob& job, const OwnedFields& not_modified, Now asked, Hash128 own);
   Kept pack(const FetchJob& job, const FlightHead& head, std::string_view body) const;
   void note_failure(const FetchJob& job);

@@ -76,7 +76,8 @@ awaitable<void> Forwarder::forward(ClientSession& session, const Plan& plan, con
                     asio::steady_timer(context_.executor, asio::steady_timer::time_point::max())};
   // The fence was taken before: what is invalidated from here on is told by it.
   exchange.invalidated =
-      found.response && (found.strong_only || !context_.shared.invalidations.order().is_good(*found.response));
+      found.response &&
+      (found.strong_only || context_.shared.invalidations.order().standing(*found.response).is_touched());
   if (exchange.is_unsafe) exchange.unsafe = remember_unsafe(request, plan.match);
   UpstreamError error = co_await send(exchange);
   if (!error) error = co_await read_final_head(exchange);

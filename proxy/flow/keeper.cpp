@@ -4,18 +4,12 @@
 
 #include "core/freshness.hpp"
 #include "core/vary_marker.hpp"
+#include "flow/suspects.hpp"
 #include "store/store_id.hpp"
 
 namespace pillion {
 
 namespace {
-
-// A marker lives as long as the longest-lived variant it names; its own lifetime stands in its max-age.
-std::int64_t marker_left_ms(const StoredResponse* marker, Now at) {
-  if (!marker || !marker->is_vary_marker()) return 0;
-  const std::int64_t whole = std::int64_t{marker->meta().directives.max_age} * 1000;
-  return std::max<std::int64_t>(0, whole - std::max<std::int64_t>(0, at.mono_ms - marker->meta().received_mono_ms));
-}
 
 StoredResponsePtr make_marker(const Place& place, const VaryMarker& marker, std::int64_t ttl_ms, Now at) {
   const MarkerBytes bytes = write_marker(marker);
@@ -47,6 +41,13 @@ std::string variant_name(const Place& place, const Hash128& variant) {
 }
 
 }  // namespace
+
+// Its own lifetime stands in its max-age.
+std::int64_t marker_left_ms(const StoredResponse* marker, Now at) {
+  if (!marker || !marker->is_vary_marker()) return 0;
+  const std::int64_t whole = std::int64_t{marker->meta().directives.max_age} * 1000;
+  return std::max<std::int64_t>(0, whole - std::max<std::int64_t>(0, at.mono_ms - marker->meta().received_mono_ms));
+}
 
 std::int64_t redis_ttl_ms(const ResponseMeta& meta, const config::Route& route, Now now) {
   const StaleWindows windows = stale_windows(meta, route);
@@ -86,7 +87,9 @@ void Keeper::put(const Place& place, Kept& kept) {
   const bool in_memory = place.route->settings.store_memory;
   std::lock_guard lock(context_.shared.variant_locks[place.primary_hash.high % context_.shared.variant_locks.size()]);
   StoredResponsePtr old = in_memory ? memory.find(place.primary_hash, place.primary_key) : nullptr;
-  if (!old || !old->is_vary_marker()) old = place.marker;
+  // One that is suspect was read anew before (drop_overtaken()).
+  if (!old || !old->is_vary_marker() || context_.shared.invalidations.order().standing(*old).suspect)
+    old = place.marker;
   VaryMarker marker = read_marker(old.get());
   if (kept.vary.empty()) {
     // It matches every request and is the most recent: what stood beside it will not be chosen again (RFC 9111 4.1).
@@ -94,6 +97,7 @@ void Keeper::put(const Place& place, Kept& kept) {
     if (in_memory) store_in_memory(place, place.primary_hash, kept.response);
   } else {
     const Now at = now();
+    if (marker.family == 0) marker.family = new_store_id();
     kept.dropped = note_variant(marker, kept.vary, kept.variant, place.snapshot->config->limits.variants);
     context_.counters.limits[static_cast<std::size_t>(Limit::variants)].add(kept.dropped.size());
     kept.marker_ttl_ms =
@@ -117,7 +121,7 @@ void Keeper::store_in_memory(const Place& place, const Hash128& hash, StoredResp
 // The same of Redis.
 awaitable<void> Keeper::store_in_redis(StoredResponsePtr response, std::int64_t ttl_ms) {
   std::vector<std::string> names{std::string(response->readable_key())};
-  if (ttl_ms > 0 && co_await context_.redis->store(std::move(response), ttl_ms)) co_return;
+  if (co_await context_.redis->store(std::move(response), ttl_ms) == RedisStore::Stored::yes) co_return;
   co_await context_.redis->erase(std::move(names));
 }
 
@@ -140,6 +144,11 @@ awaitable<void> Keeper::put_in_redis(const Place& place, const Kept& kept) {
   co_await context_.redis->erase(std::move(dropped));
 }
 
+awaitable<void> Keeper::drop_overtaken(Place& place, Kept& kept) {
+  if (!kept.response || !uses_redis(place)) co_return;
+  if (co_await is_overtaken(context_, place, *kept.response, !kept.vary.empty())) kept.response.reset();
+}
+
 bool Keeper::still_stands(const Place& place, const StoredResponse& stored) const {
   if (!place.route->settings.store_memory || context_.shared.memory.max_object() == 0) return true;
   const StoredResponsePtr now_there = context_.shared.memory.find(place_of(place, stored), stored.primary_key());
@@ -148,16 +157,24 @@ bool Keeper::still_stands(const Place& place, const StoredResponse& stored) cons
 }
 
 awaitable<void> Keeper::replace(const Place& place, StoredResponsePtr old, StoredResponsePtr fresh) {
-  if (place.route->settings.store_memory && context_.shared.memory.max_object() > 0) {
+  const std::string key(old->readable_key());
+  const bool in_redis = uses_redis(place);
+  InRedis seen;
+  StoredResponsePtr there;
+  const bool noticed = in_redis && context_.shared.invalidations.order().noticed_since(place.fence.local, key) > 0;
+  const bool in_memory = place.route->settings.store_memory && context_.shared.memory.max_object() > 0;
+  if (in_redis) {
+    // With Redis alone nothing else tells whether it is still what was asked about.
+    there = co_await context_.redis->find(key, std::string(old->primary_key()), now(), place.fence.local,
+                                          KeyMatch::whole, &seen);
+    if (noticed && !seen.is(old->store_id())) co_return;
+  }
+  if (in_memory) {
     std::lock_guard lock(context_.shared.variant_locks[place.primary_hash.high % context_.shared.variant_locks.size()]);
     if (!still_stands(place, *old)) co_return;
     store_in_memory(place, place_of(place, *old), fresh);
   }
-  if (!uses_redis(place)) co_return;
-  // With Redis alone nothing else tells whether it is still what was asked about.
-  const StoredResponsePtr there = co_await context_.redis->find(
-      std::string(old->readable_key()), std::string(old->primary_key()), now(), place.fence.local);
-  if (there && (there->is_vary_marker() || is_more_recent(there->meta(), old->meta()))) co_return;
+  if (!in_redis || (there && (there->is_vary_marker() || is_more_recent(there->meta(), old->meta())))) co_return;
   const std::int64_t ttl_ms = redis_ttl_ms(fresh->meta(), place.route->settings, now());
   co_await store_in_redis(std::move(fresh), ttl_ms);
 }

@@ -19,6 +19,9 @@ struct Place {
   std::string readable_key;  ///< `{key}:{hash}` of the primary key
   StoredResponsePtr marker;  ///< the one that the look-up found, if any
   Fence fence;
+  InRedis seen;                  ///< what stood in Redis under readable_key before the fetch
+  InRedis seen_variant;          ///< and under that of the variant that was looked for
+  std::string seen_variant_key;  ///< empty: none was
 };
 
 /// A response on its way into the stores.
@@ -46,6 +49,9 @@ class Keeper {
   /// Into memory; works out the marker.
   void put(const Place& place, Kept& kept);
   awaitable<void> put_in_redis(const Place& place, const Kept& kept);
+  /// Lets go of what is to be kept where something in Redis was removed or replaced since the fetch began: whoever did
+  /// that has the last word. Before put().
+  awaitable<void> drop_overtaken(Place& place, Kept& kept);
 
   /// Whether nothing more recent has taken the place of a response in memory since it was found. True where memory
   /// isn't used.
@@ -62,6 +68,9 @@ class Keeper {
 
   WorkerContext& context_;
 };
+
+/// A marker lives as long as the longest-lived variant it names. What is left of that, in milliseconds; 0 without one.
+std::int64_t marker_left_ms(const StoredResponse* marker, Now at);
 
 /// How long an entry is worth its place in Redis: its lifetime, its longest stale window, and `keep` where it can be
 /// validated.

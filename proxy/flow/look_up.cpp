@@ -2,6 +2,7 @@
 
 #include "core/freshness.hpp"
 #include "core/vary_marker.hpp"
+#include "flow/suspects.hpp"
 
 namespace pillion {
 
@@ -60,16 +61,21 @@ Found look_up_memory(const WorkerContext& context, const RequestHead& request, c
   Found found;
   found.hash = plan.hash;
   if (!plan.route->settings.store_memory) return found;
+  const LocalOrder& order = context.shared.invalidations.order();
   StoredResponsePtr stored = context.shared.memory.find(plan.hash, plan.primary_key);
   if (!stored) return found;
   if (stored->is_vary_marker()) {
     found.varies = true;
     found.marker = std::move(stored);
+    found.marker_suspect = order.standing(*found.marker).suspect;
     stored.reset();
     std::string_view head = found.marker->head();
     for (std::string_view list = next_list(head); !list.empty(); list = next_list(head)) {
       Selection selection = select(list, request, plan);
       StoredResponsePtr candidate = context.shared.memory.find(selection.hash, selection.key);
+      // One that stands in Redis is gone with the marker that named it.
+      if (candidate && candidate->stands_in_redis() && !names_variant(*found.marker, selection.variant))
+        candidate.reset();
       if (!is_better(candidate, stored) && !found.key.empty()) continue;
       stored = std::move(candidate);
       take(std::move(selection), found);
@@ -79,12 +85,29 @@ Found look_up_memory(const WorkerContext& context, const RequestHead& request, c
       return found;
     }
   }
-  const Standing standing = context.shared.invalidations.order().standing(*stored);
+  const Standing standing = order.standing(*stored);
   judge(plan, at, standing, found, std::move(stored), Detail::memory);
+  found.response_suspect = standing.suspect && found.response;
   return found;
 }
 
 namespace {
+
+// The same, with what is suspect compared.
+awaitable<Found> look_up_compared(WorkerContext& context, const RequestHead& request, const Plan& plan, Now at) {
+  const config::Route& route = plan.route->settings;
+  // What turns out to be gone is taken out, and something else may have taken its place.
+  for (int i = 0; i < 3; ++i) {
+    Found found = look_up_memory(context, request, plan, at);
+    if (found.marker_suspect && !co_await is_still_good(context, route, plan.hash, found.marker, at)) continue;
+    if (found.response_suspect && !co_await is_still_good(context, route, found.hash, found.response, at)) continue;
+    found.marker_suspect = found.response_suspect = false;
+    co_return found;
+  }
+  Found nothing;
+  nothing.hash = plan.hash;
+  co_return nothing;
+}
 
 // The variant in Redis that the request selects.
 awaitable<StoredResponsePtr> find_variant(WorkerContext& context, const RequestHead& request, const Plan& plan, Now at,
@@ -93,11 +116,16 @@ awaitable<StoredResponsePtr> find_variant(WorkerContext& context, const RequestH
   std::string_view head = found.marker->head();
   for (std::string_view list = next_list(head); !list.empty(); list = next_list(head)) {
     Selection selection = select(list, request, plan);
-    StoredResponsePtr candidate =
-        co_await context.redis->find(readable + '.' + to_hex(selection.variant), selection.key, at, position);
+    const std::string key = readable + '.' + to_hex(selection.variant);
+    StoredResponsePtr candidate;
+    InRedis seen;
+    if (names_variant(*found.marker, selection.variant))
+      candidate = co_await context.redis->find(key, selection.key, at, position, KeyMatch::whole, &seen);
     if (!is_better(candidate, stored) && !found.key.empty()) continue;
     stored = std::move(candidate);
     take(std::move(selection), found);
+    found.seen_variant = seen;
+    found.seen_variant_key = key;
   }
   co_return stored;
 }
@@ -115,51 +143,71 @@ Standing standing_of_read(const InvalidationLog& invalidations, const StoredResp
 // What was read from Redis goes into memory. A marker that stands there already knows variants of this process.
 void keep_in_memory(WorkerContext& context, const Plan& plan, const Found& found, const StoredResponsePtr& stored) {
   Shared& shared = context.shared;
+  const LocalOrder& order = shared.invalidations.order();
   std::lock_guard lock(shared.variant_locks[plan.hash.high % shared.variant_locks.size()]);
   if (found.marker) {
     const StoredResponsePtr own = shared.memory.find(plan.hash, plan.primary_key);
-    if (!own || !own->is_vary_marker()) shared.memory.store(plan.hash, found.marker);
+    const std::string_view variant = stored->primary_key().substr(plan.primary_key.size());
+    const bool keeps = own && names_variant(*own, hash128(variant)) && !order.standing(*own).suspect;
+    if (!keeps) shared.memory.store(plan.hash, found.marker);
   }
   const std::string_view key = found.key.empty() ? std::string_view(plan.primary_key) : std::string_view(found.key);
   const StoredResponsePtr there = shared.memory.find(found.hash, key);
   // The same one read again takes no place: who asks the upstream about the one in memory finds it there.
-  const bool keeps = there && !there->is_vary_marker() && !is_more_recent(stored->meta(), there->meta()) &&
-                     shared.invalidations.order().is_good(*there);
+  const bool keeps =
+      there && !there->is_vary_marker() && !is_more_recent(stored->meta(), there->meta()) && order.is_good(*there);
   if (!keeps) shared.memory.store(found.hash, stored);
 }
 
-}  // namespace
-
-awaitable<Found> look_up(WorkerContext& context, const RequestHead& request, const Plan& plan, Now at) {
-  Found found = look_up_memory(context, request, plan, at);
-  if (found.is_fresh() || !context.redis || !plan.route->settings.store_redis) co_return found;
-  const std::string readable = readable_key(plan.match, plan.hash);
-  if (!context.redis->is_up(readable) || !context.shared.invalidations.redis_ready()) co_return found;
-
+// What Redis has, and what is known of it.
+awaitable<StoredResponsePtr> find_in_redis(WorkerContext& context, const RequestHead& request, const Plan& plan, Now at,
+                                           const std::string& readable, Found& in_redis, Standing& standing) {
   // The fence of what is read is taken before it is read: an invalidation in between finds it.
   const std::uint64_t position = context.shared.invalidations.fence().local;
-  Found in_redis;
   in_redis.hash = plan.hash;
-  StoredResponsePtr stored = co_await context.redis->find(readable, plan.primary_key, at, position);
+  StoredResponsePtr stored =
+      co_await context.redis->find(readable, plan.primary_key, at, position, KeyMatch::whole, &in_redis.seen);
   if (stored && stored->is_vary_marker()) {
     in_redis.marker = std::move(stored);
     in_redis.varies = true;
     stored = co_await find_variant(context, request, plan, at, position, readable, in_redis);
     if (!stored) in_redis.forward = Forward::vary_miss;
   }
-  Standing standing;
   if (stored) standing = standing_of_read(context.shared.invalidations, *stored);
   if (standing.invalidated) {
     if (in_redis.varies) in_redis.forward = Forward::stale;
     stored.reset();
   }
+  co_return stored;
+}
+
+// What was found in memory is what is used; what stands in Redis is remembered with it.
+Found with_seen(Found found, Found&& in_redis) {
+  found.seen = in_redis.seen;
+  found.seen_variant = in_redis.seen_variant;
+  found.seen_variant_key = std::move(in_redis.seen_variant_key);
+  return found;
+}
+
+}  // namespace
+
+awaitable<Found> look_up(WorkerContext& context, const RequestHead& request, const Plan& plan, Now at) {
+  Found found = co_await look_up_compared(context, request, plan, at);
+  if (found.is_fresh() || !context.redis || !plan.route->settings.store_redis) co_return found;
+  const std::string readable = readable_key(plan.match, plan.hash);
+  if (!context.redis->is_up(readable) || !context.shared.invalidations.redis_ready()) co_return found;
+
+  Found in_redis;
+  Standing standing;
+  StoredResponsePtr stored = co_await find_in_redis(context, request, plan, at, readable, in_redis, standing);
   if (!stored) {
     if (!found.response && in_redis.varies) co_return in_redis;
-    co_return found;
+    co_return with_seen(std::move(found), std::move(in_redis));
   }
   // Redis may have missed what memory has got (RFC 9111 4: the most recent one).
   const bool better = found.strong_only && !standing.stale_since_ms;
-  if (found.response && !better && is_more_recent(found.response->meta(), stored->meta())) co_return found;
+  if (found.response && !better && is_more_recent(found.response->meta(), stored->meta()))
+    co_return with_seen(std::move(found), std::move(in_redis));
   // Since when a softly invalidated one is stale would be forgotten in memory: its position there is that of now.
   if (plan.route->settings.store_memory && !standing.stale_since_ms) keep_in_memory(context, plan, in_redis, stored);
   judge(plan, at, standing, in_redis, std::move(stored), Detail::redis);

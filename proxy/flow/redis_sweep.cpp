@@ -178,7 +178,8 @@ awaitable<bool> RedisSweep::look_at(std::string name) {
   parts.readable_key = std::string_view(name).substr(namespace_.size());
   const StoredResponsePtr known = StoredResponse::make(parts);
   if (!invalidations_.standing_in_redis(*known).invalidated) co_return true;
-  const RedisReply reply = co_await command({"UNLINK", std::move(name)});
+  // Not UNLINK: what Pillion itself removes is counted apart from what others do (flow/removal_history.hpp).
+  const RedisReply reply = co_await command({"PEXPIREAT", std::move(name), "1"});
   if (reply.type != RedisReply::Type::integer) co_return false;
   counters_.swept_redis.add(static_cast<std::uint64_t>(std::max<std::int64_t>(0, reply.integer)));
   co_return true;

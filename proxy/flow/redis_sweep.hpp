@@ -17,8 +17,8 @@
 
 namespace pillion {
 
-/// Looks at names formed as those of responses, reads the beginning of each value, and unlinks those that no replica
-/// can use any more. What is stored anew between the look and the UNLINK is lost, which costs a fetch: the two follow
+/// Looks at names formed as those of responses, reads the beginning of each value, and removes those that no replica
+/// can use any more. What is stored anew between the look and the removal is lost, which costs a fetch: the two follow
 /// each other at once. Which replica sweeps stands in `pillion:sweep`, up to which invalidation in `pillion:swept`.
 class RedisSweep {
  public:

@@ -26,6 +26,9 @@ std::shared_ptr<FetchJob> SharedFetch::make_job(ClientSession& session, const Pl
   job->place.readable_key = readable_key(plan.match, plan.hash);
   job->place.marker = found.marker;
   job->place.fence = context_.shared.invalidations.fence();
+  job->place.seen = found.seen;
+  job->place.seen_variant = found.seen_variant;
+  job->place.seen_variant_key = found.seen_variant_key;
   job->upstream = plan.upstream;
   job->request.copy(request.fields);
   job->facts = plan.facts;
@@ -49,7 +52,7 @@ std::shared_ptr<FetchJob> SharedFetch::make_job(ClientSession& session, const Pl
   job->has_query = request.has_query;
   // The fence was taken before: what is invalidated from here on is told by it.
   const LocalOrder& order = context_.shared.invalidations.order();
-  job->strong_only = found.response && (found.strong_only || !order.is_good(*found.response));
+  job->strong_only = found.response && (found.strong_only || order.standing(*found.response).is_touched());
   job->stale = found.response;
   if (!job->strong_only || found.response->meta().has_strong_etag) job->validating = found.response;
   job->serves_error = (found.serves_error() || found.answers_behind()) && !order.is_invalidated(*found.response);
@@ -81,8 +84,9 @@ void SharedFetch::refresh(ClientSession& session, const Plan& plan, const Found&
                           std::string_view request_id) {
   Collapser& collapser = context_.shared.collapser;
   if (collapser.is_failing(plan.hash, now().mono_ms)) return;
-  // While Redis was asked another refresh may have ended.
-  if (look_up_memory(context_, session.request(), plan, now()).is_fresh()) return;
+  // While Redis was asked another refresh may have ended. What it stored is suspect until it is compared.
+  const Found again = look_up_memory(context_, session.request(), plan, now());
+  if (again.response && again.decision.reuse == Reuse::fresh) return;
   // Where the upstream has all that it may have, it isn't asked for what nobody waits for.
   auto in_flight = context_.upstreams.try_begin(*plan.upstream);
   if (!in_flight) return;

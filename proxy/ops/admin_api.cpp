@@ -44,6 +44,7 @@ awaitable<AdminResponse> metrics(Control& control, const AdminRequest&) {
   MetricsExtras extras;
   extras.memory_enabled = config->memory.enabled;
   extras.redis_enabled = config->redis.enabled;
+  extras.watch_up = control.watch_up();
   extras.memory = control.memory_figures();
   extras.access_log_dropped = control.access_log_dropped();
   extras.ready = control.ready();

@@ -62,6 +62,8 @@ class Control {
   virtual Counters& counters() = 0;
   /// All zero where there is no memory store.
   virtual MemoryStore::Figures memory_figures() const = 0;
+  /// Changes by others in Redis are heard of; false without a Redis.
+  virtual bool watch_up() const = 0;
   /// Lines that the access log could not take.
   virtual std::uint64_t access_log_dropped() const = 0;
 };

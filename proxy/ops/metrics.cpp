@@ -121,6 +121,8 @@ void add_stores(const Counters& counters, const MetricsExtras& extras, Families&
   if (extras.redis_enabled) {
     out.push_back(gauge("pillion_redis_up", "1 while Redis is used, 0 while it is out of reach."));
     add(out.back(), {}, counters.redis_up() ? 1 : 0);
+    out.push_back(gauge("pillion_watch_up", "1 while what others change in Redis is heard of."));
+    add(out.back(), {}, extras.watch_up ? 1 : 0);
   }
 }
 
@@ -155,6 +157,11 @@ void add_workers(Counters& counters, const MetricsExtras& extras, Families& out)
     add(out.back(), {{"limit", std::string(to_string(static_cast<Limit>(i)))}},
         total(workers, [i](W w) -> C { return w.limits[i]; }));
   if (!extras.redis_enabled) return;
+  out.push_back(counter("pillion_suspects_total",
+                        "Copies in memory whose key had changed in Redis: compared with it, and dropped since it has "
+                        "none or another."));
+  add(out.back(), {{"outcome", "compared"}}, total(workers, [](W w) -> C { return w.suspects_compared; }));
+  add(out.back(), {{"outcome", "dropped"}}, total(workers, [](W w) -> C { return w.suspects_dropped; }));
   HistogramSum redis;
   for (const WorkerCounters* worker : workers) redis.add(worker->redis_seconds);
   out.push_back(histogram("pillion_redis_seconds", "Time of a command to Redis until its reply."));

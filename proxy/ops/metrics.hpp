@@ -13,6 +13,7 @@ namespace pillion {
 struct MetricsExtras {
   bool memory_enabled = true;
   bool redis_enabled = false;  ///< without it there are no series about Redis
+  bool watch_up = false;       ///< changes by others in Redis are heard of
   MemoryStore::Figures memory;
   std::uint64_t access_log_dropped = 0;
   bool ready = true;

@@ -9,10 +9,24 @@
 #include <utility>
 #include <vector>
 
+#include "core/stored_response_codec.hpp"
 #include "net/async.hpp"
 #include "store/compression.hpp"
 
 namespace pillion {
+
+namespace {
+
+// An empty string is what GETRANGE gives of a key that isn't there.
+InRedis in_redis(const RedisReply& reply) {
+  const bool there = reply.type == RedisReply::Type::string && !reply.text.empty();
+  if (there) return {InRedis::State::present, store_id_of(reply.text).value_or(0)};
+  if (reply.type == RedisReply::Type::error)
+    return {reply.text.starts_with("WRONGTYPE") ? InRedis::State::present : InRedis::State::unknown, 0};
+  return {reply.ok() ? InRedis::State::absent : InRedis::State::unknown, 0};
+}
+
+}  // namespace
 
 RedisStore::RedisStore(RedisClient& client, const config::RedisSettings& settings)
     : client_(client),
@@ -25,22 +39,37 @@ std::string RedisStore::redis_key(std::string_view readable_key) const {
 }
 
 boost::asio::awaitable<StoredResponsePtr> RedisStore::find(std::string readable_key, std::string primary_key, Now now,
-                                                           std::uint64_t local_position, KeyMatch match) {
+                                                           std::uint64_t local_position, KeyMatch match,
+                                                           InRedis* seen) {
   std::vector<std::string> arguments{"GET", redis_key(readable_key)};
   const RedisReply reply = co_await client_.command(std::move(arguments));
+  if (seen) *seen = in_redis(reply);
   if (reply.type != RedisReply::Type::string) co_return nullptr;
   co_return read_value(reply.text, largest_value(max_object_), primary_key, now, local_position, match);
 }
 
-boost::asio::awaitable<bool> RedisStore::store(StoredResponsePtr response, std::int64_t ttl_ms) {
-  if (!response || ttl_ms <= 0 || response->head().size() + response->body().size() > max_object_) co_return false;
+boost::asio::awaitable<InRedis> RedisStore::peek(std::string readable_key) {
+  std::vector<std::string> arguments{"GETRANGE", redis_key(readable_key), "0", std::to_string(store_id_prefix - 1)};
+  co_return in_redis(co_await client_.command(std::move(arguments)));
+}
+
+bool RedisStore::takes(const StoredResponse& response) const noexcept {
   // A key and an entity tag of tens of KiB each: what can't be read again isn't written.
-  if (response->footprint() > largest_value(max_object_)) co_return false;
+  return response.head().size() + response.body().size() <= max_object_ &&
+         response.footprint() <= largest_value(max_object_);
+}
+
+boost::asio::awaitable<RedisStore::Stored> RedisStore::store(StoredResponsePtr response, std::int64_t ttl_ms) {
+  if (!response || ttl_ms <= 0 || !takes(*response)) co_return Stored::no;
+  response->set_in_redis(true);  // before: from here on what happens to the key concerns it
   std::string value = write_value(*response, compress_);
   std::vector<std::string> arguments{"SET", redis_key(response->readable_key()), std::move(value), "PX",
                                      std::to_string(ttl_ms)};
   const RedisReply reply = co_await client_.command(std::move(arguments));
-  co_return reply.type == RedisReply::Type::string&& reply.text == "OK";
+  if (reply.type == RedisReply::Type::unavailable) co_return Stored::unknown;
+  if (reply.type == RedisReply::Type::string && reply.text == "OK") co_return Stored::yes;
+  response->set_in_redis(false);
+  co_return Stored::no;
 }
 
 boost::asio::awaitable<void> RedisStore::erase(std::vector<std::string> readable_keys) {
@@ -50,7 +79,8 @@ boost::asio::awaitable<void> RedisStore::erase(std::vector<std::string> readable
   auto left = std::make_shared<std::size_t>(readable_keys.size());
   auto done = std::make_shared<boost::asio::steady_timer>(executor, boost::asio::steady_timer::time_point::max());
   for (const std::string& key : readable_keys) {
-    std::vector<std::string> arguments{"UNLINK", redis_key(key)};
+    // Not UNLINK: what Pillion itself removes is counted apart from what others do (flow/removal_history.hpp).
+    std::vector<std::string> arguments{"PEXPIREAT", redis_key(key), "1"};
     boost::asio::co_spawn(executor, client_.command(std::move(arguments)),
                           [left, done](std::exception_ptr, RedisReply) {
                             if (--*left == 0) done->cancel();

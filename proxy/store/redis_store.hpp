@@ -14,6 +14,14 @@
 
 namespace pillion {
 
+/// What stands under a key.
+struct InRedis {
+  enum class State : std::uint8_t { unknown, absent, present };
+  State state = State::unknown;  ///< unknown: Redis didn't answer, or wasn't asked
+  std::uint64_t id = 0;          ///< store id of what is present; 0: none of ours
+  bool is(std::uint64_t store_id) const noexcept { return state == State::present && id == store_id && id != 0; }
+};
+
 class RedisStore {
  public:
   /// What a value may be of, bytes, where head and body together are of `max_object` at most: a response with more
@@ -23,12 +31,23 @@ class RedisStore {
   RedisStore(RedisClient& client, const config::RedisSettings& settings);
 
   /// GET; a value that does not decode, or is another key's, is a miss. `local_position` becomes position() of the
-  /// result. The caller still has to compare shared_position() and epoch() with the invalidations.
+  /// result. The caller still has to compare shared_position() and epoch() with the invalidations. `seen`: what stands
+  /// there, a hit or not.
   boost::asio::awaitable<StoredResponsePtr> find(std::string readable_key, std::string primary_key, Now now,
-                                                 std::uint64_t local_position, KeyMatch match = KeyMatch::whole);
-  /// SET with PX in one command. False where it was not stored: too large, ttl not positive, or Redis said no.
-  boost::asio::awaitable<bool> store(StoredResponsePtr response, std::int64_t ttl_ms);
-  /// UNLINK of each: in a cluster they lie on different nodes. What can't be removed expires.
+                                                 std::uint64_t local_position, KeyMatch match = KeyMatch::whole,
+                                                 InRedis* seen = nullptr);
+  /// The beginning of a value alone.
+  boost::asio::awaitable<InRedis> peek(std::string readable_key);
+  /// Whether it is small enough, all told.
+  bool takes(const StoredResponse& response) const noexcept;
+  enum class Stored : std::uint8_t {
+    yes,
+    no,       ///< too large, ttl not positive, or Redis refused
+    unknown,  ///< no answer in time: it may stand there yet
+  };
+  /// SET with PX in one command. Marks the response as one that may stand in Redis, but where the outcome is no.
+  boost::asio::awaitable<Stored> store(StoredResponsePtr response, std::int64_t ttl_ms);
+  /// Removes each: in a cluster they lie on different nodes. What can't be removed expires.
   boost::asio::awaitable<void> erase(std::vector<std::string> readable_keys);
   /// Whether looking there for this one has any use now.
   bool is_up(std::string_view readable_key) const { return client_.is_up(redis_key(readable_key)); }

@@ -105,6 +105,7 @@ struct alignas(64) WorkerCounters {
   Counter upstream_connections;  ///< open now
   Counter accepted;
   Counter redis_errors, redis_timeouts, redis_skipped;  ///< skipped: the breaker was open
+  Counter suspects_compared, suspects_dropped;          ///< copies in memory whose key had changed in Redis
   Histogram redis_seconds;
   std::atomic<bool> uses_redis{false};  ///< this worker has connections to Redis
   Counter redis_down;                   ///< of those, how many are not up

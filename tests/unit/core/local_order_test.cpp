@@ -180,12 +180,16 @@ TEST_CASE("local order: notices of a key are counted up to two") {
   CHECK(order.noticed_since(0, "k:1") == 1);
   CHECK(order.noticed_since(first, "k:1") == 0);
   CHECK(order.noticed_since(0, "k:2") == 0);
+  CHECK(order.first_notice_after(0, "k:1") == first);
   const std::uint64_t second = order.suspect("k:1");
+  CHECK(order.first_notice_after(0, "k:1") == 1);
+  CHECK(order.first_notice_after(first, "k:1") == second);
   CHECK(order.noticed_since(0, "k:1") == 2);
   CHECK(order.noticed_since(first, "k:1") == 1);
   CHECK(order.noticed_since(second, "k:1") == 0);
   order.suspect_all();
   CHECK(order.noticed_since(second, "k:1") == 2);
+  CHECK(order.first_notice_after(first, "k:1") == first + 1);
   CHECK(order.noticed_since(order.latest(), "k:1") == 0);
 }
 
@@ -250,7 +254,7 @@ TEST_CASE("local order: whoever has read a position sees all that happened up to
       const Standing standing = order.standing(*page);
       // Another name of the same hash may have been invalidated since, and then less is known of this one.
       const bool soft = standing.invalidated ||
-                        standing.stale_since_ms && *standing.stale_since_ms <= static_cast<std::int64_t>(position);
+                        (standing.stale_since_ms && *standing.stale_since_ms <= static_cast<std::int64_t>(position));
       const bool ok = position % 3 == 0   ? standing.invalidated
                       : position % 3 == 1 ? soft
                                           : standing.suspect && order.noticed_since(position - 1, name) > 0;

@@ -32,6 +32,26 @@ TEST_CASE("vary marker: what is written is read back") {
   CHECK(next_list(head) == "accept-encoding");
 }
 
+TEST_CASE("vary marker: it names its variants, and hands its family on") {
+  VaryMarker marker;
+  CHECK(family_of(*stored(marker)) == 0);
+  marker.family = 0x0123456789abcdef;
+  note_variant(marker, "a", hash(1), 8);
+  note_variant(marker, "a", hash(2), 8);
+  const StoredResponsePtr bytes = stored(marker);
+  CHECK(family_of(*bytes) == marker.family);
+  CHECK(read_marker(bytes.get()) == marker);
+  CHECK(names_variant(*bytes, hash(1)));
+  CHECK(names_variant(*bytes, hash(2)));
+  CHECK_FALSE(names_variant(*bytes, hash(3)));
+  StoredParts parts;
+  parts.head = bytes->head();
+  parts.body = bytes->body();
+  const StoredResponsePtr response = StoredResponse::make(parts);
+  CHECK(family_of(*response) == 0);
+  CHECK_FALSE(names_variant(*response, hash(1)));
+}
+
 TEST_CASE("vary marker: the list and the variant stored last come first") {
   VaryMarker marker;
   note_variant(marker, "a", hash(1), 8);

@@ -103,6 +103,7 @@ class FakeControl : public Control {
   }
   Counters& counters() override { return counters_; }
   MemoryStore::Figures memory_figures() const override { return {4096, 3, 2}; }
+  bool watch_up() const override { return true; }
   std::uint64_t access_log_dropped() const override { return 5; }
 
  private:
