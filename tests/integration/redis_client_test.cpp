@@ -358,7 +358,7 @@ TEST_CASE("client: a master that died is left for the one that is elected, and n
   REQUIRE(redis.wait_until_in_step());
   const Endpoint old = redis.master();
   redis.master_server().kill();
-  REQUIRE(redis.wait_for_new_master(old, Deadline(30s)));
+  REQUIRE(redis.wait_for_new_master(old, Deadline(60s)));
   REQUIRE(worker.until([&] { return worker.ask({"SET", "k", "two"}, 1000ms).text == "OK"; }));
   CHECK(worker.topology.view()->masters.front() != address_of(old));
   // It comes back as the master that it was, until the sentinels see it.

@@ -146,9 +146,14 @@ std::size_t RedisSentinel::index_of(const Endpoint& server) const {
 
 void RedisSentinel::failover() {
   Endpoint old = master();
-  bool begun =
-      eventually([&] { return ask(sentinels()[0], {"SENTINEL", "FAILOVER", std::string(master_name)}).text == "OK"; });
-  if (!begun || !wait_for_new_master(old) || !wait_until_in_step())
+  // Given up where a busy machine has let the replica look dead for a moment: it is ordered until it has come about.
+  bool done = eventually([&] {
+    RedisReply named = ask(sentinels()[0], {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", std::string(master_name)});
+    if (named.elements.size() == 2 && named.elements[1].text != std::to_string(old.port)) return true;
+    ask(sentinels()[0], {"SENTINEL", "FAILOVER", std::string(master_name)});
+    return false;
+  });
+  if (!done || !wait_for_new_master(old) || !wait_until_in_step())
     throw std::runtime_error("the failover did not come about: " + sentinels_[0].process->out());
 }
 
