@@ -31,7 +31,7 @@ std::uint64_t LocalOrder::invalidate(std::span<const Selector> selectors, Streng
   return position;
 }
 
-std::uint64_t LocalOrder::suspect(std::string_view readable_key) {
+std::uint64_t LocalOrder::suspect(std::string_view readable_key, std::int64_t mono_ms) {
   const std::lock_guard lock(mutex_);
   const std::uint64_t position = next();
   Suspicion* all = suspicions_.load(std::memory_order_relaxed);
@@ -41,6 +41,7 @@ std::uint64_t LocalOrder::suspect(std::string_view readable_key) {
   }
   Suspicion& slot = all[slot_of(readable_key)];
   slot.before.store(slot.last.load(std::memory_order_relaxed), std::memory_order_release);
+  slot.last_ms.store(mono_ms, std::memory_order_release);
   slot.last.store(position, std::memory_order_release);
   latest_.store(position, std::memory_order_release);
   return position;
@@ -90,6 +91,11 @@ unsigned LocalOrder::noticed_since(std::uint64_t since, std::string_view readabl
   const Suspicion& slot = all[slot_of(readable_key)];
   if (slot.last.load(std::memory_order_acquire) <= since) return 0;
   return slot.before.load(std::memory_order_acquire) > since ? 2 : 1;
+}
+
+std::int64_t LocalOrder::last_notice_ms(std::string_view readable_key) const {
+  const Suspicion* all = suspicions_.load(std::memory_order_acquire);
+  return all ? all[slot_of(readable_key)].last_ms.load(std::memory_order_acquire) : 0;
 }
 
 std::uint64_t LocalOrder::first_notice_after(std::uint64_t since, std::string_view readable_key) const {

@@ -48,8 +48,8 @@ class LocalOrder {
 
   // Each returns its position. `mono_ms`: the steady time when it happened, for soft ones.
   std::uint64_t invalidate(std::span<const Selector> selectors, Strength strength, std::int64_t mono_ms);
-  /// The key (without namespace) has changed in Redis, by whomever.
-  std::uint64_t suspect(std::string_view readable_key);
+  /// The key (without namespace) has changed in Redis, by whomever; `mono_ms`: when that was heard.
+  std::uint64_t suspect(std::string_view readable_key, std::int64_t mono_ms);
   /// Any key may have.
   std::uint64_t suspect_all();
 
@@ -72,11 +72,14 @@ class LocalOrder {
   unsigned noticed_since(std::uint64_t since, std::string_view readable_key) const;
   /// A position after `since` that the first of those notices doesn't stand before.
   std::uint64_t first_notice_after(std::uint64_t since, std::string_view readable_key) const;
+  /// When a change of that key was heard of last, or of one with the same hash; 0: never.
+  std::int64_t last_notice_ms(std::string_view readable_key) const;
 
  private:
   /// Notices by hash of the key. Each number only ever grows; `before` is written first.
   struct Suspicion {
     std::atomic<std::uint64_t> before{0}, last{0};
+    std::atomic<std::int64_t> last_ms{0};
   };
   std::uint64_t next() const noexcept { return latest_.load(std::memory_order_relaxed) + 1; }
 

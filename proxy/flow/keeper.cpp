@@ -56,6 +56,12 @@ std::int64_t redis_ttl_ms(const ResponseMeta& meta, const config::Route& route, 
   return left + (meta.has_validator ? route.keep.count() : 0);
 }
 
+std::int64_t expires_in_redis_ms(const StoredResponse& stored, const config::Route& route, Now at) {
+  const std::int64_t left =
+      stored.is_vary_marker() ? marker_left_ms(&stored, at) : redis_ttl_ms(stored.meta(), route, at);
+  return at.mono_ms + std::min(left, std::int64_t{1} << 50);
+}
+
 bool Keeper::uses_redis(const Place& place) const {
   return context_.redis && place.route->settings.store_redis && place.fence.epoch != 0;
 }

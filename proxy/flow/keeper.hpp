@@ -71,6 +71,8 @@ class Keeper {
 
 /// A marker lives as long as the longest-lived variant it names. What is left of that, in milliseconds; 0 without one.
 std::int64_t marker_left_ms(const StoredResponse* marker, Now at);
+/// The steady time when a response or marker expires in Redis.
+std::int64_t expires_in_redis_ms(const StoredResponse& stored, const config::Route& route, Now at);
 
 /// How long an entry is worth its place in Redis: its lifetime, its longest stale window, and `keep` where it can be
 /// validated.

@@ -122,6 +122,7 @@ awaitable<StoredResponsePtr> find_variant(WorkerContext& context, const RequestH
     if (names_variant(*found.marker, selection.variant))
       candidate = co_await context.redis->find(key, selection.key, at, position, KeyMatch::whole, &seen);
     if (!is_better(candidate, stored) && !found.key.empty()) continue;
+    if (candidate) seen.until_ms = expires_in_redis_ms(*candidate, plan.route->settings, at);
     stored = std::move(candidate);
     take(std::move(selection), found);
     found.seen_variant = seen;
@@ -167,6 +168,7 @@ awaitable<StoredResponsePtr> find_in_redis(WorkerContext& context, const Request
   in_redis.hash = plan.hash;
   StoredResponsePtr stored =
       co_await context.redis->find(readable, plan.primary_key, at, position, KeyMatch::whole, &in_redis.seen);
+  if (stored) in_redis.seen.until_ms = expires_in_redis_ms(*stored, plan.route->settings, at);
   if (stored && stored->is_vary_marker()) {
     in_redis.marker = std::move(stored);
     in_redis.varies = true;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 
+#include "flow/context.hpp"
+
 namespace pillion {
 
 RedisWatch::RedisWatch(asio::any_io_executor control, RedisTopology& topology, LocalOrder& order,
@@ -46,7 +48,7 @@ void RedisWatch::follow() {
     }
     ChangeWatch::Told told;
     told.changed = [this](std::string_view key) {
-      if (key.starts_with(namespace_)) order_.suspect(key.substr(namespace_.size()));
+      if (key.starts_with(namespace_)) order_.suspect(key.substr(namespace_.size()), now().mono_ms);
     };
     told.all = [this] { order_.suspect_all(); };
     told.position = [this] { return order_.latest(); };

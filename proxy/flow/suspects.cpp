@@ -11,10 +11,6 @@ bool can_ask(const WorkerContext& context, Hearing hearing, std::string_view rea
   return hearing != Hearing::deaf && context.redis && context.redis->is_up(readable_key);
 }
 
-bool is_over_in_redis(const StoredResponse& copy, const config::Route& route, Now at) {
-  return copy.is_vary_marker() ? marker_left_ms(&copy, at) <= 0 : redis_ttl_ms(copy.meta(), route, at) <= 0;
-}
-
 }  // namespace
 
 awaitable<bool> is_still_good(WorkerContext& context, const config::Route& route, const Hash128& place,
@@ -32,7 +28,7 @@ awaitable<bool> is_still_good(WorkerContext& context, const config::Route& route
   context.counters.suspects_compared.add();
   bool good = there.is(copy->store_id());
   if (there.state == InRedis::State::absent)
-    good = is_over_in_redis(*copy, route, at) || co_await watch->was_evicted(key, noticed);
+    good = expires_in_redis_ms(*copy, route, at) <= at.mono_ms || co_await watch->was_evicted(key, noticed);
   if (!good) {
     context.counters.suspects_dropped.add();
     context.shared.memory.erase(place, copy.get());
@@ -44,19 +40,26 @@ awaitable<bool> is_still_good(WorkerContext& context, const config::Route& route
   co_return true;
 }
 
-bool is_overtaken(unsigned noticed, const InRedis& before, const InRedis& after) noexcept {
-  if (noticed == 0) return false;
-  if (before.state == InRedis::State::unknown || after.state == InRedis::State::unknown) return true;
-  // The same value as before: what was noticed was noticed late, or only its expiry was changed.
-  if (before.state == InRedis::State::present) return !after.is(before.id);
+bool is_overtaken(const Noticed& noticed, const InRedis& before, const InRedis& after) noexcept {
+  using State = InRedis::State;
+  if (noticed.times == 0) return false;
+  if (before.state == State::unknown || after.state == State::unknown) return true;
   // Nothing stood there and nothing does: one notice is that of a removal before, which came late.
-  return after.state == InRedis::State::present || noticed > 1;
+  if (before.state == State::absent) return after.state == State::present || noticed.times > 1;
+  // Its time was over when it went.
+  if (after.state == State::absent && noticed.times == 1 && noticed.last_ms >= before.until_ms) return false;
+  // The same value as before: what was noticed was noticed late, or only its expiry was changed.
+  return !after.is(before.id);
 }
 
 namespace {
 
+Noticed noticed_of(const LocalOrder& order, const Place& place, std::string_view readable_key) {
+  return {order.noticed_since(place.fence.local, readable_key), order.last_notice_ms(readable_key)};
+}
+
 // Of a marker. Many fetches of one URL write it, each a variant; one family of them is as good as the same value.
-awaitable<bool> is_marker_overtaken(WorkerContext& context, Place& place, unsigned noticed) {
+awaitable<bool> is_marker_overtaken(WorkerContext& context, Place& place, Noticed noticed) {
   InRedis after;
   const StoredResponsePtr there = co_await context.redis->find(place.readable_key, place.primary_key, now(),
                                                                place.fence.local, KeyMatch::whole, &after);
@@ -64,7 +67,7 @@ awaitable<bool> is_marker_overtaken(WorkerContext& context, Place& place, unsign
   const InRedis before = place.seen;
   const std::uint64_t family = place.marker ? family_of(*place.marker) : 0;
   place.marker = is_marker ? there : nullptr;
-  if (noticed == 0) co_return false;
+  if (noticed.times == 0) co_return false;
   if (is_marker && before.state == InRedis::State::absent) co_return false;  // another has found out that it varies
   if (is_marker && before.state == InRedis::State::present && family != 0) co_return family_of(*there) != family;
   co_return is_overtaken(noticed, before, after);
@@ -75,17 +78,17 @@ awaitable<bool> is_marker_overtaken(WorkerContext& context, Place& place, unsign
 awaitable<bool> is_overtaken(WorkerContext& context, Place& place, const StoredResponse& response, bool varies) {
   const LocalOrder& order = context.shared.invalidations.order();
   const std::string key(response.readable_key());
-  const unsigned noticed = order.noticed_since(place.fence.local, key);
+  const Noticed noticed = noticed_of(order, place, key);
   if (!varies) {
-    if (noticed == 0) co_return false;
+    if (noticed.times == 0) co_return false;
     co_return is_overtaken(noticed, place.seen, co_await context.redis->peek(key));
   }
   // Without a copy that is known to be good its marker is read in any case, so that no variant of another is lost.
   const bool knows_marker = place.route->settings.store_memory && context.shared.watch &&
                             context.shared.watch->hearing(place.readable_key) == Hearing::up;
-  const unsigned of_marker = order.noticed_since(place.fence.local, place.readable_key);
-  if ((of_marker > 0 || !knows_marker) && co_await is_marker_overtaken(context, place, of_marker)) co_return true;
-  if (noticed == 0) co_return false;
+  const Noticed of_marker = noticed_of(order, place, place.readable_key);
+  if ((of_marker.times > 0 || !knows_marker) && co_await is_marker_overtaken(context, place, of_marker)) co_return true;
+  if (noticed.times == 0) co_return false;
   const bool was_seen = place.seen_variant_key == key;
   co_return is_overtaken(noticed, was_seen ? place.seen_variant : InRedis{}, co_await context.redis->peek(key));
 }

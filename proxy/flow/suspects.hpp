@@ -13,9 +13,14 @@ namespace pillion {
 awaitable<bool> is_still_good(WorkerContext& context, const config::Route& route, const Hash128& place,
                               StoredResponsePtr copy, Now at);
 
-/// Whether a key that was noticed to have changed so often (LocalOrder::noticed_since()) has changed in a way that
-/// forbids to store what a fetch brought: `before` is what stood there when the fetch began, `after` what does now.
-bool is_overtaken(unsigned noticed, const InRedis& before, const InRedis& after) noexcept;
+/// What was noticed of a key since a fetch began.
+struct Noticed {
+  unsigned times = 0;        ///< LocalOrder::noticed_since()
+  std::int64_t last_ms = 0;  ///< the last time, by the steady clock
+};
+/// Whether that forbids to store what the fetch brought: `before` is what stood there when it began, `after` what does
+/// now.
+bool is_overtaken(const Noticed& noticed, const InRedis& before, const InRedis& after) noexcept;
 
 /// The same of everything that a fetch would write: the response's key, and the marker's where the URL varies. Puts the
 /// marker that stands in Redis now into place.marker where it was read. Doesn't wait unless something changed.

@@ -20,10 +20,10 @@ namespace {
 // An empty string is what GETRANGE gives of a key that isn't there.
 InRedis in_redis(const RedisReply& reply) {
   const bool there = reply.type == RedisReply::Type::string && !reply.text.empty();
-  if (there) return {InRedis::State::present, store_id_of(reply.text).value_or(0)};
+  if (there) return {.state = InRedis::State::present, .id = store_id_of(reply.text).value_or(0)};
   if (reply.type == RedisReply::Type::error)
-    return {reply.text.starts_with("WRONGTYPE") ? InRedis::State::present : InRedis::State::unknown, 0};
-  return {reply.ok() ? InRedis::State::absent : InRedis::State::unknown, 0};
+    return {.state = reply.text.starts_with("WRONGTYPE") ? InRedis::State::present : InRedis::State::unknown};
+  return {.state = reply.ok() ? InRedis::State::absent : InRedis::State::unknown};
 }
 
 }  // namespace

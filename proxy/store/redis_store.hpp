@@ -3,6 +3,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <functional>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,8 +18,9 @@ namespace pillion {
 /// What stands under a key.
 struct InRedis {
   enum class State : std::uint8_t { unknown, absent, present };
-  State state = State::unknown;  ///< unknown: Redis didn't answer, or wasn't asked
-  std::uint64_t id = 0;          ///< store id of what is present; 0: none of ours
+  State state = State::unknown;                                      ///< unknown: Redis didn't answer, or wasn't asked
+  std::uint64_t id = 0;                                              ///< store id of what is present; 0: none of ours
+  std::int64_t until_ms = std::numeric_limits<std::int64_t>::max();  ///< steady time when it expires, where known
   bool is(std::uint64_t store_id) const noexcept { return state == State::present && id == store_id && id != 0; }
 };
 

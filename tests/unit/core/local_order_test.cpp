@@ -61,7 +61,7 @@ TEST_CASE("local order: whatever happens takes the next position") {
   CHECK(order.latest() == 0);
   CHECK(invalidate(order, Kind::tag, "a") == 1);
   CHECK(soften(order, "a", 5) == 2);
-  CHECK(order.suspect("k:1") == 3);
+  CHECK(order.suspect("k:1", 0) == 3);
   CHECK(order.suspect_all() == 4);
   CHECK(order.latest() == 4);
 }
@@ -72,7 +72,7 @@ TEST_CASE("local order: a response is good until something that happened since i
   CHECK(words(order.standing(*page)) == "good");
   invalidate(order, Kind::tag, "b");
   soften(order, "b", 1);
-  order.suspect("k:1");  // it doesn't stand in Redis
+  order.suspect("k:1", 0);  // it doesn't stand in Redis
   CHECK(words(order.standing(*page)) == "good");
   CHECK(page->checked_position() == order.latest());
   const std::uint64_t before = order.latest();
@@ -151,7 +151,7 @@ TEST_CASE("local order: a key that changed in Redis makes what stands there susp
   LocalOrder order;
   const auto page = response({.in_redis = true});
   const auto other = response({.key = "k:2", .in_redis = true});
-  const std::uint64_t noticed = order.suspect("k:1");
+  const std::uint64_t noticed = order.suspect("k:1", 0);
   CHECK(words(order.standing(*other)) == "good");
   const Standing standing = order.standing(*page);
   CHECK(words(standing) == "suspect");
@@ -168,7 +168,7 @@ TEST_CASE("local order: a key that changed in Redis makes what stands there susp
 TEST_CASE("local order: suspicion stays beside a soft invalidation") {
   LocalOrder order;
   const auto page = response({.tags = {"a"}, .in_redis = true});
-  order.suspect("k:1");
+  order.suspect("k:1", 0);
   soften(order, "a", 4);
   CHECK(words(order.standing(*page)) == "soft 4 suspect");
 }
@@ -176,12 +176,14 @@ TEST_CASE("local order: suspicion stays beside a soft invalidation") {
 TEST_CASE("local order: notices of a key are counted up to two") {
   LocalOrder order;
   CHECK(order.noticed_since(0, "k:1") == 0);
-  const std::uint64_t first = order.suspect("k:1");
+  const std::uint64_t first = order.suspect("k:1", 0);
   CHECK(order.noticed_since(0, "k:1") == 1);
   CHECK(order.noticed_since(first, "k:1") == 0);
   CHECK(order.noticed_since(0, "k:2") == 0);
   CHECK(order.first_notice_after(0, "k:1") == first);
-  const std::uint64_t second = order.suspect("k:1");
+  CHECK(order.last_notice_ms("k:1") == 0);
+  const std::uint64_t second = order.suspect("k:1", 700);
+  CHECK(order.last_notice_ms("k:1") == 700);
   CHECK(order.first_notice_after(0, "k:1") == 1);
   CHECK(order.first_notice_after(first, "k:1") == second);
   CHECK(order.noticed_since(0, "k:1") == 2);
@@ -196,11 +198,11 @@ TEST_CASE("local order: notices of a key are counted up to two") {
 TEST_CASE("local order: what doesn't stand in Redis yet is suspect from when it does") {
   LocalOrder order;
   const auto page = response({});
-  order.suspect("k:1");
+  order.suspect("k:1", 0);
   CHECK(order.is_good(*page));
   page->set_in_redis(true);
   CHECK(order.is_good(*page));
-  order.suspect("k:1");
+  order.suspect("k:1", 0);
   CHECK(words(order.standing(*page)) == "suspect");
   page->set_in_redis(false);
   CHECK(order.is_good(*page));
@@ -267,7 +269,7 @@ TEST_CASE("local order: whoever has read a position sees all that happened up to
     const std::string name = "n" + std::to_string(p);
     if (p % 3 == 0) invalidate(order, Kind::tag, name);
     if (p % 3 == 1) soften(order, name, static_cast<std::int64_t>(p));
-    if (p % 3 == 2) order.suspect(name);
+    if (p % 3 == 2) order.suspect(name, 0);
   }
   readers.clear();
   CHECK(missed == 0);

@@ -101,7 +101,7 @@ TEST_CASE_FIXTURE(Fixture, "memory sweep: what may still validate, or is stale a
   put("soft", {"s"});
   put("suspect", {});
   invalidate(Selector::Kind::tag, "s", Strength::soft);
-  order.suspect("api:test:suspect");
+  order.suspect("api:test:suspect", 0);
   order.suspect_all();
   CHECK_FALSE(sweep.is_due());
   invalidate(Selector::Kind::tag, "t");

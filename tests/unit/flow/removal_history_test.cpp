@@ -79,19 +79,28 @@ TEST_CASE("removal history: what had been counted before a notice is the last co
 
 TEST_CASE("removal history: a fetch is overtaken by what changed under it, not by what was told late") {
   using State = InRedis::State;
-  const InRedis unknown, absent{State::absent, 0}, one{State::present, 1}, two{State::present, 2},
-      foreign{State::present, 0};
-  for (const InRedis& any : {unknown, absent, one, foreign}) CHECK_FALSE(is_overtaken(0, any, unknown));
+  const InRedis unknown, absent{State::absent}, one{State::present, 1}, two{State::present, 2}, foreign{State::present};
+  const Noticed never, once{1, 100}, twice{2, 100};
+  for (const InRedis& any : {unknown, absent, one, foreign}) CHECK_FALSE(is_overtaken(never, any, unknown));
   for (const InRedis& any : {unknown, absent, one, foreign}) {
-    CHECK(is_overtaken(1, unknown, any));
-    CHECK(is_overtaken(1, any, unknown));
-    CHECK(is_overtaken(1, foreign, any));
+    CHECK(is_overtaken(once, unknown, any));
+    CHECK(is_overtaken(once, any, unknown));
+    CHECK(is_overtaken(once, foreign, any));
   }
-  CHECK_FALSE(is_overtaken(1, one, one));
-  CHECK_FALSE(is_overtaken(2, one, one));
-  CHECK(is_overtaken(1, one, two));
-  CHECK(is_overtaken(1, one, absent));
-  CHECK_FALSE(is_overtaken(1, absent, absent));
-  CHECK(is_overtaken(2, absent, absent));
-  CHECK(is_overtaken(1, absent, one));
+  CHECK_FALSE(is_overtaken(once, one, one));
+  CHECK_FALSE(is_overtaken(twice, one, one));
+  CHECK(is_overtaken(once, one, two));
+  CHECK(is_overtaken(once, one, absent));
+  CHECK_FALSE(is_overtaken(once, absent, absent));
+  CHECK(is_overtaken(twice, absent, absent));
+  CHECK(is_overtaken(once, absent, one));
+}
+
+TEST_CASE("removal history: what expired while it was fetched anew wasn't removed by anybody") {
+  using State = InRedis::State;
+  const InRedis absent{State::absent}, expiring{State::present, 1, 100};
+  CHECK_FALSE(is_overtaken({1, 100}, expiring, absent));
+  CHECK(is_overtaken({1, 99}, expiring, absent));
+  CHECK(is_overtaken({2, 100}, expiring, absent));
+  CHECK(is_overtaken({1, 100}, expiring, {State::present, 2}));
 }
