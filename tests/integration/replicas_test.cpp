@@ -340,3 +340,61 @@ TEST_CASE("replicas: no KEYS ever, and whoever reads and writes responses never 
   for (const auto& who : scanning) CHECK_FALSE(with_responses.contains(who));
   CHECK(redis.command({"INFO", "commandstats"}).text.find("cmdstat_keys:") == std::string::npos);
 }
+
+TEST_CASE("replicas: one that was cut off while the log was trimmed trusts nothing it had") {
+  for (std::string left : {"2", "1"}) {
+    CAPTURE(left);
+    RedisServer redis;
+    Number number;
+    ScriptedUpstream upstream(number.handler());
+    Fleet fleet(upstream.endpoint(), redis, options());
+    fill(fleet, "/things/1");
+    REQUIRE(fleet.wait_until_in_step());
+    fleet.relay(1).cut();
+    number.commit();
+    for (const char* tag : {"thing:1", "elsewhere", "elsewhere too"})
+      fleet.invalidate(0, R"({"tags": [")" + std::string(tag) + "\"]}", "0s");
+    CHECK(redis.command({"XTRIM", "pillion:log", "MAXLEN", left}).integer > 0);
+    fleet.relay(1).resume();
+    CHECK(eventually([&] { return fleet[1].get("/things/1").body == std::to_string(number.value()); }));
+    CHECK(fleet.wait_until_in_step());
+    fill(fleet, "/things/1");
+  }
+}
+
+TEST_CASE("replicas: a new process doesn't use what stands in Redis if the log that would tell was trimmed") {
+  for (std::string left : {"2", "1"}) {
+    CAPTURE(left);
+    RedisServer redis;
+    Number number;
+    ScriptedUpstream upstream(number.handler());
+    Fleet fleet(upstream.endpoint(), redis.settings(), options());
+    fill(fleet, "/things/1");
+    number.commit();
+    for (const char* tag : {"thing:1", "elsewhere", "elsewhere too"})
+      fleet.invalidate(0, R"({"tags": [")" + std::string(tag) + "\"]}");
+    redis.command({"XTRIM", "pillion:log", "MAXLEN", left});
+    fleet.crash(2);
+    fleet.restart(2);
+    CHECK(fleet[2].get("/things/1").body == std::to_string(number.value()));
+    CHECK(fleet.wait_until_in_step());
+  }
+}
+
+TEST_CASE("replicas: one that was cut off while a record was deleted from the log trusts nothing it had") {
+  RedisServer redis;
+  Number number;
+  ScriptedUpstream upstream(number.handler());
+  Fleet fleet(upstream.endpoint(), redis, options());
+  fill(fleet, "/things/1");
+  REQUIRE(fleet.wait_until_in_step());
+  fleet.relay(1).cut();
+  number.commit();
+  fleet.invalidate(0, R"({"tags": ["thing:1"]})", "0s");
+  RedisReply last = redis.command({"XREVRANGE", "pillion:log", "+", "-", "COUNT", "1"});
+  CHECK(redis.command({"XDEL", "pillion:log", last.elements.at(0).elements.at(0).text}).integer == 1);
+  fleet.invalidate(0, R"({"tags": ["elsewhere"]})", "0s");
+  fleet.relay(1).resume();
+  CHECK(eventually([&] { return fleet[1].get("/things/1").body == std::to_string(number.value()); }));
+  CHECK(fleet.wait_until_in_step());
+}
