@@ -232,7 +232,6 @@ TEST_CASE("faults: the master of a Sentinel is paused until another is elected, 
 }
 
 TEST_CASE("faults: a cable between one replica and Redis is pulled, and plugged in again, under load") {
-  if (skipped_unless_long("takes long")) return;
   if (!RedisBehindCables::is_possible()) {
     skipped_in({stores_under_test()}, "no network namespaces here");
     return;

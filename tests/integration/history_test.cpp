@@ -21,7 +21,7 @@ void run_histories(const std::string& name, const WorldOptions& options, const F
   std::map<history::Rule, long> tried;
   std::map<std::string, long> answers;
   for (std::uint64_t seed = history_seed();; ++seed) {
-    RedisServer redis;
+    RedisServer redis({.arguments = {}, .user = pillion_user()});
     WorldOptions mine = options;
     mine.seed = seed;
     World world(redis, mine);
@@ -30,6 +30,7 @@ void run_histories(const std::string& name, const WorldOptions& options, const F
       world.let_some_pass();
       fault(world, redis);
     }
+    for (int i = 0; i < world.fleet().size(); ++i) world.fleet().relay(i).delay(0ms);
     World::Outcome outcome = world.finish();
     judge("history: " + name, seed, outcome);
     for (const auto& [rule, n] : outcome.coverage) tried[rule] += n;
@@ -37,7 +38,7 @@ void run_histories(const std::string& name, const WorldOptions& options, const F
     if (end.passed() || !outcome.violations.empty() || outcome.failed > 0) break;
   }
   // A history in which nothing was reused, or nobody acknowledged, shows nothing.
-  CHECK(answers["hit memory"] > 0);
+  CHECK((answers["hit memory"] > 0 || options.store.find("memory: off") != std::string::npos));
   CHECK(answers["hit redis"] > 0);
   for (auto rule : {history::Rule::this_replica, history::Rule::acknowledged, history::Rule::earlier_in_log})
     CHECK(tried[rule] > 0);
@@ -64,8 +65,18 @@ void cut_one_off(World& world) {
   }
 }
 
-void hurt_redis(World& world, RedisServer& redis) {
-  switch (world.below(6)) {
+/// Something is set while some answers pass, and then as it was.
+void for_a_while(World& world, RedisServer& redis, const std::vector<std::string>& set,
+                 const std::vector<std::string>& back) {
+  CHECK_FALSE(redis.command(set).is_error());
+  world.let_some_pass();
+  CHECK_FALSE(redis.command(back).is_error());
+}
+
+/// One of these; the last only where no process is started: one that begins while the older log is back and nobody has
+/// noticed it yet can't know what it lacks.
+void hurt_redis(World& world, RedisServer& redis, int ways = 11) {
+  switch (world.below(ways)) {
     case 0:
       redis.kill();
       world.let_some_pass();
@@ -83,10 +94,28 @@ void hurt_redis(World& world, RedisServer& redis) {
       redis.command({"DEL", "pillion:log"});
       break;
     case 4:
-      redis.command({"XTRIM", "pillion:log", "MAXLEN", std::to_string(world.below(3))});
+      redis.command({"XTRIM", "pillion:log", "MAXLEN", std::to_string(1 + world.below(3))});
       break;
-    default:
+    case 5:
       redis.command({"CLIENT", "KILL", "TYPE", world.below(2) == 0 ? "normal" : "pubsub"});
+      break;
+    case 6:  // full, and it evicts what it likes, the log too
+      redis.command({"CONFIG", "SET", "maxmemory-policy", "allkeys-random"});
+      for_a_while(world, redis, {"CONFIG", "SET", "maxmemory", "2mb"}, {"CONFIG", "SET", "maxmemory", "0"});
+      break;
+    case 7:  // full, and it takes nothing
+      redis.command({"CONFIG", "SET", "maxmemory-policy", "noeviction"});
+      for_a_while(world, redis, {"CONFIG", "SET", "maxmemory", "1"}, {"CONFIG", "SET", "maxmemory", "0"});
+      break;
+    case 8:  // a replica of nobody: it answers, and takes nothing
+      for_a_while(world, redis, {"REPLICAOF", "127.0.0.1", "1"}, {"REPLICAOF", "NO", "ONE"});
+      break;
+    case 9:
+      redis.command({"CLIENT", "PAUSE", std::to_string(world.below(300)), world.below(2) == 0 ? "WRITE" : "ALL"});
+      world.let_some_pass();
+      break;
+    default:  // another log for a while, and then the older one with what was stored beside it
+      for_a_while(world, redis, {"SWAPDB", "0", "1"}, {"SWAPDB", "0", "1"});
   }
 }
 
@@ -104,8 +133,8 @@ void hurt_a_replica(World& world) {
 
 }  // namespace
 
-TEST_CASE("history: with nothing in the way") {
-  run_histories("calm", {}, [](World& world, RedisServer&) { world.let_some_pass(); });
+TEST_CASE("history: with nothing in the way, and responses deleted in Redis by hand") {
+  run_histories("calm", {.deletes = true}, [](World& world, RedisServer&) { world.let_some_pass(); });
 }
 
 TEST_CASE("history: replicas are cut off from Redis and come back") {
@@ -123,7 +152,22 @@ TEST_CASE("history: replicas are killed and started again, or stopped for a whil
 TEST_CASE("history: all of these in one") {
   run_histories("all", {}, [](World& world, RedisServer& redis) {
     int dice = world.below(3);
-    dice == 0 ? cut_one_off(world) : dice == 1 ? hurt_redis(world, redis) : hurt_a_replica(world);
+    dice == 0 ? cut_one_off(world) : dice == 1 ? hurt_redis(world, redis, 10) : hurt_a_replica(world);
+  });
+}
+
+TEST_CASE("history: each connection to Redis is slow in its own way") {
+  run_histories("slow unevenly", {}, [](World& world, RedisServer&) {
+    Relay& relay = world.fleet().relay(world.below(3));
+    world.below(3) == 0 ? relay.delay(0ms) : relay.delay_unevenly(Milliseconds(2 + world.below(30)));
+    world.let_some_pass();
+  });
+}
+
+TEST_CASE("history: Redis is the only place where responses stand, and replicas are cut off from it") {
+  run_histories("without memory", {.store = "  memory: off\n"}, [](World& world, RedisServer&) {
+    world.let_some_pass();
+    cut_one_off(world);
   });
 }
 

@@ -19,7 +19,7 @@ Fleet::Fleet(const Endpoint& upstream, const std::vector<std::string>& settings,
 Fleet::Fleet(const Endpoint& upstream, const RedisServer& redis, FleetOptions options) : options_(std::move(options)) {
   for (int i = 0; i < options_.replicas; ++i) {
     auto relay = std::make_unique<Relay>(redis.endpoint());
-    std::string settings = "    url: redis://" + relay->endpoint().to_string() + "/0\n";
+    std::string settings = "    url: " + redis.url_of(relay->endpoint()) + "\n";
     add(upstream, settings, std::move(relay));
   }
 }

@@ -195,11 +195,13 @@ void RedisCluster::failover(int master) {
 void RedisCluster::kill_and_fail_over(int master) {
   int replica = replica_of(master);
   kill(master);
-  if (!eventually([&] {
-        auto now = masters();
-        return std::find(now.begin(), now.end(), replica) != now.end();
-      }) ||
-      !wait_until_well())
+  if (!eventually(
+          [&] {
+            auto now = masters();
+            return std::find(now.begin(), now.end(), replica) != now.end();
+          },
+          Deadline(60s)) ||
+      !wait_until_well(Deadline(60s)))
     throw std::runtime_error("the replica was not elected");
 }
 

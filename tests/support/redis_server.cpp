@@ -125,6 +125,10 @@ bool RedisServer::launch() {
                        "always"};
   if (options_.unix_socket) options.arguments.insert(options.arguments.end(), {"--unixsocket", unix_path()});
   options.arguments.insert(options.arguments.end(), options_.arguments.begin(), options_.arguments.end());
+  if (options_.user) {
+    auto user = options_.user->arguments();
+    options.arguments.insert(options.arguments.end(), user.begin(), user.end());
+  }
   process_ = std::make_unique<Process>(std::move(options));
   try {
     process_->wait_for_out_line("Ready to accept connections");
@@ -135,8 +139,9 @@ bool RedisServer::launch() {
 }
 
 Endpoint RedisServer::endpoint() const { return {"127.0.0.1", port_, {}}; }
-std::string RedisServer::url(int database) const {
-  return "redis://127.0.0.1:" + std::to_string(port_) + "/" + std::to_string(database);
+std::string RedisServer::url_of(const Endpoint& relay, int database) const {
+  std::string login = options_.user ? options_.user->name + ":" + options_.user->password + "@" : "";
+  return "redis://" + login + relay.to_string() + "/" + std::to_string(database);
 }
 
 void RedisServer::stop() {

@@ -61,6 +61,8 @@ struct RedisOptions {
   std::uint16_t port = 0;                      ///< 0: a free one
   std::map<std::string, std::string> files{};  ///< name and content, put into its folder before it starts
   bool unix_socket = false;                    ///< on unix_path() too
+  /// Proxies that are given url(), settings() or a relay before it come as this user. Tests stay the default user.
+  std::optional<RedisUser> user{};
 };
 
 class RedisServer {
@@ -72,7 +74,9 @@ class RedisServer {
   RedisServer& operator=(const RedisServer&) = delete;
 
   Endpoint endpoint() const;
-  std::string url(int database = 0) const;
+  std::string url(int database = 0) const { return url_of(endpoint(), database); }
+  /// As url(), by way of somebody who passes things on.
+  std::string url_of(const Endpoint& relay, int database = 0) const;
   std::uint16_t port() const { return port_; }
   std::string unix_path() const { return folder_ / "redis.sock"; }
   /// Lines below `redis:` of a proxy.yaml.

@@ -79,6 +79,7 @@ void without_delay(int fd) {
 struct Relay::Pair {
   Stream client, target;
   Lane requests, replies;
+  Milliseconds delay{0};
   std::size_t replies_left = 0;  // 0: no limit
 };
 
@@ -157,6 +158,20 @@ void Relay::drop_all() {
 void Relay::delay(Milliseconds time) {
   std::lock_guard lock(mutex_);
   delay_ = time;
+  uneven_ = 0ms;
+  for (auto& pair : pairs_) pair->delay = time;
+}
+
+void Relay::delay_unevenly(Milliseconds most) {
+  std::lock_guard lock(mutex_);
+  delay_ = 0ms;
+  uneven_ = most;
+  for (auto& pair : pairs_) pair->delay = some_delay();
+}
+
+Milliseconds Relay::some_delay() {
+  if (uneven_ == 0ms) return delay_;
+  return Milliseconds(std::uniform_int_distribution<int>(0, static_cast<int>(uneven_.count()) - 1)(random_));
 }
 
 void Relay::limit_replies(std::size_t bytes) {
@@ -189,6 +204,7 @@ void Relay::accept_one() {
   auto pair = std::make_unique<Pair>();
   pair->client = Stream(std::move(fd));
   pair->replies_left = reply_limit_;
+  pair->delay = some_delay();
   ++accepted_;
   changed_.notify_all();
   try {
@@ -206,11 +222,11 @@ Relay::After Relay::pump(Pair& pair, short client_events, short target_events) {
   bool replies_flow = flow_ == Flow::all;
   if (client_events != 0 && pair.requests.has_room()) {
     std::size_t held = pair.requests.held;
-    if (!pair.requests.take_from(pair.client.fd(), now + delay_)) return After::break_off;
+    if (!pair.requests.take_from(pair.client.fd(), now + pair.delay)) return After::break_off;
     request_bytes_ += pair.requests.held - held;
   }
   if (replies_flow && target_events != 0 && pair.replies.has_room() &&
-      !pair.replies.take_from(pair.target.fd(), now + delay_))
+      !pair.replies.take_from(pair.target.fd(), now + pair.delay))
     return After::break_off;
   if (!pair.requests.give_to(pair.target.fd(), now, nullptr)) return After::break_off;
   std::size_t* left = pair.replies_left == 0 ? nullptr : &pair.replies_left;

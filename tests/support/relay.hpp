@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -45,6 +46,9 @@ class Relay {
 
   /// Every byte is passed on this much later. Order is kept.
   void delay(Milliseconds time);
+  /// The same, but each connection, those to come too, gets a time of its own below this: what was done on one of them
+  /// may be seen on another sooner or later.
+  void delay_unevenly(Milliseconds most);
   /// Each connection ends with RST once `bytes` of the target's answers have passed from now on; 0: without end.
   void limit_replies(std::size_t bytes);
 
@@ -66,6 +70,7 @@ class Relay {
   /// Moves what may be moved now.
   After pump(Pair& pair, short client_events, short target_events);
   int milliseconds_to_next() const;
+  Milliseconds some_delay();
 
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
@@ -77,6 +82,8 @@ class Relay {
   bool refusing_ = false;
   Flow flow_ = Flow::all;
   Milliseconds delay_{0};
+  Milliseconds uneven_{0};
+  std::mt19937 random_{std::random_device{}()};
   std::size_t reply_limit_ = 0;
   int accepted_ = 0;
   std::uint64_t request_bytes_ = 0;

@@ -63,9 +63,10 @@ World::World(WorldOptions options, const std::function<std::unique_ptr<Fleet>(co
       random_(options_.seed),
       versions_(options_.seed + 1),
       upstream_(versions_.handler()),
-      fleet_((make_room(),
-              fleet(upstream_.endpoint(),
-                    {.replicas = options_.replicas, .routes = Versions::routes(), .redis = options_.redis}))) {
+      fleet_((make_room(), fleet(upstream_.endpoint(), {.replicas = options_.replicas,
+                                                        .routes = Versions::routes(),
+                                                        .store = options_.store,
+                                                        .redis = options_.redis}))) {
   begin();
 }
 

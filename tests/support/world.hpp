@@ -27,6 +27,7 @@ struct WorldOptions {
   int writers = 2;
   bool deletes = false;            ///< responses are deleted in Redis too (a standalone one, whose network stays whole)
   bool believe_all_heard = false;  ///< takes every receipt for one that names everybody: a lie, for tests of the judge
+  std::string store = {};          ///< lines below `store:`, such as "  memory: off\n"
   std::string redis = {};          ///< lines below `redis:`
 };
 

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "support/redis_server.hpp"
 
 using namespace pillion::support;
@@ -102,6 +104,27 @@ TEST_CASE("a limit cuts a reply in its middle; a delay keeps the order") {
   slow.write("*1\r\n$4\r\nPING\r\n");
   slow.write("*2\r\n$4\r\nPING\r\n$5\r\nagain\r\n");
   CHECK(slow.read_exactly(18) == "+PONG\r\n$5\r\nagain\r\n");
+}
+
+TEST_CASE("uneven delays let one connection overtake another") {
+  RedisServer redis;
+  Relay relay(redis.endpoint());
+  std::vector<Stream> streams;
+  for (int i = 0; i < 20; ++i) streams.push_back(Stream::connect(relay.endpoint()));
+  REQUIRE(relay.wait_for_connections(20));
+  relay.delay_unevenly(50ms);
+  bool overtaken = false;
+  for (int attempt = 0; attempt < 50 && !overtaken; ++attempt) {
+    redis.command({"DEL", "list"});
+    for (std::size_t i = 0; i < streams.size(); ++i) {
+      std::string name = std::string(1, static_cast<char>('a' + i));
+      streams[i].write("*3\r\n$5\r\nRPUSH\r\n$4\r\nlist\r\n$1\r\n" + name + "\r\n");
+    }
+    for (auto& stream : streams) CHECK(stream.read_until("\r\n").starts_with(":"));
+    auto order = redis.command({"LRANGE", "list", "0", "-1"}).elements;
+    overtaken = !std::is_sorted(order.begin(), order.end(), [](auto& a, auto& b) { return a.text < b.text; });
+  }
+  CHECK(overtaken);
 }
 
 TEST_CASE("a relay aimed elsewhere brings new connections there, and tells when its target dies") {
