@@ -176,13 +176,15 @@ TEST_CASE("faults: Sentinel fails over, on demand and since the master died, und
   World world(redis.settings(), {.seed = seed});
   until_the_end([&] {
     world.let_some_pass();
-    redis.failover();
+    world.losing([&] { redis.failover(); });
     world.let_some_pass();
     if (!redis.wait_until_in_step()) throw std::runtime_error("the replica is not in step");
     Endpoint old = redis.master();
     RedisServer& dying = redis.master_server();
-    dying.kill();
-    if (!redis.wait_for_new_master(old, Deadline(60s))) throw std::runtime_error("no new master");
+    world.losing([&] {
+      dying.kill();
+      if (!redis.wait_for_new_master(old, Deadline(60s))) throw std::runtime_error("no new master");
+    });
     world.let_some_pass();
     dying.start();
     if (!redis.wait_until_in_step()) throw std::runtime_error("the old master does not follow");
@@ -201,10 +203,10 @@ TEST_CASE("faults: a Cluster moves slots, fails over and loses a node, under loa
     CHECK_FALSE(slots.empty());
     for (int slot : slots) redis.move_slot(slot, redis.masters().at(static_cast<std::size_t>(world.below(3))));
     world.let_some_pass();
-    redis.failover(redis.masters()[0]);
+    world.losing([&] { redis.failover(redis.masters()[0]); });
     world.let_some_pass();
     int dying = redis.masters()[1];
-    redis.kill_and_fail_over(dying);
+    world.losing([&] { redis.kill_and_fail_over(dying); });
     world.let_some_pass();
     redis.restart(dying);
     world.let_some_pass();
@@ -221,12 +223,15 @@ TEST_CASE("faults: the master of a Sentinel is paused until another is elected, 
     world.let_some_pass();
     Endpoint old = redis.master();
     RedisServer& paused = redis.master_server();
-    paused.pause();
-    bool elected = redis.wait_for_new_master(old, Deadline(60s));
-    paused.resume();
-    if (!elected) throw std::runtime_error("no new master");
-    world.let_some_pass();
-    if (!redis.wait_until_in_step()) throw std::runtime_error("the old master does not follow");
+    // Until the old one follows, who hasn't heard yet writes to it, and in vain.
+    world.losing([&] {
+      paused.pause();
+      bool elected = redis.wait_for_new_master(old, Deadline(60s));
+      paused.resume();
+      if (!elected) throw std::runtime_error("no new master");
+      world.let_some_pass();
+      if (!redis.wait_until_in_step()) throw std::runtime_error("the old master does not follow");
+    });
   });
   judge("faults: paused master", seed, world.finish());
 }

@@ -115,7 +115,7 @@ void hurt_redis(World& world, RedisServer& redis, int ways = 11) {
       world.let_some_pass();
       break;
     default:  // another log for a while, and then the older one with what was stored beside it
-      for_a_while(world, redis, {"SWAPDB", "0", "1"}, {"SWAPDB", "0", "1"});
+      world.losing([&] { for_a_while(world, redis, {"SWAPDB", "0", "1"}, {"SWAPDB", "0", "1"}); });
   }
 }
 

@@ -138,9 +138,16 @@ class Judge {
     }
   }
 
+  /// Whether what was invalidated from `from` on may have been lost before `until`.
+  bool may_be_lost(Time from, Time until) const {
+    return std::any_of(history_.losses.begin(), history_.losses.end(),
+                       [&](const Loss& loss) { return loss.ended >= from && loss.begun <= until; });
+  }
+
   /// The log is ordered: who has read as far as a position has applied those before it (who wrote it need not have read
   /// so far yet). An invalidation stands before another where it was answered before the other was asked for, by the
-  /// same process, or as delivered by any.
+  /// same process, or as delivered by any. What Redis loses in between only the process that wrote it can know; once
+  /// that one is heard again, all know.
   void add_log_order() {
     std::map<int, Acknowledgements> by_any;
     std::map<std::pair<int, int>, Acknowledgements> by_origin;
@@ -149,7 +156,7 @@ class Judge {
       for (int who : one.acknowledged) {
         if (who == one.instance) continue;
         by_any[who].add(one.invoked, one.answered);
-        by_origin[{one.instance, who}].add(one.invoked, one.answered);
+        if (!may_be_lost(one.invoked, one.answered)) by_origin[{one.instance, who}].add(one.invoked, one.answered);
       }
     }
     for (auto& [who, list] : by_any) list.prepare();
@@ -158,11 +165,12 @@ class Judge {
       for (int who : instances_) {
         if (who == one.instance) continue;
         Time from = never;
-        if (one.delivered) {
-          if (auto at = by_any.find(who); at != by_any.end()) from = at->second.first_after(one.answered);
-        } else if (auto at = by_origin.find({one.instance, who}); at != by_origin.end()) {
+        if (auto at = by_any.find(who); at != by_any.end() && one.delivered) {
           from = at->second.first_after(one.answered);
+          if (from != never && may_be_lost(one.invoked, from)) from = never;
         }
+        if (auto at = by_origin.find({one.instance, who}); at != by_origin.end())
+          from = std::min(from, at->second.first_after(one.answered));
         oblige(who, one, from, Rule::earlier_in_log);
       }
     }
@@ -177,6 +185,7 @@ class Judge {
     }
     for (const Invalidation& one : history_.invalidations) {
       if (!one.delivered || one.instance == cut.instance || one.answered >= cut.healed) continue;
+      if (may_be_lost(one.invoked, never)) continue;
       for (int resource : one.resources)
         bounds_[{cut.instance, resource}].from_redis.add({cut.healed, one.floor, Rule::redis_after_cut, &one});
       oblige(cut.instance, one, first, Rule::memory_after_redis);
@@ -185,7 +194,8 @@ class Judge {
 
   void add_start(const Start& start) {
     for (const Invalidation& one : history_.invalidations) {
-      if (one.delivered && one.answered < start.begun) oblige(start.instance, one, start.begun, Rule::new_process);
+      if (one.delivered && one.answered < start.begun && !may_be_lost(one.invoked, never))
+        oblige(start.instance, one, start.begun, Rule::new_process);
     }
   }
 
@@ -278,6 +288,7 @@ void History::add(History&& other) {
   append(invalidations, other.invalidations);
   append(cuts, other.cuts);
   append(starts, other.starts);
+  append(losses, other.losses);
   append(deletions, other.deletions);
 }
 

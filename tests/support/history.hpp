@@ -65,6 +65,12 @@ struct Start {
   Time begun;
 };
 
+/// Meanwhile Redis may have lost, unseen, what it had acknowledged: it failed over, or an older copy of it came back.
+struct Loss {
+  Time begun;
+  Time ended;
+};
+
 /// A response was taken out of Redis by a plain client; who has shown since when that it has noticed later changes.
 struct Deletion {
   int resource = 0;
@@ -78,6 +84,7 @@ struct History {
   std::vector<Invalidation> invalidations;
   std::vector<Cut> cuts;
   std::vector<Start> starts;
+  std::vector<Loss> losses;
   std::vector<Deletion> deletions;
 
   /// Takes over what another thread has recorded.

@@ -52,12 +52,14 @@ class World {
   /// The same, of some tens to some hundreds.
   void let_some_pass() { let_pass(30 + below(600)); }
 
-  // Faults of one replica, recorded for the judge.
+  // Faults that are recorded for the judge.
   /// By its relay: silently, or with its connections reset and new ones refused.
   void cut_off(int i, bool silently, const std::function<void()>& meanwhile);
   /// No byte must pass after `cut`, until `heal`; it must have been noticed by then.
   void cut_off(int i, const std::function<void()>& cut, const std::function<void()>& meanwhile,
                const std::function<void()>& heal);
+  /// Meanwhile Redis may lose what it has acknowledged.
+  void losing(const std::function<void()>& meanwhile);
   void crash_and_restart(int i, const std::function<void()>& meanwhile);
 
   struct Outcome {

@@ -112,6 +112,23 @@ TEST_CASE("who acknowledged another's later one knows of the earlier ones") {
   CHECK(broken(run_of({first, own}, {read(2, 41, 1)})) == Rules{Rule::earlier_in_log});
 }
 
+TEST_CASE("what Redis may have lost binds others only once who knows of it is heard again") {
+  auto first = invalidation(0, 20, 25, {0});
+  auto run = [&](std::vector<Invalidation> all, int lost_from, int lost_to) {
+    History out = run_of(std::move(all), {read(2, 61, 1)});
+    out.losses = {{at(lost_from), at(lost_to)}};
+    return broken(out);
+  };
+  auto others = marker(1, 30, 40, {1, 2});
+  CHECK(run({first, others}, 26, 28).empty());
+  CHECK(run({first, others}, 10, 22).empty());
+  CHECK(run({first, others}, 41, 50) == Rules{Rule::earlier_in_log});
+  CHECK(run({first, others}, 1, 15) == Rules{Rule::earlier_in_log});
+  auto own = marker(0, 50, 60, {0, 2});
+  CHECK(run({first, others, own}, 26, 28) == Rules{Rule::earlier_in_log});
+  CHECK(run({first, others, own}, 26, 55).empty());
+}
+
 TEST_CASE("who was cut off may use its memory, and nothing older from Redis once it is back") {
   auto invalidated = invalidation(0, 30, 40);
   auto cut = [&](std::vector<Read> reads) {
@@ -179,11 +196,17 @@ bool may_not(const Read& read, const Invalidation& one, const History& history) 
     return std::find(other.acknowledged.begin(), other.acknowledged.end(), read.instance) != other.acknowledged.end();
   };
   if ((one.instance == read.instance || names(one)) && before(one.answered)) return true;
+  auto lost = [&](Time from, Time until) {
+    return std::any_of(history.losses.begin(), history.losses.end(),
+                       [&](const Loss& loss) { return loss.ended >= from && loss.begun <= until; });
+  };
   for (const Invalidation& later : history.invalidations) {
-    bool follows = later.delivered && later.instance != read.instance && one.answered < later.invoked && names(later) &&
-                   (one.delivered || later.instance == one.instance);
+    if (!later.delivered || later.instance == read.instance || !names(later) || one.answered >= later.invoked) continue;
+    bool follows = (one.delivered && !lost(one.invoked, later.answered)) ||
+                   (later.instance == one.instance && !lost(later.invoked, later.answered));
     if (follows && before(later.answered)) return true;
   }
+  if (lost(one.invoked, Time::max())) return false;
   for (const Start& start : history.starts) {
     if (start.instance == read.instance && one.delivered && one.answered < start.begun && before(start.begun))
       return true;
@@ -249,6 +272,10 @@ TEST_CASE("of random histories it finds exactly what a slow look at every pair f
     if (below(2) == 0) {
       int begun = below(500);
       one.cuts.push_back({below(4), at(begun), at(begun + 1 + below(400))});
+    }
+    if (below(3) == 0) {
+      int begun = below(900);
+      one.losses.push_back({at(begun), at(begun + below(200))});
     }
     if (below(2) == 0) one.starts.push_back({below(4), at(below(900))});
     if (below(2) == 0) one.deletions.push_back({0, 1 + below(30), {{below(4), at(below(900))}}});
