@@ -110,6 +110,26 @@ void check_stores(Context& context, const Draft& draft) {
   }
 }
 
+// A warning each, since the same file may run with a Redis elsewhere.
+void check_fleet(Context& context, const Draft& draft) {
+  const auto warn_of = [&](const Node* section, bool uses_redis) {
+    if (section == nullptr) return;
+    const Node* collapse = section->find("collapse");
+    if (collapse != nullptr && collapse->text == "fleet" && !uses_redis) {
+      context.warn(collapse->at, "'collapse: fleet' is no more than on here: without redis replicas don't meet");
+    }
+    const Node* unsure = section->find("when_unsure");
+    if (unsure != nullptr && unsure->text == "fetch" && !draft.config.redis.enabled) {
+      context.warn(unsure->at,
+                   "this when_unsure has no effect: without store.redis there are no other replicas to hear");
+    }
+  };
+  const bool redis = draft.config.redis.enabled;
+  for (std::size_t i = 0; i < draft.config.routes.size(); ++i)
+    warn_of(draft.route_nodes[i], redis && draft.config.routes[i].store_redis);
+  warn_of(draft.defaults, redis);
+}
+
 void check_names(Context& context, const Draft& draft) {
   const Config& config = draft.config;
   std::unordered_map<std::string, int> names;
@@ -289,6 +309,7 @@ void check_all(Context& context, const Draft& draft) {
   check_addresses(context, draft);
   check_tunnels(context, draft);
   check_stores(context, draft);
+  check_fleet(context, draft);
   check_names(context, draft);
   check_hidden(context, draft);
   check_templates(context, draft);

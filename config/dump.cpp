@@ -204,8 +204,12 @@ Tree route(const Route& r) {
   }
   constexpr const char* cache_status[] = {"off", "on", "key"};
   tree.add("cache_status", Tree::string(cache_status[static_cast<int>(r.cache_status)]));
-  tree.add("collapse", on_off(r.collapse));
+  constexpr const char* collapse[] = {"off", "on", "fleet"};
+  tree.add("collapse", Tree::string(collapse[static_cast<int>(r.collapse)]));
   tree.add("collapse_wait", duration(r.collapse_wait));
+  if (r.cache == CacheMode::on || r.when_unsure != WhenUnsure::serve) {
+    tree.add("when_unsure", Tree::string(r.when_unsure == WhenUnsure::serve ? "serve" : "fetch"));
+  }
   if (r.cache == CacheMode::on || r.keep.count() != 0) tree.add("keep", duration(r.keep));
   std::vector<std::string> tiers;
   if (r.store_memory) tiers.emplace_back("memory");

@@ -127,6 +127,11 @@ enum class CacheStatusMode { off, on, key };
 enum class SetCookie { refuse, strip, store };
 enum class Personal { careful, ignore, key };
 enum class CacheMode { off, on };
+/// How far requests for one missing key go together: not at all, within the process, or among all replicas on one
+/// Redis.
+enum class Collapse { off, on, fleet };
+/// What memory does while what other replicas invalidate isn't heard (RedisSettings::max_silence).
+enum class WhenUnsure { serve, fetch };
 
 /// `query:` of a route: which parameters the key keeps.
 struct QueryRule {
@@ -177,8 +182,9 @@ struct Route {
   Personal personal_authorization = Personal::careful;
   SetCookie set_cookie = SetCookie::refuse;
   CacheStatusMode cache_status = CacheStatusMode::on;
-  bool collapse = true;
+  Collapse collapse = Collapse::on;
   Milliseconds collapse_wait{5000};
+  WhenUnsure when_unsure = WhenUnsure::serve;
   Milliseconds keep{0};  ///< how long past its use a response with a validator stays in Redis
   bool store_memory = true;
   bool store_redis = true;

@@ -22,6 +22,12 @@ constexpr Word<CacheStatusMode> cache_status_words[] = {{"on", CacheStatusMode::
                                                         {"false", CacheStatusMode::off}};
 constexpr Word<SetCookie> set_cookie_words[] = {
     {"refuse", SetCookie::refuse}, {"strip", SetCookie::strip}, {"store", SetCookie::store}};
+constexpr Word<Collapse> collapse_words[] = {{"on", Collapse::on},
+                                             {"off", Collapse::off},
+                                             {"fleet", Collapse::fleet},
+                                             {"true", Collapse::on},
+                                             {"false", Collapse::off}};
+constexpr Word<WhenUnsure> when_unsure_words[] = {{"serve", WhenUnsure::serve}, {"fetch", WhenUnsure::fetch}};
 constexpr Word<bool> request_directives_words[] = {{"obey", true}, {"ignore", false}};
 constexpr Word<Personal> authorization_words[] = {{"ignore", Personal::ignore}, {"key", Personal::key}};
 
@@ -132,14 +138,6 @@ void read_cache(Context& context, const Node& node, RouteDraft& draft) {
   draft.cache = mode;
 }
 
-void read_collapse(Context& context, const Node& node, RouteDraft& draft) {
-  if (node.kind == Node::Kind::scalar && node.text == "fleet") {
-    context.error(node.at, not_known_yet("collapse: fleet"));
-  } else {
-    read_switch(context, node, draft.route.collapse);
-  }
-}
-
 void read_heuristic(Context& context, const Node& node, RouteDraft& draft) {
   if (node.kind == Node::Kind::scalar && (node.text == "off" || node.text == "false")) {
     draft.route.heuristic.reset();
@@ -212,13 +210,14 @@ constexpr Key<RouteDraft> route_keys[] = {
      [](Context& c, const Node& n, RouteDraft& d) { read_word(c, n, set_cookie_words, d.route.set_cookie); }},
     {"cache_status",
      [](Context& c, const Node& n, RouteDraft& d) { read_word(c, n, cache_status_words, d.route.cache_status); }},
-    {"collapse", read_collapse},
+    {"collapse", [](Context& c, const Node& n, RouteDraft& d) { read_word(c, n, collapse_words, d.route.collapse); }},
     {"collapse_wait", [](Context& c, const Node& n, RouteDraft& d) { read_duration(c, n, d.route.collapse_wait); }},
+    {"when_unsure",
+     [](Context& c, const Node& n, RouteDraft& d) { read_word(c, n, when_unsure_words, d.route.when_unsure); }},
     {"keep", [](Context& c, const Node& n, RouteDraft& d) { read_duration(c, n, d.route.keep); }},
     {"store", read_tiers},
     {"upgrade", [](Context& c, const Node& n, RouteDraft& d) { read_switch(c, n, d.route.upgrade); }},
     {"forwarded", [](Context& c, const Node& n, RouteDraft& d) { read_switch(c, n, d.route.forwarded); }},
-    {"when_unsure"},
     {"compress_answers"},
     {"refresh"},
     {"adaptive"},

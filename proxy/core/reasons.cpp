@@ -73,6 +73,8 @@ std::string_view to_string(Detail detail) noexcept {
       return "partial";
     case Detail::invalidated:
       return "invalidated";
+    case Detail::unsure:
+      return "unsure";
     case Detail::request_no_store:
       return "request-no-store";
     case Detail::must_understand:

@@ -36,6 +36,7 @@ enum class Detail : std::uint8_t {
   partial,
   store_unavailable,  ///< there is no memory to keep it in, and Redis is out of reach
   invalidated,
+  unsure,  ///< other replicas' invalidations aren't heard, and the route wants the upstream asked then
   request_no_store,
   must_understand,
   only_if_cached,  ///< nothing fresh is stored, and the client forbids asking the upstream

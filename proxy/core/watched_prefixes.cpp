@@ -18,7 +18,9 @@ std::vector<std::string> watched_prefixes(const config::Config& config) {
   std::vector<std::string> wanted;
   for (const config::Route& route : config.routes) {
     if (route.cache == config::CacheMode::off || !route.store_redis) continue;
-    if (route.store_memory && config.memory.enabled) wanted.push_back(name_space + key_prefix(route.key));
+    const bool fleet = route.collapse == config::Collapse::fleet;
+    if (fleet) wanted.push_back(name_space + "pillion:lease:");
+    if (fleet || (route.store_memory && config.memory.enabled)) wanted.push_back(name_space + key_prefix(route.key));
   }
   std::ranges::sort(wanted);
   std::vector<std::string> disjoint;

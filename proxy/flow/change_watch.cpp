@@ -111,7 +111,7 @@ void ChangeWatch::Impl::ended(const std::string& problem) {
   evicted.clear();
   counted.reset();
   hearing = silent ? Hearing::deaf : Hearing::lost;
-  if (!silent) told.all();
+  (silent ? told.deaf : told.all)();
   log.warn(name + ": changes are not heard of: " + problem);
 }
 

@@ -35,6 +35,7 @@ class ChangeWatch {
   struct Told {
     std::function<void(std::string_view key)> changed;  ///< with its namespace
     std::function<void()> all;                          ///< any may have
+    std::function<void()> deaf;                         ///< nothing is heard any more
     std::function<std::uint64_t()> position;            ///< of what was told last
   };
   /// Starts at once. `prefixes`: as Redis takes them, each the beginning of no other; an empty one means every key.

@@ -59,6 +59,7 @@ struct Found {
   std::string key;                      ///< where it varies: primary key and variant
   Hash128 hash;
   bool varies = false;
+  bool unsure = false;       ///< from memory, while other replicas' invalidations aren't heard
   bool strong_only = false;  ///< it was invalidated, hard or softly: a strong entity tag alone can tell that it holds
   /// In memory: the key of the response, or of its marker, has changed in Redis: to be compared (flow/suspects.hpp)
   /// before anything is done with it.
@@ -80,6 +81,7 @@ struct Outcome {
   Detail detail = Detail::none;
   bool collapsed = false;
   bool stored = false;
+  bool unsure = false;
   std::uint64_t upstream_us = 0;
 };
 

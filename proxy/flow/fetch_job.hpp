@@ -7,6 +7,7 @@
 
 #include "core/message.hpp"
 #include "flow/exchange.hpp"
+#include "flow/fleet_lease.hpp"
 #include "flow/flight.hpp"
 #include "flow/keeper.hpp"
 
@@ -25,10 +26,13 @@ struct FetchJob {
   const config::Upstream* upstream = nullptr;
   std::shared_ptr<Flight> flight;
   bool collapsing = false;  ///< the collapser knows the flight under `hash`
-  std::string wire;         ///< the request to send
-  std::string validators;   ///< the lines of it that make it conditional
-  PermitPtr in_flight;      ///< had before it began
-  OwnedFields request;      ///< the client's fields: for Vary
+  /// Whether other replicas are to be waited for (flow/fleet_turn.hpp); a refresh leaves it to them.
+  enum class Fleet : std::uint8_t { no, wait, refresh } fleet = Fleet::no;
+  std::unique_ptr<FleetLease> lease;  ///< of the fetch for all replicas, where it was had
+  std::string wire;                   ///< the request to send
+  std::string validators;             ///< the lines of it that make it conditional
+  PermitPtr in_flight;                ///< had before it began
+  OwnedFields request;                ///< the client's fields: for Vary
   RequestFacts facts;
   std::string key;  ///< what it was looked up by: primary, or primary and variant
   Hash128 hash;

@@ -10,6 +10,7 @@
 #include "core/validation.hpp"
 #include "core/vary_marker.hpp"
 #include "flow/compose.hpp"
+#include "flow/fleet_turn.hpp"
 #include "flow/freshen.hpp"
 #include "flow/suspects.hpp"
 #include "store/store_id.hpp"
@@ -83,6 +84,11 @@ bool holds_back(const FetchJob& job, const FlightHead& head) {
 
 awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
   Landing landing(context_.shared.collapser, job);
+  if (job->fleet != FetchJob::Fleet::no && !co_await is_ours(*job)) {
+    landing.landed();
+    co_return;
+  }
+  job->flight->begin(std::chrono::steady_clock::now());
   const Now asked = now();
   Connection connection;
   if (const UpstreamError error = co_await ask(*job, connection)) {
@@ -115,8 +121,20 @@ awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
   connection.reset();
   // Until Redis has it too, those who come may still read the flight: with Redis alone they would find nothing else.
   co_await keeper_.put_in_redis(job->place, kept);
+  job->lease.reset();
   landing.leave();
   if (!not_modified.fields.empty()) co_await freshen_others(*job, not_modified, asked, kept.variant);
+}
+
+// False where another replica makes the fetch, or has made it.
+awaitable<bool> Fetcher::is_ours(FetchJob& job) {
+  FleetTurn turn = co_await wait_turn(context_, job);
+  if (turn.turn == Turn::answered) job.flight->settle(std::move(turn.found), {}, true, true);
+  if (turn.turn == Turn::skip) {
+    note_failure(job);  // not again for a moment
+    job.flight->fail({Detail::connection_reset, false});
+  }
+  co_return turn.turn == Turn::fetch;
 }
 
 awaitable<void> Fetcher::keep(FetchJob& job, Kept& kept) {
@@ -252,6 +270,7 @@ awaitable<Fetcher::End> Fetcher::receive(FetchJob& job, UpstreamConnection& conn
       collapser.mark_uncacheable(job.plan_hash, now().mono_ms);
     }
     if (job.collapsing) collapser.leave(job.hash, job.flight.get());
+    job.lease.reset();
     job.flight->release(head, holds_back(job, *head));
   }
   // An upstream that says nothing for long, as event streams do, isn't read for nobody.
@@ -292,6 +311,7 @@ awaitable<Fetcher::End> Fetcher::receive_body(FetchJob& job, UpstreamConnection&
       keeper_.count_too_large(job.place);
       context_.shared.collapser.mark_uncacheable(job.plan_hash, now().mono_ms);
       if (job.collapsing) context_.shared.collapser.leave(job.hash, job.flight.get());
+      job.lease.reset();
       job.flight->stop_keeping();
     }
     if (!body.data.empty()) job.flight->append(body.data);

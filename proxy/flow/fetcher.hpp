@@ -21,6 +21,7 @@ class Fetcher {
  private:
   using Connection = std::unique_ptr<UpstreamConnection>;
   awaitable<void> run(std::shared_ptr<FetchJob> job);
+  awaitable<bool> is_ours(FetchJob& job);
   awaitable<UpstreamError> ask(FetchJob& job, Connection& connection);
   awaitable<UpstreamError> read_final_head(FetchJob& job, UpstreamConnection& connection);
   /// How a body came to its end.

@@ -89,9 +89,10 @@ void Flight::fail(UpstreamError error) {
   notify_locked();
 }
 
-void Flight::settle(StoredResponsePtr stored, std::string set_cookies, bool shared) {
+void Flight::settle(StoredResponsePtr stored, std::string set_cookies, bool shared, bool fetched_elsewhere) {
   std::lock_guard lock(mutex_);
   settled_for_all_ = shared;
+  fetched_elsewhere_ = fetched_elsewhere;
   set_cookies_ = std::move(set_cookies);
   stored_ = std::move(stored);
   phase_ = Phase::settled;
@@ -217,6 +218,18 @@ StoredResponsePtr Flight::Reader::stored() const {
 bool Flight::Reader::is_settled_for_all() const {
   std::lock_guard lock(flight_->mutex_);
   return flight_->settled_for_all_;
+}
+
+bool Flight::Reader::is_fetched_elsewhere() const {
+  std::lock_guard lock(flight_->mutex_);
+  return flight_->fetched_elsewhere_;
+}
+
+std::optional<std::chrono::steady_clock::time_point> Flight::Reader::begun() const noexcept {
+  using Clock = std::chrono::steady_clock;
+  const Clock::rep at = flight_->begun_.load(std::memory_order_relaxed);
+  if (at == 0) return std::nullopt;
+  return Clock::time_point(Clock::duration(at));
 }
 
 std::string Flight::Reader::set_cookies() const {

@@ -78,7 +78,12 @@ class Flight {
   void finish(bool complete, std::string trailers = {});
   void fail(UpstreamError error);
   /// `set_cookies`: lines for the first reader alone. `shared`: it is the answer to all who were collapsed, too.
-  void settle(StoredResponsePtr stored, std::string set_cookies, bool shared);
+  /// `fetched_elsewhere`: by another replica, and nobody here asked the upstream.
+  void settle(StoredResponsePtr stored, std::string set_cookies, bool shared, bool fetched_elsewhere = false);
+  /// The upstream is asked from now on: those who wait have patience from here.
+  void begin(std::chrono::steady_clock::time_point now) noexcept {
+    begun_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+  }
   /// Waits until the slowest reader is within the window. False when nobody reads any more.
   awaitable<bool> wait_for_room();
   bool has_readers() const;
@@ -104,7 +109,8 @@ class Flight {
   std::deque<std::shared_ptr<const std::string>> chunks_;
   std::size_t first_chunk_ = 0;  // index of chunks_.front()
   std::size_t size_ = 0;         // bytes in chunks_
-  bool keeping_ = true, released_ = false, settled_for_all_ = false;
+  bool keeping_ = true, released_ = false, settled_for_all_ = false, fetched_elsewhere_ = false;
+  std::atomic<std::chrono::steady_clock::rep> begun_{0};
   std::vector<Reader*> readers_;
   asio::any_io_executor fetch_executor_;
   std::function<void()> abandoned_;
@@ -133,6 +139,9 @@ class Flight::Reader {
   std::shared_ptr<const FlightHead> head() const;
   StoredResponsePtr stored() const;
   bool is_settled_for_all() const;
+  bool is_fetched_elsewhere() const;
+  /// When the upstream was asked; nullopt: not yet, another replica may be fetching it.
+  std::optional<std::chrono::steady_clock::time_point> begun() const noexcept;
   /// Of a settled flight; empty but for the first reader.
   std::string set_cookies() const;
   UpstreamError error() const;

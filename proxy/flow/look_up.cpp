@@ -36,12 +36,20 @@ struct Selection {
   Hash128 hash;     // where it stands in memory
 };
 
-Selection select(std::string_view list, const RequestHead& request, const Plan& plan) {
-  const std::string variant = variant_key(list, request.fields, plan.route->settings.accept_language);
+// What is looked for: a request's, or a fetch's.
+struct Wanted {
+  const config::Route& route;
+  Fields fields;  // of the request
+  const std::string& primary_key;
+  const Hash128& hash;
+};
+
+Selection select(std::string_view list, const Wanted& wanted) {
+  const std::string variant = variant_key(list, wanted.fields, wanted.route.accept_language);
   Selection selection;
   selection.variant = hash128(variant);
-  selection.hash = variant_place(plan.hash, selection.variant);
-  selection.key = plan.primary_key + variant;
+  selection.hash = variant_place(wanted.hash, selection.variant);
+  selection.key = wanted.primary_key + variant;
   return selection;
 }
 
@@ -65,13 +73,14 @@ Found look_up_memory(const WorkerContext& context, const RequestHead& request, c
   StoredResponsePtr stored = context.shared.memory.find(plan.hash, plan.primary_key);
   if (!stored) return found;
   if (stored->is_vary_marker()) {
+    const Wanted wanted{plan.route->settings, request.fields, plan.primary_key, plan.hash};
     found.varies = true;
     found.marker = std::move(stored);
     found.marker_suspect = order.standing(*found.marker).suspect;
     stored.reset();
     std::string_view head = found.marker->head();
     for (std::string_view list = next_list(head); !list.empty(); list = next_list(head)) {
-      Selection selection = select(list, request, plan);
+      Selection selection = select(list, wanted);
       StoredResponsePtr candidate = context.shared.memory.find(selection.hash, selection.key);
       // One that stands in Redis is gone with the marker that named it.
       if (candidate && candidate->stands_in_redis() && !names_variant(*found.marker, selection.variant))
@@ -85,8 +94,12 @@ Found look_up_memory(const WorkerContext& context, const RequestHead& request, c
       return found;
     }
   }
-  const Standing standing = order.standing(*stored);
+  Standing standing = order.standing(*stored);
+  found.unsure = context.shared.invalidations.is_unsure(at);
+  const bool distrusted = found.unsure && plan.route->settings.when_unsure == config::WhenUnsure::fetch;
+  standing.invalidated = standing.invalidated || distrusted;
   judge(plan, at, standing, found, std::move(stored), Detail::memory);
+  if (distrusted) found.decision.detail = Detail::unsure;
   found.response_suspect = standing.suspect && found.response;
   return found;
 }
@@ -110,19 +123,19 @@ awaitable<Found> look_up_compared(WorkerContext& context, const RequestHead& req
 }
 
 // The variant in Redis that the request selects.
-awaitable<StoredResponsePtr> find_variant(WorkerContext& context, const RequestHead& request, const Plan& plan, Now at,
-                                          std::uint64_t position, const std::string& readable, Found& found) {
+awaitable<StoredResponsePtr> find_variant(WorkerContext& context, const Wanted& wanted, Now at, std::uint64_t position,
+                                          const std::string& readable, Found& found) {
   StoredResponsePtr stored;
   std::string_view head = found.marker->head();
   for (std::string_view list = next_list(head); !list.empty(); list = next_list(head)) {
-    Selection selection = select(list, request, plan);
+    Selection selection = select(list, wanted);
     const std::string key = readable + '.' + to_hex(selection.variant);
     StoredResponsePtr candidate;
     InRedis seen;
     if (names_variant(*found.marker, selection.variant))
       candidate = co_await context.redis->find(key, selection.key, at, position, KeyMatch::whole, &seen);
     if (!is_better(candidate, stored) && !found.key.empty()) continue;
-    if (candidate) seen.until_ms = expires_in_redis_ms(*candidate, plan.route->settings, at);
+    if (candidate) seen.until_ms = expires_in_redis_ms(*candidate, wanted.route, at);
     stored = std::move(candidate);
     take(std::move(selection), found);
     found.seen_variant = seen;
@@ -142,17 +155,17 @@ Standing standing_of_read(const InvalidationLog& invalidations, const StoredResp
 }
 
 // What was read from Redis goes into memory. A marker that stands there already knows variants of this process.
-void keep_in_memory(WorkerContext& context, const Plan& plan, const Found& found, const StoredResponsePtr& stored) {
+void keep_in_memory(WorkerContext& context, const Wanted& wanted, const Found& found, const StoredResponsePtr& stored) {
   Shared& shared = context.shared;
   const LocalOrder& order = shared.invalidations.order();
-  std::lock_guard lock(shared.variant_locks[plan.hash.high % shared.variant_locks.size()]);
+  std::lock_guard lock(shared.variant_locks[wanted.hash.high % shared.variant_locks.size()]);
   if (found.marker) {
-    const StoredResponsePtr own = shared.memory.find(plan.hash, plan.primary_key);
-    const std::string_view variant = stored->primary_key().substr(plan.primary_key.size());
+    const StoredResponsePtr own = shared.memory.find(wanted.hash, wanted.primary_key);
+    const std::string_view variant = stored->primary_key().substr(wanted.primary_key.size());
     const bool keeps = own && names_variant(*own, hash128(variant)) && !order.standing(*own).suspect;
-    if (!keeps) shared.memory.store(plan.hash, found.marker);
+    if (!keeps) shared.memory.store(wanted.hash, found.marker);
   }
-  const std::string_view key = found.key.empty() ? std::string_view(plan.primary_key) : std::string_view(found.key);
+  const std::string_view key = found.key.empty() ? std::string_view(wanted.primary_key) : std::string_view(found.key);
   const StoredResponsePtr there = shared.memory.find(found.hash, key);
   // The same one read again takes no place: who asks the upstream about the one in memory finds it there.
   const bool keeps =
@@ -161,18 +174,18 @@ void keep_in_memory(WorkerContext& context, const Plan& plan, const Found& found
 }
 
 // What Redis has, and what is known of it.
-awaitable<StoredResponsePtr> find_in_redis(WorkerContext& context, const RequestHead& request, const Plan& plan, Now at,
+awaitable<StoredResponsePtr> find_in_redis(WorkerContext& context, const Wanted& wanted, Now at,
                                            const std::string& readable, Found& in_redis, Standing& standing) {
   // The fence of what is read is taken before it is read: an invalidation in between finds it.
   const std::uint64_t position = context.shared.invalidations.fence().local;
-  in_redis.hash = plan.hash;
+  in_redis.hash = wanted.hash;
   StoredResponsePtr stored =
-      co_await context.redis->find(readable, plan.primary_key, at, position, KeyMatch::whole, &in_redis.seen);
-  if (stored) in_redis.seen.until_ms = expires_in_redis_ms(*stored, plan.route->settings, at);
+      co_await context.redis->find(readable, wanted.primary_key, at, position, KeyMatch::whole, &in_redis.seen);
+  if (stored) in_redis.seen.until_ms = expires_in_redis_ms(*stored, wanted.route, at);
   if (stored && stored->is_vary_marker()) {
     in_redis.marker = std::move(stored);
     in_redis.varies = true;
-    stored = co_await find_variant(context, request, plan, at, position, readable, in_redis);
+    stored = co_await find_variant(context, wanted, at, position, readable, in_redis);
     if (!stored) in_redis.forward = Forward::vary_miss;
   }
   if (stored) standing = standing_of_read(context.shared.invalidations, *stored);
@@ -201,7 +214,8 @@ awaitable<Found> look_up(WorkerContext& context, const RequestHead& request, con
 
   Found in_redis;
   Standing standing;
-  StoredResponsePtr stored = co_await find_in_redis(context, request, plan, at, readable, in_redis, standing);
+  const Wanted wanted{plan.route->settings, request.fields, plan.primary_key, plan.hash};
+  StoredResponsePtr stored = co_await find_in_redis(context, wanted, at, readable, in_redis, standing);
   if (!stored) {
     if (!found.response && in_redis.varies) co_return in_redis;
     co_return with_seen(std::move(found), std::move(in_redis));
@@ -211,9 +225,27 @@ awaitable<Found> look_up(WorkerContext& context, const RequestHead& request, con
   if (found.response && !better && is_more_recent(found.response->meta(), stored->meta()))
     co_return with_seen(std::move(found), std::move(in_redis));
   // Since when a softly invalidated one is stale would be forgotten in memory: its position there is that of now.
-  if (plan.route->settings.store_memory && !standing.stale_since_ms) keep_in_memory(context, plan, in_redis, stored);
+  if (plan.route->settings.store_memory && !standing.stale_since_ms) keep_in_memory(context, wanted, in_redis, stored);
   judge(plan, at, standing, in_redis, std::move(stored), Detail::redis);
   co_return in_redis;
+}
+
+awaitable<StoredResponsePtr> find_fetched(WorkerContext& context, FetchJob& job) {
+  Place& place = job.place;
+  const config::Route& route = place.route->settings;
+  const Wanted wanted{route, Fields(job.request.fields), place.primary_key, place.primary_hash};
+  const Now at = now();
+  Found in_redis;
+  Standing standing;
+  StoredResponsePtr stored = co_await find_in_redis(context, wanted, at, place.readable_key, in_redis, standing);
+  place.seen = in_redis.seen;
+  place.seen_variant = in_redis.seen_variant;
+  place.seen_variant_key = in_redis.seen_variant_key;
+  if (in_redis.marker) place.marker = in_redis.marker;
+  if (!stored || standing.is_touched() || may_reuse(job.facts, stored->meta(), route, at).reuse != Reuse::fresh)
+    co_return nullptr;
+  if (route.store_memory) keep_in_memory(context, wanted, in_redis, stored);
+  co_return stored;
 }
 
 }  // namespace pillion

@@ -4,6 +4,7 @@
 #include <boost/asio/co_spawn.hpp>
 
 #include "flow/context.hpp"
+#include "flow/fleet_lease.hpp"
 
 namespace pillion {
 
@@ -48,9 +49,16 @@ void RedisWatch::follow() {
     }
     ChangeWatch::Told told;
     told.changed = [this](std::string_view key) {
-      if (key.starts_with(namespace_)) order_.suspect(key.substr(namespace_.size()), now().mono_ms);
+      if (!key.starts_with(namespace_)) return;
+      key.remove_prefix(namespace_.size());
+      if (!key.starts_with(lease_prefix)) order_.suspect(key, now().mono_ms);
+      board_.changed(key);
     };
-    told.all = [this] { order_.suspect_all(); };
+    told.all = [this] {
+      order_.suspect_all();
+      board_.all_changed();
+    };
+    told.deaf = [this] { board_.all_changed(); };
     told.position = [this] { return order_.latest(); };
     next->push_back({address, std::make_shared<ChangeWatch>(control_, topology_.node(address), prefixes_,
                                                             std::move(told), counters_, log_)});
@@ -62,7 +70,9 @@ void RedisWatch::follow() {
     gone = true;
   }
   nodes_.store(std::move(next));
-  if (gone) order_.suspect_all();
+  if (!gone) return;
+  order_.suspect_all();
+  board_.all_changed();
 }
 
 std::shared_ptr<ChangeWatch> RedisWatch::watch_of(std::string_view readable_key) const {

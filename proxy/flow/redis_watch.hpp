@@ -9,6 +9,7 @@
 
 #include "core/local_order.hpp"
 #include "flow/change_watch.hpp"
+#include "flow/notice_board.hpp"
 #include "net/redis_topology.hpp"
 #include "net/shared_slot.hpp"
 
@@ -27,6 +28,8 @@ class RedisWatch {
   void stop();
 
   // --- from any thread; keys without namespace ---
+  /// Woken at each change of a key, and when changes are no longer heard of.
+  NoticeBoard& board() noexcept { return board_; }
   Hearing hearing(std::string_view readable_key) const;
   /// Every master's changes are heard of; true where nothing is to be watched.
   bool is_up() const;
@@ -46,6 +49,7 @@ class RedisWatch {
   asio::any_io_executor control_;
   RedisTopology& topology_;
   LocalOrder& order_;
+  NoticeBoard board_;
   WorkerCounters& counters_;
   Log& log_;
   const std::string namespace_;

@@ -104,6 +104,7 @@ void RequestHandler::put_hit(ClientSession& session, const Plan& plan, const Fou
   status.detail = behind ? Detail::stale_while_revalidate : found.tier;
   outcome.result = behind ? Result::stale : Result::hit;
   outcome.tier = found.tier;
+  outcome.unsure = found.unsure;
   put_stored(session, found.response, *plan.route, at, status, outcome);
 }
 
@@ -148,6 +149,7 @@ void RequestHandler::finish(ClientSession& session, const Snapshot& snapshot, co
   if (hit && outcome.tier == Detail::memory) counters.hits_memory.add();
   if (hit && outcome.tier == Detail::redis) counters.hits_redis.add();
   if (outcome.collapsed) counters.collapsed.add();
+  if (outcome.unsure) counters.unsure.add();
   if (outcome.stored && !outcome.collapsed) counters.stored.add();
   if (outcome.detail != Detail::none) counters.details[static_cast<std::size_t>(outcome.detail)].add();
   if (!context_.shared.log.wants_access(outcome.status)) return;

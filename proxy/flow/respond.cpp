@@ -141,6 +141,7 @@ void put_stale_if_error(ClientSession& session, const Found& found, const Compil
   status.detail = Detail::stale_if_error;
   outcome.result = Result::stale;
   outcome.tier = found.tier;
+  outcome.unsure = found.unsure;
   outcome.detail = Detail::stale_if_error;
   put_stored(session, found.response, route, now(), status, outcome);
 }
@@ -167,7 +168,7 @@ awaitable<void> stream_flight(ClientSession& session, Flight::Reader& reader, co
   if (head->had_age || status.collapsed) append_age(current_age_ms(head->meta, at), text);
   status.forward_status = head->status;
   status.stored = head->storing;
-  status.detail = head->reason;
+  if (head->reason != Detail::none) status.detail = head->reason;
   append_cache_status_field(status, route, text);
   const auto mode = session.end_head(outcome.status, head->length);
   if (mode == ClientSession::BodyMode::none) co_return;

@@ -97,6 +97,7 @@ void SharedFetch::refresh(ClientSession& session, const Plan& plan, const Found&
   if (!joined.leader) return;
   job->flight = joined.flight;
   job->collapsing = true;
+  if (shares_with_fleet(plan)) job->fleet = FetchJob::Fleet::refresh;
   fetcher_.start(std::move(job));
 }
 
@@ -105,7 +106,9 @@ awaitable<void> SharedFetch::answer(ClientSession& session, const Plan& plan, co
   outcome.result = Result::miss;
   CacheStatus status;
   status.forward = found.forward;
-  bool collapse = plan.route->settings.collapse && !context_.shared.collapser.is_uncacheable(plan.hash, now().mono_ms);
+  if (found.decision.detail == Detail::unsure) status.detail = Detail::unsure;
+  bool collapse = plan.route->settings.collapse != config::Collapse::off &&
+                  !context_.shared.collapser.is_uncacheable(plan.hash, now().mono_ms);
   bool retried = false;
   for (;;) {
     auto job = make_job(session, plan, found, snapshot, request_id);
@@ -121,6 +124,7 @@ awaitable<void> SharedFetch::answer(ClientSession& session, const Plan& plan, co
           stream_window);
       job->flight = std::move(joined.flight);
       job->collapsing = leader = joined.leader;
+      if (shares_with_fleet(plan)) job->fleet = FetchJob::Fleet::wait;
     } else {
       job->flight = std::make_shared<Flight>(job->place.fence.local, stream_window);
     }
@@ -135,6 +139,14 @@ awaitable<void> SharedFetch::answer(ClientSession& session, const Plan& plan, co
   }
 }
 
+// Who wants an answer fresher than what another fetches is given none of it.
+bool SharedFetch::shares_with_fleet(const Plan& plan) const {
+  const config::Route& route = plan.route->settings;
+  const RequestDirectives& wants = plan.facts.directives;
+  return route.collapse == config::Collapse::fleet && route.store_redis && route.collapse_wait.count() > 0 &&
+         !wants.no_cache && !wants.no_store && wants.max_age == no_delta && wants.min_fresh == no_delta;
+}
+
 // It may have been invalidated while the upstream was asked.
 bool SharedFetch::may_serve_error(const Found& found) const {
   return found.serves_error() && !context_.shared.invalidations.order().is_invalidated(*found.response);
@@ -143,8 +155,16 @@ bool SharedFetch::may_serve_error(const Found& found) const {
 // Waits for the head; what comes before it goes on at once.
 awaitable<Flight::Phase> SharedFetch::wait_head(ClientSession& session, const Plan& plan, Flight::Reader& reader) {
   const auto patience = reader.is_first() ? config::Milliseconds(0) : plan.route->settings.collapse_wait;
+  auto left = patience;
   for (;;) {
-    const Flight::Phase phase = co_await reader.wait_head(patience);
+    const Flight::Phase phase = co_await reader.wait_head(left);
+    if (phase == Flight::Phase::waiting && patience.count() > 0) {
+      // While another replica was waited for the fetch here hadn't begun: whoever came meanwhile has patience from
+      // then.
+      const auto passed = std::chrono::steady_clock::now() - reader.begun().value_or(std::chrono::steady_clock::now());
+      left = patience - std::chrono::floor<config::Milliseconds>(passed);
+      if (left.count() > 0) continue;
+    }
     if (phase != Flight::Phase::interim) co_return phase;
     const Flight::Interim interim = reader.take_interim();
     // A client that has left is noticed with the answer.
@@ -200,15 +220,25 @@ awaitable<SharedFetch::Reading> SharedFetch::read_flight(ClientSession& session,
   co_return Reading::answered;
 }
 
-// What a 304 has freshened.
+// What a 304 has freshened, or another replica has fetched.
 SharedFetch::Reading SharedFetch::put_settled(ClientSession& session, const Plan& plan, Flight::Reader& reader,
                                               CacheStatus status, Outcome& outcome) {
   const Now at = now();
   const StoredResponsePtr stored = reader.stored();
   const ReuseDecision decision = may_reuse(plan.facts, stored->meta(), plan.route->settings, at);
   if (!reader.is_first() && (!reader.is_settled_for_all() || decision.reuse != Reuse::fresh ||
-                             !context_.shared.invalidations.order().is_good(*stored)))
+                             context_.shared.invalidations.order().standing(*stored).is_touched()))
     return Reading::alone;
+  if (reader.is_fetched_elsewhere()) {
+    if (!reader.is_first() && !is_selected(plan, *stored, session)) return Reading::alone;
+    status.collapsed = outcome.collapsed = true;
+    status.forward_status = stored->meta().status;
+    status.has_ttl = true;
+    status.ttl_s = whole_seconds(decision.ttl_ms);
+    status.detail = outcome.tier = Detail::redis;
+    put_stored(session, stored, *plan.route, at, status, outcome);
+    return Reading::answered;
+  }
   status.forward_status = 304;
   status.has_ttl = true;
   status.ttl_s = whole_seconds(decision.ttl_ms);
@@ -216,6 +246,15 @@ SharedFetch::Reading SharedFetch::put_settled(ClientSession& session, const Plan
   outcome.result = Result::revalidated;
   put_stored(session, stored, *plan.route, at, status, outcome, reader.set_cookies());
   return Reading::answered;
+}
+
+// Whether a stored response is the one that this request selects.
+bool SharedFetch::is_selected(const Plan& plan, const StoredResponse& stored, const ClientSession& session) const {
+  if (!stored.primary_key().starts_with(plan.primary_key)) return false;
+  const std::string_view variant = stored.primary_key().substr(plan.primary_key.size());
+  const auto vary = canonical_vary(Fields(fields_of_head(stored.head())));
+  if (!vary || vary->empty()) return vary && variant.empty();
+  return variant_key(*vary, session.request().fields, plan.route->settings.accept_language) == variant;
 }
 
 // The leader's answer is another's unless it may be shared, is allowed to this request, selects the same variant, and

@@ -32,6 +32,8 @@ class SharedFetch {
   std::shared_ptr<FetchJob> make_job(ClientSession& session, const Plan& plan, const Found& found,
                                      const SnapshotPtr& snapshot, std::string_view request_id);
   bool may_serve_error(const Found& found) const;
+  bool shares_with_fleet(const Plan& plan) const;
+  bool is_selected(const Plan& plan, const StoredResponse& stored, const ClientSession& session) const;
   bool may_share(const Plan& plan, const Flight::Reader& reader, const ClientSession& session, Now at) const;
   awaitable<Flight::Phase> wait_head(ClientSession& session, const Plan& plan, Flight::Reader& reader);
   awaitable<Reading> read_flight(ClientSession& session, const Plan& plan, const Found& found, Flight::Reader& reader,

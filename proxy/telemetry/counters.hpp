@@ -63,6 +63,7 @@ struct alignas(64) RouteCounters {
   std::array<Histogram, result_count> seconds;
   std::array<Counter, 64> details;  ///< by Detail: misses by reason
   Counter hits_memory, hits_redis, collapsed, bytes, stored;
+  Counter unsure;  ///< answered from memory while other replicas' invalidations weren't heard
 };
 
 /// Limits and deadlines that fired, each by name (product contract, "Limits").

@@ -21,7 +21,9 @@ void run_histories(const std::string& name, const WorldOptions& options, const F
   std::map<history::Rule, long> tried;
   std::map<std::string, long> answers;
   for (std::uint64_t seed = history_seed();; ++seed) {
-    RedisServer redis({.arguments = {}, .user = pillion_user()});
+    RedisUser user = pillion_user();
+    user.rules.emplace_back("+eval");  // for collapse: fleet
+    RedisServer redis({.arguments = {}, .user = user});
     WorldOptions mine = options;
     mine.seed = seed;
     World world(redis, mine);

@@ -35,7 +35,7 @@ std::string Versions::routes() {
     std::string name = names[i];
     out += "  - name: " + name + "\n    path: /" + name + "/{id}\n    key: \"" + name +
            ":{id}\"\n    ttl: 600s\n    stale: { while_revalidate: 5s, if_error: 60s }\n";
-    if (name == "fleet") out += "    collapse: on\n";
+    if (name == "fleet" || name == "checked" || name == "varied") out += "    collapse: fleet\n";
     if (name != "grouped" && name != "marker") out += "    tags: [\"r:{id}\", \"" + group_tag(i) + "\"]\n";
   }
   return out;

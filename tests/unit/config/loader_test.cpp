@@ -156,8 +156,9 @@ routes:
     personal: { cookies: [lang], authorization: key }
     set_cookie: strip
     cache_status: key
-    collapse: off
+    collapse: fleet
     collapse_wait: 1s
+    when_unsure: fetch
     keep: 1h
     store: [redis]
     upgrade: off
@@ -193,7 +194,8 @@ routes:
   CHECK(r.personal_authorization == Personal::key);
   CHECK(r.set_cookie == SetCookie::strip);
   CHECK(r.cache_status == CacheStatusMode::key);
-  CHECK_FALSE(r.collapse);
+  CHECK(r.collapse == Collapse::fleet);
+  CHECK(r.when_unsure == WhenUnsure::fetch);
   CHECK(r.collapse_wait == 1s);
   CHECK(r.keep == 1h);
   CHECK_FALSE(r.store_memory);
@@ -238,12 +240,12 @@ routes:
   CHECK(none.ttl == 60s);
   CHECK(none.query == QueryRule{{"a"}, std::nullopt, true});
   CHECK(none.upstream == "b");
-  CHECK_FALSE(none.collapse);
+  CHECK(none.collapse == Collapse::off);
   const Route& own = route_of(config, "own");
   CHECK(own.ttl == 120s);
   CHECK(own.query == QueryRule{{}, std::vector<std::string>{"c"}, false});
   CHECK(own.tags == std::vector<std::string>{"y"});
-  CHECK(own.collapse);
+  CHECK(own.collapse == Collapse::on);
   CHECK(own.upstream == "app");
   CHECK(own.personal_cookies == Personal::key);
   CHECK(own.personal_authorization == Personal::careful);

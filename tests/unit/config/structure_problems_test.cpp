@@ -54,19 +54,15 @@ routes:
     path: /a
     refresh: {}
     adaptive: {}
-    when_unsure: serve
     compress_answers: on
     cache: shadow
-    collapse: fleet
-defaults: { when_unsure: serve }
+defaults: { refresh: {} }
 )",
      {"5:5: 'refresh' is not known yet: this version does not have it",
       "6:5: 'adaptive' is not known yet: this version does not have it",
-      "7:5: 'when_unsure' is not known yet: this version does not have it",
-      "8:5: 'compress_answers' is not known yet: this version does not have it",
-      "9:12: 'cache: shadow' is not known yet: this version does not have it",
-      "10:15: 'collapse: fleet' is not known yet: this version does not have it",
-      "11:13: 'when_unsure' is not known yet: this version does not have it"}},
+      "7:5: 'compress_answers' is not known yet: this version does not have it",
+      "8:12: 'cache: shadow' is not known yet: this version does not have it",
+      "9:13: 'refresh' is not known yet: this version does not have it"}},
     {"a key that stands twice",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }

@@ -130,15 +130,17 @@ routes:
      R"(
 upstreams: { app: http://127.0.0.1:8000 }
 routes:
-  - { name: a, path: /a, cache: maybe, freshness: mine, set_cookie: keep, cache_status: all, collapse: yes, upgrade: 1 }
+  - { name: a, path: /a, cache: maybe, freshness: mine, set_cookie: keep, cache_status: all, collapse: yes, upgrade: 1,
+      when_unsure: never }
 log: { level: loud, access: some }
 )",
      {"3:33: 'maybe' is unknown here: write on or off",
       "3:51: 'mine' is unknown here: write origin-first, route or origin",
       "3:69: 'keep' is unknown here: write refuse, strip or store", "3:89: 'all' is unknown here: write on, off or key",
-      "3:104: 'yes' is neither on nor off", "3:118: '1' is neither on nor off",
-      "4:15: 'loud' is unknown here: write debug, info, warn or error",
-      "4:29: 'some' is unknown here: write all, off, errors or a share such as 1%"}},
+      "3:104: 'yes' is unknown here: write on, off or fleet", "3:118: '1' is neither on nor off",
+      "4:20: 'never' is unknown here: write serve or fetch",
+      "5:15: 'loud' is unknown here: write debug, info, warn or error",
+      "5:29: 'some' is unknown here: write all, off, errors or a share such as 1%"}},
     {"percentages that are none",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }
@@ -277,6 +279,28 @@ routes:
   - { name: a, path: /a, ttl: 0s }
 )",
      {"3:31: warning: with a ttl of 0s a response is stale at once and asked for anew each time"}},
+    {"what needs replicas that meet in a Redis",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+routes: [{ name: a, path: /a, ttl: 1s, collapse: fleet, when_unsure: fetch }]
+)",
+     {"2:50: warning: 'collapse: fleet' is no more than on here: without redis replicas don't meet",
+      "2:70: warning: this when_unsure has no effect: without store.redis there are no other replicas to hear"}},
+    {"the same with a Redis, for a route that doesn't use it",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+store: { redis: { url: "redis://r" } }
+routes: [{ name: a, path: /a, ttl: 1s, collapse: fleet, when_unsure: fetch, store: [memory] }]
+)",
+     {"3:50: warning: 'collapse: fleet' is no more than on here: without redis replicas don't meet"}},
+    {"the same for all routes",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+defaults: { collapse: fleet, when_unsure: fetch }
+routes: [{ name: a, path: /a, ttl: 1s }]
+)",
+     {"2:23: warning: 'collapse: fleet' is no more than on here: without redis replicas don't meet",
+      "2:43: warning: this when_unsure has no effect: without store.redis there are no other replicas to hear"}},
     {"settings without effect",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }

@@ -46,6 +46,18 @@ TEST_CASE("watched prefixes: too many become the namespace alone") {
   CHECK(watched_prefixes(routes(keys)) == Prefixes{""});
 }
 
+TEST_CASE("watched prefixes: a route that fetches for the fleet hears of leases and of what is stored, memory or not") {
+  config::Config config = routes({"a"});
+  config.routes[0].collapse = config::Collapse::fleet;
+  CHECK(watched_prefixes(config) == Prefixes{"a:", "pillion:lease:"});
+  config.memory.enabled = false;
+  CHECK(watched_prefixes(config) == Prefixes{"a:", "pillion:lease:"});
+  config.redis.key_namespace = "ns:";
+  CHECK(watched_prefixes(config) == Prefixes{"ns:a:", "ns:pillion:lease:"});
+  config.routes[0].store_redis = false;
+  CHECK(watched_prefixes(config).empty());
+}
+
 TEST_CASE("watched prefixes: what has no copy in memory of something in Redis is nothing to watch") {
   CHECK(watched_prefixes(routes({})).empty());
   for (int i = 0; i < 4; ++i) {

@@ -1,0 +1,116 @@
+// What memory does while the invalidations of other replicas aren't heard: `when_unsure`, past `max_silence` (product
+// contract, sections 2 and 4).
+#include "integration.hpp"
+#include "support/fleet.hpp"
+
+namespace {
+
+std::string config(const Endpoint& upstream, const RedisServer& redis, std::string_view when_unsure) {
+  return one_route(upstream, "    ttl: 1h\n    when_unsure: " + std::string(when_unsure) + "\n",
+                   "store:\n  redis:\n    max_silence: 1s\n    url: " + redis.url() + "\n");
+}
+
+void fill(Pillion& proxy, const RedisServer& redis) {
+  proxy.get("/thing");
+  CHECK(eventually([&] { return !redis.keys("api:*").empty(); }));
+  CHECK(eventually([&] { return detailed(proxy.get("/thing")) == "hit memory"; }));
+}
+
+}  // namespace
+
+TEST_CASE("unsure: memory goes on, and it is counted") {
+  RedisServer redis;
+  ScriptedUpstream upstream(numbered({}));
+  Pillion proxy(config(upstream.endpoint(), redis, "serve"));
+  fill(proxy, redis);
+  CHECK(proxy.metric("pillion_unsure_total") == 0);
+  redis.pause();
+  CHECK(eventually([&] {
+    CHECK(detailed(proxy.get("/thing")) == "hit memory");
+    return proxy.metric("pillion_unsure_total{route=\"all\"}") > 0;
+  }));
+  CHECK(upstream.count() == 1);
+  redis.resume();
+  CHECK(eventually([&] {
+    const double before = proxy.metric("pillion_unsure_total");
+    CHECK(detailed(proxy.get("/thing")) == "hit memory");
+    return proxy.metric("pillion_unsure_total") == before;
+  }));
+}
+
+TEST_CASE("unsure: a route that would rather fetch asks the upstream until they are heard again") {
+  RedisServer redis;
+  ScriptedUpstream upstream(numbered({}));
+  Pillion proxy(config(upstream.endpoint(), redis, "fetch"));
+  fill(proxy, redis);
+  redis.kill();
+  CHECK(eventually([&] { return detailed(proxy.get("/thing")) == "stale stored unsure"; }));
+  const std::string body = proxy.get("/thing").body;
+  CHECK(proxy.get("/thing").body != body);
+  CHECK(proxy.metric("pillion_unsure_total") == 0);
+  redis.start();
+  CHECK(eventually([&] { return detailed(proxy.connect().request("GET", "/thing")) == "hit memory"; }));
+}
+
+TEST_CASE("unsure: what has a strong entity tag is validated, and nothing weaker is") {
+  RedisServer redis;
+  ScriptedUpstream upstream([](Exchange& exchange) {
+    const std::string tag = exchange.request().target == "/strong" ? "\"v\"" : "W/\"v\"";
+    if (!exchange.request().fields["If-None-Match"].empty()) return exchange.respond(304, {{"ETag", tag}});
+    exchange.respond(200, {{"ETag", tag}}, "body");
+  });
+  Pillion proxy(config(upstream.endpoint(), redis, "fetch"));
+  for (const std::string target : {"/strong", "/weak"}) CHECK(proxy.get(target).status == 200);
+  redis.kill();
+  CHECK(eventually([&] { return detailed(proxy.get("/strong")) == "stale revalidated"; }));
+  CHECK(detailed(proxy.get("/weak")) == "stale stored unsure");
+  CHECK(proxy.get("/weak").body == "body");
+}
+
+TEST_CASE("unsure: a replica that is cut off from Redis, while another invalidates") {
+  for (const std::string word : {"serve", "fetch"}) {
+    CAPTURE(word);
+    RedisServer redis;
+    ScriptedUpstream upstream(numbered({{"ETag", "\"all\""}}));
+    FleetOptions options;
+    options.replicas = 2;
+    options.routes = "routes:\n  - { name: all, path: /**, ttl: 1h, tags: [all], when_unsure: " + word + " }\n";
+    options.redis = "    max_silence: 1s\n";
+    Fleet fleet(upstream.endpoint(), redis, options);
+    const auto ask = [&](int i) { return fleet[i].connect().request("GET", "/thing"); };
+    REQUIRE(eventually([&] { return detailed(ask(1)) == "hit memory"; }));
+    const std::string old = ask(1).body;
+    const auto asked = upstream.count();
+    fleet.relay(1).blackhole();
+    fleet.invalidate(0, R"({"tags": ["all"]})", "0s");
+    if (word == "serve") {
+      CHECK(eventually([&] {
+        CHECK(ask(1).body == old);
+        return fleet[1].metric("pillion_unsure_total") > 0;
+      }));
+      CHECK(upstream.count() == asked);
+    } else {
+      CHECK(eventually([&] { return ask(1).body != old; }));
+      CHECK(detailed(ask(1)).ends_with("unsure"));
+      CHECK(upstream.requests().back().fields["If-None-Match"] == "\"all\"");
+      CHECK(fleet[1].metric("pillion_unsure_total") == 0);
+    }
+    CHECK(fleet[0].metric("pillion_unsure_total") == 0);
+    fleet.relay(1).heal();
+    // What it missed is applied, and then it is sure again.
+    CHECK(eventually([&] { return ask(1).body != old; }));
+    CHECK(eventually([&] { return detailed(ask(1)) == "hit memory"; }));
+    const double counted = fleet[1].metric("pillion_unsure_total");
+    CHECK(detailed(ask(1)) == "hit memory");
+    CHECK(fleet[1].metric("pillion_unsure_total") == counted);
+  }
+}
+
+TEST_CASE("unsure: with memory alone there is nobody to hear") {
+  ScriptedUpstream upstream(numbered({}));
+  Pillion proxy(
+      one_route(upstream.endpoint(), "    ttl: 1h\n    when_unsure: fetch\n    collapse: fleet\n", "store: {}\n"));
+  CHECK(proxy.get("/thing").status == 200);
+  CHECK(detailed(proxy.get("/thing")) == "hit memory");
+  CHECK(proxy.metric("pillion_unsure_total") == 0);
+}
