@@ -14,6 +14,7 @@
 #include "net/async.hpp"
 #include "net/circuit_breaker.hpp"
 #include "net/redis_link.hpp"
+#include "net/redis_report.hpp"
 #include "net/redis_waiters.hpp"
 
 namespace pillion {
@@ -51,14 +52,11 @@ struct RedisConnection::Impl : std::enable_shared_from_this<Impl> {
         node(std::move(node_)),
         max_reply(max_reply_),
         counters(counters_),
-        log(log_),
+        report(node.settings.address.to_string(), counters_, log_),
         timer(executor_),
         pause(executor_),
         first(executor_, Time::max()),
-        random(std::random_device{}()) {
-    counters.uses_redis = true;
-    counters.redis_down.add();
-  }
+        random(std::random_device{}()) {}
 
   static awaitable<void> run(std::shared_ptr<Impl> self);
   static awaitable<RedisReply> command(std::shared_ptr<Impl> self, std::vector<std::string> arguments,
@@ -83,7 +81,6 @@ struct RedisConnection::Impl : std::enable_shared_from_this<Impl> {
   void fail_all(const char* why);
   void tell_state(std::string_view why);
   void refused(RedisReply& reply);
-  void tell_error(const std::string& text);
   void first_attempt_ended();
   void stop();
 
@@ -94,8 +91,8 @@ struct RedisConnection::Impl : std::enable_shared_from_this<Impl> {
   asio::any_io_executor executor;
   RedisNode node;
   std::size_t max_reply;
-  WorkerCounters& counters;  // counters and log: not after stop()
-  Log& log;
+  WorkerCounters& counters;  // counters and report: not after stop()
+  RedisReport report;
   std::shared_ptr<RedisLink> opening, link;  // link: once its handshake is done
   Time connected_since{};
   RedisWaiters waiters;
@@ -109,8 +106,6 @@ struct RedisConnection::Impl : std::enable_shared_from_this<Impl> {
   std::minstd_rand random;
   std::vector<std::function<void()>> on_up;
   std::function<void()> on_trouble;
-  std::optional<bool> told_up;
-  std::vector<std::string> told_errors;  // codes
   bool stopped = false;
 };
 
@@ -126,7 +121,7 @@ awaitable<void> RedisConnection::Impl::run(std::shared_ptr<Impl> self) {
       self->link = self->opening;
       self->breaker.succeeded();
       const Time began = self->connected_since = Clock::now();
-      self->told_errors.clear();
+      self->report.connected();
       self->first_attempt_ended();
       self->tell_state({});
       if (self->stopped) break;  // by who was told
@@ -171,27 +166,8 @@ awaitable<void> RedisConnection::Impl::first_attempt(std::shared_ptr<Impl> self,
 }
 
 void RedisConnection::Impl::tell_state(std::string_view why) {
-  const bool up = is_up();
-  if (told_up == up) return;
-  if (up)
-    counters.redis_down.sub();
-  else if (told_up)
-    counters.redis_down.add();
-  told_up = up;
-  const std::string name = "redis " + node.settings.address.to_string();
-  if (!up) return log.warn(name + ": down, requests go on without it: " + std::string(why));
-  log.info(name + ": up");
+  if (!report.state(is_up(), why)) return;
   for (const auto& callback : std::vector(on_up)) callback();
-}
-
-void RedisConnection::Impl::tell_error(const std::string& text) {
-  constexpr std::size_t most_codes = 16, most_text = 200;
-  const std::string_view code = redis_error_code(text);
-  if (told_errors.size() >= most_codes || std::ranges::find(told_errors, code) != told_errors.end()) return;
-  told_errors.emplace_back(code);
-  log.warn("redis " + node.settings.address.to_string() + ": a command was refused: " + text.substr(0, most_text) +
-           " (each kind is told once a connection)" +
-           (code == "MOVED" ? "; it belongs to a cluster: write store.redis.cluster instead of a url" : ""));
 }
 
 // ---- commands
@@ -281,7 +257,7 @@ void RedisConnection::Impl::refused(RedisReply& reply) {
   const std::string_view code = redis_error_code(reply.text);
   if (node.is_of_cluster() && (code == "MOVED" || code == "ASK" || code == "TRYAGAIN")) return;  // the client's matter
   counters.redis_errors.add();
-  tell_error(reply.text);
+  report.error(reply.text);
   // No longer the master: nothing more is asked of it. The next handshake tells what it is, or a name leads to another.
   const bool is_old = Clock::now() - connected_since >= looked_up_anew;
   if (code == "READONLY" && (node.must_be_master() || (is_old && is_by_name(node)))) {
@@ -340,7 +316,7 @@ void RedisConnection::Impl::arm(Time at) {
 
 void RedisConnection::Impl::stop() {
   if (std::exchange(stopped, true)) return;
-  if (told_up != true) counters.redis_down.sub();
+  report.stop();
   on_up.clear();
   on_trouble = nullptr;
   first_attempt_ended();

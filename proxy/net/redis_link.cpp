@@ -51,8 +51,9 @@ std::string_view redis_error_code(std::string_view text) noexcept { return text.
 
 bool means_not_up(std::string_view error_text) noexcept {
   const std::string_view code = redis_error_code(error_text);
+  // CLUSTERDOWN may be said of one slot alone, which nobody serves.
   return code == "LOADING" || code == "MASTERDOWN" || code == "NOAUTH" || code == "WRONGPASS" || code == "BUSY" ||
-         code == "CLUSTERDOWN";
+         (code == "CLUSTERDOWN" && error_text.find("slot") == std::string_view::npos);
 }
 
 std::string without_password(std::string text, const config::RedisSettings& settings) {

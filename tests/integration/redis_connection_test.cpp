@@ -439,10 +439,10 @@ TEST_CASE("the store's entries have readable names, a lifetime, and nothing wron
   const auto find = [&] { return worker.result(store.find("character:7:abc", "GET-less key", now, 9)); };
 
   CHECK(find() == nullptr);
-  CHECK(!worker.result(store.store(response, 0)));
-  CHECK(!worker.result(store.store(response, -5)));
+  CHECK(worker.result(store.store(response, 0)) != RedisStore::Stored::yes);
+  CHECK(worker.result(store.store(response, -5)) != RedisStore::Stored::yes);
   CHECK(redis.keys().empty());
-  REQUIRE(worker.result(store.store(response, 60'000)));
+  REQUIRE(worker.result(store.store(response, 60'000)) == RedisStore::Stored::yes);
   CHECK(redis.keys() == std::vector<std::string>{"shop:character:7:abc"});
   const auto left = redis.command({"PTTL", "shop:character:7:abc"}).integer;
   CHECK(left > 30'000);
@@ -455,7 +455,7 @@ TEST_CASE("the store's entries have readable names, a lifetime, and nothing wron
 
   const std::string large(10'000, 'x');
   parts.body = large;
-  CHECK(!worker.result(store.store(StoredResponse::make(parts), 60'000)));
+  CHECK(worker.result(store.store(StoredResponse::make(parts), 60'000)) != RedisStore::Stored::yes);
 
   std::string value = redis.command({"GET", "shop:character:7:abc"}).text;
   value[value.size() / 2] = static_cast<char>(value[value.size() / 2] ^ 1);
@@ -468,5 +468,5 @@ TEST_CASE("the store's entries have readable names, a lifetime, and nothing wron
   CHECK(find() == nullptr);
   redis.kill();
   CHECK(find() == nullptr);
-  CHECK(!worker.result(store.store(response, 60'000)));
+  CHECK(worker.result(store.store(response, 60'000)) != RedisStore::Stored::yes);
 }

@@ -9,8 +9,9 @@ namespace pillion::support {
 
 namespace fs = std::filesystem;
 
-TempDir::TempDir() {
-  std::string name = (fs::temp_directory_path() / "pillion-test-XXXXXX").string();
+TempDir::TempDir(In in) {
+  const bool in_memory = in == In::memory && ::access("/dev/shm", W_OK) == 0;
+  std::string name = ((in_memory ? fs::path("/dev/shm") : fs::temp_directory_path()) / "pillion-test-XXXXXX").string();
   if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder: " + name);
   path_ = name;
 }

@@ -10,7 +10,9 @@ namespace pillion::support {
 /// A folder under the system's temporary one, removed with everything in it when this goes.
 class TempDir {
  public:
-  TempDir();
+  /// In memory, where the system has such a place: for servers that wait for the disk whenever they change a file.
+  enum class In { temporary, memory };
+  explicit TempDir(In in = In::temporary);
   ~TempDir();
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;

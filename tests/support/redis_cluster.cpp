@@ -183,13 +183,17 @@ int RedisCluster::replica_of(int master) const {
 
 void RedisCluster::failover(int master) {
   int replica = replica_of(master);
-  at(replica, {"CLUSTER", "FAILOVER"});
-  if (!eventually([&] {
-        auto now = masters();
-        return std::find(now.begin(), now.end(), replica) != now.end() &&
-               std::find(now.begin(), now.end(), master) == now.end();
-      }))
-    throw std::runtime_error("the replica did not take over");
+  const auto done = [&] {
+    auto now = masters();
+    return std::find(now.begin(), now.end(), replica) != now.end() &&
+           std::find(now.begin(), now.end(), master) == now.end();
+  };
+  // Redis gives one up after five seconds, as may happen where the machine is busy.
+  for (int attempt = 0; attempt < 4; ++attempt) {
+    at(replica, {"CLUSTER", "FAILOVER"});
+    if (eventually(done, Deadline(6s))) return;
+  }
+  throw std::runtime_error("the replica did not take over: " + node(replica).process().out());
 }
 
 void RedisCluster::kill_and_fail_over(int master) {

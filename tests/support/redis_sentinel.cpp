@@ -60,7 +60,7 @@ RedisSentinel::~RedisSentinel() {
 
 /// They know each other from the start: to find out by themselves takes them seconds.
 void RedisSentinel::launch() {
-  folder_ = std::make_unique<TempDir>();
+  folder_ = std::make_unique<TempDir>(TempDir::In::memory);
   for (auto& sentinel : sentinels_) {
     sentinel.process.reset();
     sentinel.port = free_port();

@@ -101,7 +101,7 @@ class RedisServer {
 
  private:
   bool launch();
-  TempDir folder_;
+  TempDir folder_{TempDir::In::memory};
   RedisOptions options_;
   std::uint16_t port_ = 0;
   std::unique_ptr<Process> process_;
