@@ -554,7 +554,11 @@ TEST_CASE("client: sentinels that are gone, don't know the master or want a logi
   }
   settings.sentinel.master = RedisSentinel::master_name;
   for (const Endpoint& sentinel : redis.sentinels()) {
-    support::RedisClient(sentinel).command({"ACL", "SETUSER", "default", "resetpass", ">s3cret"});
+    // As the README has it for the sentinels.
+    support::RedisClient client(sentinel);
+    client.command({"ACL", "SETUSER", "pillion", "on", ">s3cret", "+ping", "+client|setname", "+sentinel|master",
+                    "+sentinel|get-master-addr-by-name"});
+    client.command({"ACL", "SETUSER", "default", "resetpass", ">another"});
   }
   settings.sentinel.password = "wr0ng";
   {
@@ -562,9 +566,15 @@ TEST_CASE("client: sentinels that are gone, don't know the master or want a logi
     REQUIRE(worker.until([&] { return err.lines_with("AUTH refused: WRONGPASS") == 3; }));
     CHECK(!worker.connection->is_up());
   }
+  settings.sentinel.user = "pillion";
   settings.sentinel.password = "s3cret";
   ClientWorker worker(settings);
   REQUIRE(worker.up());
+  for (const Endpoint& sentinel : redis.sentinels()) {
+    support::RedisClient client(sentinel);
+    client.command({"AUTH", "another"});
+    for (const auto& refused : client.command({"ACL", "LOG"}).elements) CHECK(refused.elements.at(3).text == "auth");
+  }
   for (std::size_t i = 0; i < 3; ++i) redis.kill_sentinel(i);
   REQUIRE(worker.until([&] { return err.lines_with("Connection refused") >= 3; }));
   CHECK(worker.ask({"SET", "k", "v"}, 1000ms).text == "OK");

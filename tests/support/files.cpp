@@ -1,5 +1,7 @@
 #include "support/files.hpp"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
