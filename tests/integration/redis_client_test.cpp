@@ -262,7 +262,7 @@ TEST_CASE("client: several workers follow one topology that lives on a thread of
     cluster.failover(0);
     CHECK(more());
   } catch (const std::exception& error) {
-    FAIL_CHECK(error.what());
+    FAIL_CHECK(std::string(error.what()));
   }
   stop = true;
 }

@@ -70,7 +70,7 @@ bool RedisCluster::launch(const std::vector<std::string>& arguments) {
       options.arguments = {"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-port",
                            std::to_string(buses[me]), "--cluster-node-timeout", "1000",
                            // A replica stands for election whatever it had received.
-                           "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"};
+                           "--cluster-replica-validity-factor", "0", "--repl-diskless-sync", "no"};
       options.arguments.insert(options.arguments.end(), arguments.begin(), arguments.end());
       servers_.push_back(std::make_unique<RedisServer>(std::move(options)));
     }

@@ -40,7 +40,7 @@ bool follows(const Endpoint& server, const Endpoint& master) {
 
 RedisSentinel::RedisSentinel(SentinelOptions options) : options_(std::move(options)) {
   auto arguments = options_.redis_arguments;
-  arguments.insert(arguments.end(), {"--repl-diskless-sync-delay", "0"});
+  arguments.insert(arguments.end(), {"--repl-diskless-sync", "no"});
   servers_.push_back(std::make_unique<RedisServer>(RedisOptions{.arguments = arguments}));
   arguments.insert(arguments.end(), {"--replicaof", "127.0.0.1", std::to_string(servers_[0]->port())});
   for (int i = 0; i < options_.replicas; ++i)

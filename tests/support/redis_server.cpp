@@ -163,7 +163,9 @@ RedisReply RedisServer::command(const std::vector<std::string>& arguments) const
 }
 bool RedisServer::wait_for_replicas(int n, Milliseconds time) const {
   RedisClient client(endpoint());
-  client.command({"PING"});  // WAIT waits for what stood there after the connection's last command
+  // WAIT waits for what the connection has written, and to a replica that has only just had its copy nothing is written
+  // for up to a second: what is published goes to replicas too, and changes nothing.
+  client.command({"PUBLISH", "in-step", ""});
   return client.command({"WAIT", std::to_string(n), std::to_string(time.count())}, Deadline(time + 1s)).integer >= n;
 }
 std::vector<std::string> RedisServer::keys(const std::string& pattern) const {
