@@ -27,6 +27,7 @@
 #include "net/trusted_peers.hpp"
 #include "ops/admin_server.hpp"
 #include "ops/file_watch.hpp"
+#include "ops/held_signals.hpp"
 #include "reload.hpp"
 #include "running_control.hpp"
 
@@ -50,7 +51,7 @@ struct Server::Impl {
   ~Impl() { shut_down(); }
 
   void start();
-  void wait_for_redis();
+  void wait_for_redis(const config::RedisSettings& settings);
   void start_listeners();
   void start_admin(AdminServer& server, const std::string& what, const config::Address& address);
   void reload();
@@ -95,6 +96,7 @@ struct Server::Impl {
 
 void Server::Impl::start() {
   ::signal(SIGPIPE, SIG_IGN);
+  const HeldSignals held;
   config = options.config ? std::make_shared<const config::Config>(*options.config) : read_first(options.config_path);
   log = std::make_unique<Log>(config->log);
   const std::size_t worker_count = config->workers > 0 ? config->workers : available_cpus();
@@ -122,18 +124,19 @@ void Server::Impl::start() {
     metrics_server = std::make_unique<AdminServer>(admin, *running, AdminFlavour::metrics);
     start_admin(*metrics_server, "metrics", *config->metrics);
   }
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) signals.add(signal);
+  for (const int signal : handled_signals) signals.add(signal);
   watch_signals();
   if (!options.config) {
     watch = std::make_unique<FileWatch>(control.get_executor(), options.config_path, [this] { reload(); });
   }
   sweep = std::make_unique<Sweep>(admin.get_executor(), *shared);
   sweep->start();
+  const ConfigPtr first = config;  // the control thread replaces it from now on
   for (auto& worker : workers) worker->start();
   const auto tell = [this](const std::string& text) { log->error(text); };
   control_thread = std::thread([this, tell] { control.run_until_stopped(tell); });
   admin_thread = std::thread([this, tell] { admin.run_until_stopped(tell); });
-  if (redis) wait_for_redis();
+  if (redis) wait_for_redis(first->redis);
   running->set_ready(true);
 }
 
@@ -148,7 +151,7 @@ void Server::Impl::start_admin(AdminServer& server, const std::string& what, con
 
 // A Redis that is there is used from the first request on; one that isn't delays nothing for longer than its own
 // limits.
-void Server::Impl::wait_for_redis() {
+void Server::Impl::wait_for_redis(const config::RedisSettings& settings) {
   auto heard = std::make_shared<std::promise<void>>();
   std::future<void> first = heard->get_future();
   asio::post(control, [this, heard] {
@@ -156,7 +159,7 @@ void Server::Impl::wait_for_redis() {
     redis_watch->watch(watched_prefixes(*config));
     invalidations->start([heard] { heard->set_value(); });
   });
-  first.wait_for(config->redis.connect_timeout + config->redis.timeout);
+  first.wait_for(settings.connect_timeout + settings.timeout);
 }
 
 void Server::Impl::start_listeners() {
