@@ -1,4 +1,5 @@
-// The table of last positions: a fixed array for what is hashed, two short lists for patterns, a floor for the rest.
+// The table of last positions: the recent selectors by hash, a fixed array for those before them, two short lists for
+// patterns, a floor for the rest.
 #include <algorithm>
 #include <mutex>
 
@@ -9,7 +10,8 @@
 namespace pillion {
 namespace {
 
-void raise(std::atomic<std::uint64_t>& value, std::uint64_t to) {
+template <typename Atomic>
+void raise(Atomic&& value, std::uint64_t to) {
   if (value.load(std::memory_order_relaxed) < to) value.store(to, std::memory_order_release);
 }
 
@@ -17,8 +19,8 @@ void raise(std::atomic<std::uint64_t>& value, std::uint64_t to) {
 
 struct InvalidationTable::Patterns : PatternMarks<std::uint64_t> {};
 
-InvalidationTable::InvalidationTable()
-    : slots_(std::make_unique<std::atomic<std::uint64_t>[]>(slot_count)), patterns_(std::make_unique<Patterns>()) {}
+InvalidationTable::InvalidationTable(std::size_t buckets)
+    : recent_(buckets), slots_(make_zeroed<std::uint64_t>(slot_count)), patterns_(std::make_unique<Patterns>()) {}
 InvalidationTable::~InvalidationTable() { delete soft_.load(std::memory_order_relaxed); }
 
 void InvalidationTable::apply(std::span<const Selector> selectors, std::uint64_t position) {
@@ -57,7 +59,7 @@ void InvalidationTable::apply_locked(std::span<const Selector> selectors, std::u
       case Selector::Kind::path:
       case Selector::Kind::group:
       case Selector::Kind::hashed:
-        for (const std::uint32_t hash : selector_hashes(selector)) raise(slots_[hash % slot_count], position);
+        for (const std::uint32_t hash : selector_hashes(selector)) apply_hash(hash, position);
         break;
       case Selector::Kind::pattern:
         apply_pattern(selector.text, position);
@@ -68,6 +70,14 @@ void InvalidationTable::apply_locked(std::span<const Selector> selectors, std::u
     }
   }
   raise(latest_, position);
+}
+
+void InvalidationTable::apply_hash(std::uint32_t hash, std::uint64_t position) {
+  if (position == 0) return;
+  recent_.note(hash, position, [this](const RecentSelectors::Entry& oldest) {
+    raise(std::atomic_ref(slots_[oldest.hash % slot_count]), oldest.position);
+    raise(last_of_slots_, oldest.position);
+  });
 }
 
 void InvalidationTable::apply_pattern(std::string_view pattern, std::uint64_t position) {
@@ -82,7 +92,13 @@ bool InvalidationTable::invalidated_since(std::uint64_t since, std::span<const s
                                           std::string_view readable_key) const {
   if (floor_.load(std::memory_order_acquire) > since) return true;
   for (const std::uint32_t selector : selectors) {
-    if (slots_[selector % slot_count].load(std::memory_order_acquire) > since) return true;
+    if (recent_.has_after(selector, since)) return true;
+  }
+  // Only then: what isn't there any more stands here.
+  if (last_of_slots_.load(std::memory_order_acquire) > since) {
+    for (const std::uint32_t selector : selectors) {
+      if (std::atomic_ref(slots_[selector % slot_count]).load(std::memory_order_acquire) > since) return true;
+    }
   }
   if (last_pattern_.load(std::memory_order_acquire) <= since) return false;
   const std::shared_lock lock(mutex_);

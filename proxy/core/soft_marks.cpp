@@ -1,4 +1,5 @@
-// Streaks of soft invalidations by selector: a fixed array, two short lists of patterns, a floor.
+// Streaks of soft invalidations by selector: the recent ones, a fixed array for those before them, two short lists of
+// patterns, a floor.
 #include "core/soft_marks.hpp"
 
 namespace pillion {
@@ -33,7 +34,8 @@ std::optional<std::int64_t> SoftStreak::first_after(std::uint64_t position) cons
   return position >= before && position < begin ? begin_ms : long_ago;
 }
 
-SoftMarks::SoftMarks() : slots_(std::make_unique<Slot[]>(slot_count)) {}
+SoftMarks::SoftMarks()
+    : streaks_(make_zeroed<SoftStreak>(recent_.places())), slots_(std::make_unique<Slot[]>(slot_count)) {}
 
 void SoftMarks::apply(std::span<const Selector> selectors, std::uint64_t position, std::int64_t mono_ms) {
   for (const Selector& selector : selectors) {
@@ -43,7 +45,7 @@ void SoftMarks::apply(std::span<const Selector> selectors, std::uint64_t positio
       case Selector::Kind::path:
       case Selector::Kind::group:
       case Selector::Kind::hashed:
-        for (const std::uint32_t hash : selector_hashes(selector)) note(slots_[hash % slot_count], position, mono_ms);
+        for (const std::uint32_t hash : selector_hashes(selector)) note(hash, position, mono_ms);
         break;
       case Selector::Kind::pattern:
         apply_pattern(selector.text, position, mono_ms);
@@ -60,6 +62,19 @@ void SoftMarks::note(Slot& slot, std::uint64_t position, std::int64_t mono_ms) {
   slot.last.store(slot.streak.last, std::memory_order_release);
 }
 
+void SoftMarks::note(std::uint32_t hash, std::uint64_t position, std::int64_t mono_ms) {
+  if (position == 0) return;
+  const std::size_t place = recent_.note(hash, position, [this](const RecentSelectors::Entry& oldest) {
+    Slot& slot = slots_[oldest.hash % slot_count];
+    slot.streak.absorb(streaks_[oldest.place]);
+    slot.last.store(slot.streak.last, std::memory_order_release);
+    if (last_of_slots_.load(std::memory_order_relaxed) < slot.streak.last)
+      last_of_slots_.store(slot.streak.last, std::memory_order_release);
+    streaks_[oldest.place] = {};
+  });
+  streaks_[place].note(position, mono_ms);
+}
+
 void SoftMarks::apply_pattern(std::string_view pattern, std::uint64_t position, std::int64_t mono_ms) {
   const KeptPattern kept = kept_pattern(pattern);
   if (kept.form == KeptPattern::Form::everything) return note(floor_, position, mono_ms);
@@ -73,7 +88,13 @@ void SoftMarks::apply_pattern(std::string_view pattern, std::uint64_t position, 
 bool SoftMarks::may_have(std::uint64_t since, std::span<const std::uint32_t> selectors) const noexcept {
   if (floor_.last.load(std::memory_order_acquire) > since) return true;
   for (const std::uint32_t selector : selectors) {
-    if (slots_[selector % slot_count].last.load(std::memory_order_acquire) > since) return true;
+    if (recent_.has_after(selector, since)) return true;
+  }
+  // Only then: what isn't there any more stands here.
+  if (last_of_slots_.load(std::memory_order_acquire) > since) {
+    for (const std::uint32_t selector : selectors) {
+      if (slots_[selector % slot_count].last.load(std::memory_order_acquire) > since) return true;
+    }
   }
   return last_pattern_.load(std::memory_order_acquire) > since;
 }
@@ -86,7 +107,10 @@ std::optional<std::int64_t> SoftMarks::first_after(std::uint64_t since, std::spa
     if (at && (!first || *at < *first)) first = at;
   };
   take(floor_.streak);
-  for (const std::uint32_t selector : selectors) take(slots_[selector % slot_count].streak);
+  for (const std::uint32_t selector : selectors) {
+    if (const auto place = recent_.place_of(selector)) take(streaks_[*place]);
+    take(slots_[selector % slot_count].streak);
+  }
   if (last_pattern_.load(std::memory_order_relaxed) > since) patterns_.for_each_match(readable_key, take);
   return first;
 }

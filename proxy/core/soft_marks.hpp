@@ -12,6 +12,7 @@
 
 #include "core/invalidation.hpp"
 #include "core/pattern_marks.hpp"
+#include "core/recent_selectors.hpp"
 
 namespace pillion {
 
@@ -34,7 +35,8 @@ struct SoftStreak {
 
 class SoftMarks {
  public:
-  static constexpr std::size_t slot_count = 1u << 14;
+  static constexpr std::size_t recent_buckets = 1u << 13;  ///< of RecentSelectors: some 25,000 selectors
+  static constexpr std::size_t slot_count = 1u << 12;      ///< of those before them, whichever fall together
 
   SoftMarks();
   void apply(std::span<const Selector> selectors, std::uint64_t position, std::int64_t mono_ms);
@@ -51,9 +53,13 @@ class SoftMarks {
     SoftStreak streak;
   };
   void note(Slot& slot, std::uint64_t position, std::int64_t mono_ms);
+  void note(std::uint32_t hash, std::uint64_t position, std::int64_t mono_ms);
   void apply_pattern(std::string_view pattern, std::uint64_t position, std::int64_t mono_ms);
 
+  RecentSelectors recent_{recent_buckets};
+  Zeroed<SoftStreak> streaks_;  // by place in recent_
   std::unique_ptr<Slot[]> slots_;
+  std::atomic<std::uint64_t> last_of_slots_{0};
   Slot floor_;
   std::atomic<std::uint64_t> last_pattern_{0};
   PatternMarks<SoftStreak> patterns_;

@@ -60,7 +60,7 @@ class UnsentInvalidations {
   }
 
  private:
-  InvalidationTable table_;
+  InvalidationTable table_{1u << 10};      // few are on their way at a time
   std::atomic<std::uint64_t> settled_{0};  // no ticket up to this one is outstanding
   std::mutex mutex_;
   std::set<std::uint64_t> outstanding_;

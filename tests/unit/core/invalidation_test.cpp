@@ -338,6 +338,106 @@ TEST_CASE("random invalidations agree with a list of all of them") {
   }
 }
 
+TEST_CASE("with more selectors than are told apart none is forgotten, and those fetched later stay") {
+  InvalidationTable table(8);
+  constexpr std::size_t n = 5000;
+  for (std::size_t i = 1; i <= n; ++i) {
+    const Selector one{Kind::tag, "t" + std::to_string(i)};
+    table.apply(std::span(&one, 1), i);
+  }
+  for (std::size_t i = 1; i <= n; ++i) {
+    const std::vector<std::uint32_t> selectors{selector_hash({Kind::tag, "t" + std::to_string(i)})};
+    REQUIRE(table.invalidated_since(i - 1, selectors, ""));
+    REQUIRE_FALSE(table.invalidated_since(n, selectors, ""));
+  }
+  // What was fetched before the last few counts by whole hashes.
+  int wrong = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const std::vector<std::uint32_t> selectors{selector_hash({Kind::tag, "other" + std::to_string(i)})};
+    wrong += table.invalidated_since(n - 8, selectors, "") ? 1 : 0;
+  }
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("few responses count as invalidated by mistake, however many other tags were") {
+  struct Kept {
+    std::vector<std::uint32_t> selectors;
+    std::uint64_t since = 0;
+  };
+  const auto responses = [](int n, int tags, std::uint64_t since) {
+    std::vector<Kept> out;
+    for (int i = 0; i < n; ++i) {
+      std::vector<std::string> names;
+      for (int t = 0; t < tags; ++t) names.push_back("kept:" + std::to_string(i) + ":" + std::to_string(t));
+      out.push_back({selectors_of(names, "https", "app.test", "/things/" + std::to_string(i), "page=1", true), since});
+    }
+    return out;
+  };
+  InvalidationTable table;
+  std::uint64_t position = 0;
+  const auto invalidate_others = [&](std::uint64_t up_to) {
+    while (position < up_to) {
+      const Selector one{Kind::tag, "other:" + std::to_string(++position)};
+      table.apply(std::span(&one, 1), position);
+    }
+  };
+  // Per mille.
+  const auto lost = [&](const std::vector<Kept>& all) {
+    const auto n = std::ranges::count_if(
+        all, [&](const Kept& one) { return table.invalidated_since(one.since, one.selectors, ""); });
+    return 1000.0 * static_cast<double>(n) / static_cast<double>(all.size());
+  };
+  const auto usual = responses(5000, 6, 0), many_tags = responses(300, 1000, 0);
+  struct {
+    std::uint64_t invalidations;
+    double usual, many_tags;
+  } const rows[] = {{1'000, 0.2, 4}, {4'000, 0.2, 10}, {10'000, 0.4, 14}, {100'000, 1, 50}};
+  for (const auto& row : rows) {
+    invalidate_others(row.invalidations);
+    CAPTURE(row.invalidations);
+    CHECK(lost(usual) <= row.usual);
+    CHECK(lost(many_tags) <= row.many_tags);
+  }
+  invalidate_others(200'000);
+  // Of ever more those count that came since a response was fetched.
+  const auto later = responses(5000, 6, position), many_later = responses(300, 1000, position);
+  CHECK(lost(later) == 0);
+  invalidate_others(250'000);
+  CHECK(lost(later) <= 1);
+  CHECK(lost(many_later) <= 50);
+}
+
+TEST_CASE("few responses count as softly invalidated by mistake, however many other tags were") {
+  InvalidationTable table;
+  for (std::uint64_t position = 1; position <= 25'000; ++position) {
+    const Selector one{Kind::tag, "other:" + std::to_string(position)};
+    table.apply_soft(std::span(&one, 1), position, 1);
+  }
+  int wrong = 0;
+  for (int i = 0; i < 5000; ++i) {
+    const std::string n = std::to_string(i);
+    const auto selectors = selectors_of({"a" + n, "b" + n, "c" + n, "d" + n}, "http", "h", "/" + n, "", false);
+    wrong += table.soft_since(0, selectors, "") ? 1 : 0;
+  }
+  CHECK(wrong <= 10);
+}
+
+TEST_CASE("with more soft invalidations than are told apart the first one is still no later than it was") {
+  InvalidationTable table;
+  constexpr std::uint64_t n = 60'000;
+  for (std::uint64_t position = 1; position <= n; ++position) {
+    const Selector one{Kind::tag, "t" + std::to_string(position)};
+    table.apply_soft(std::span(&one, 1), position, static_cast<std::int64_t>(position));
+  }
+  for (std::uint64_t position = 1; position <= n; ++position) {
+    const std::vector<std::uint32_t> selectors{selector_hash({Kind::tag, "t" + std::to_string(position)})};
+    const auto since = table.soft_since(position - 1, selectors, "");
+    REQUIRE(since);
+    REQUIRE(*since <= static_cast<std::int64_t>(position));
+    REQUIRE_FALSE(table.soft_since(n, selectors, ""));
+  }
+}
+
 TEST_CASE("whoever has read a position sees every invalidation up to it, from any thread") {
   // Position p invalidates the tag p % 8 and a pattern of its own number, so that patterns are evicted all the time.
   constexpr std::uint64_t last = 6000;
