@@ -35,7 +35,8 @@ std::string config(const ScriptedUpstream& upstream, const RedisServer& redis) {
   return config_for(
       upstream.endpoint(),
       "routes:\n  - name: thing\n    path: /things/{id}\n    key: \"thing:{id}\"\n    ttl: 7d\n    store: "
-      "[memory]\nlog: { access: off }\nstore:\n  memory: { size: 4GiB }\n  redis:\n" +
+      "[memory]\nlog: { access: off }\nstore:\n  memory: { size: 4GiB }\n  redis:\n    timeout: 5s\n    "
+      "connect_timeout: 5s\n" +
           redis.settings());
 }
 
