@@ -54,6 +54,7 @@ struct InvalidationLog::Parts {
   Parts(asio::any_io_executor e, RedisTopology& r, WorkerCounters& connection_counters, Counters& c, Log& l,
         LocalOrder& local, const std::string& replica)
       : executor(e),
+        redis_topology(r),
         redis(r.settings()),
         key(redis.key_namespace + "pillion:log"),
         counters(c),
@@ -71,6 +72,7 @@ struct InvalidationLog::Parts {
   void heard(const LogRecord& record);
 
   const asio::any_io_executor executor;
+  RedisTopology& redis_topology;
   const config::RedisSettings& redis;
   const std::string key;
   Counters& counters;
@@ -231,15 +233,18 @@ awaitable<void> InvalidationLog::Parts::verify() {
     end_seen = 0;
     co_return;
   }
-  const LogLook look =
-      co_await look_at_log([this](auto words) { return connection.command(std::move(words)); }, key, follower.known());
+  const auto ask = [this](auto words) { return connection.command(std::move(words)); };
+  const LogLook look = co_await look_at_log(ask, key, follower.known());
+  const std::uint64_t copy = co_await learn_copy(ask);
   if (stopped || !reader.is_live()) co_return;
+  // A server may become another's replica, or its own master, and keep all connections.
+  const bool another = copy != 0 && redis_topology.copy() != 0 && copy != redis_topology.copy();
   const LogVerdict verdict = judge(look, 0);
   if (verdict == LogVerdict::unknown) co_return;
   // What stood at its end a while ago should have been heard by now.
   const bool deaf = end_seen > follower.position();
-  end_seen = look.info.last;
-  if (verdict != LogVerdict::same || deaf) reader.look_again();
+  end_seen = look.info.end;
+  if (verdict != LogVerdict::same || deaf || another) reader.look_again();
 }
 
 }  // namespace pillion

@@ -1,6 +1,7 @@
 #include "flow/log_follower.hpp"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 namespace pillion {
@@ -33,8 +34,11 @@ std::size_t LogFollower::read(std::span<const LogRecord> records, std::int64_t m
   std::size_t begun = 0;
   for (const LogRecord& record : records) {
     strange_ = strange_ || (complete_ && is_strange_here(record));
+    if (strange_ && !doubted_) doubt();
     read_ = {record.id, record.position, record.mark};
     label_ = record.epoch;
+    remember(record.mark);
+    if (!doubted_ && record.mark == written_.mark) written_ = {};
     if (record.begins) {
       begin_epoch(record);
       begun += complete_ ? 1 : 0;
@@ -59,10 +63,14 @@ bool LogFollower::is_strange_here(const LogRecord& record) const {
   return !record.begins && !record.epoch.empty() && std::ranges::find(met_, record.epoch) == met_.end();
 }
 
-// Whatever was known of the log before, and isn't found in it, doesn't matter any more.
+// What is missing of the log before doesn't matter any more, but for what was known to us and not to who began this
+// epoch: an answer fetched in it may be older (known()).
 void LogFollower::begin_epoch(const LogRecord& record) {
-  written_ = before_ = {};
+  before_ = {};
   begun_in_doubt_ = doubted_;
+  for (const std::uint64_t mark : record.after) {
+    if (named_.size() < 8 * max_named_records) named_.push_back(mark);
+  }
   if (complete_) {
     view_ = std::make_shared<LogView>();
   } else {
@@ -85,16 +93,27 @@ void LogFollower::meet(const std::string& epoch) {
 
 bool LogFollower::written(const LogRecord& record, std::uint64_t before, std::int64_t mono_ms) {
   if (record.position <= before || !is_plain_id(record.id)) return false;
-  if (record.position > known_position()) written_ = {record.id, record.position, record.mark};
+  const bool was_read = !doubted_ && std::ranges::find(recent_, record.mark) != recent_.end();
+  if (!was_read && record.position > written_.position) written_ = {record.id, record.position, record.mark};
+  remember(record.mark);
   view_->apply(record.selectors, record.strength, record.position, mono_ms);
   return true;
 }
 
+void LogFollower::remember(std::uint64_t mark) {
+  recent_.push_back(mark);
+  if (recent_.size() > max_named_records) recent_.pop_front();
+}
+
 void LogFollower::doubt() {
+  named_.clear();
   if (!doubted_) {
     doubted_ = true;
     begun_in_doubt_ = false;
     before_ = read_;
+    for (const KnownRecord& record : {read_, std::exchange(written_, {})}) {
+      if (!record.id.empty()) owed_.push_back(record);
+    }
   } else if (complete_ && !begun_in_doubt_) {
     read_ = before_;
   } else {
@@ -104,18 +123,46 @@ void LogFollower::doubt() {
 
 std::vector<KnownRecord> LogFollower::known() const {
   std::vector<KnownRecord> records;
-  for (const KnownRecord* record : {&before_, &read_, &written_}) {
-    const bool again = std::ranges::find(records, record->id, &KnownRecord::id) != records.end();
-    if (!record->id.empty() && !again) records.push_back(*record);
-  }
+  const auto add = [&](const KnownRecord& record) {
+    const bool again = std::ranges::find(records, record) != records.end();
+    if (!record.id.empty() && !again && !is_settled(record)) records.push_back(record);
+  };
+  std::ranges::for_each(owed_, add);
+  add(written_);
+  add(read_);
   return records;
 }
 
-bool LogFollower::vouch(const LogInfo& info) {
-  if (!complete(info)) return false;
+bool LogFollower::is_settled(const KnownRecord& record) const {
+  return std::ranges::find(named_, record.mark) != named_.end();
+}
+
+bool LogFollower::owes() const {
+  return std::ranges::any_of(owed_, [this](const KnownRecord& record) { return !is_settled(record); }) ||
+         (!written_.id.empty() && !is_settled(written_));
+}
+
+bool LogFollower::vouch(const LogLook& look) {
+  if (!complete(look.info)) return false;
   doubted_ = false;
   before_ = {};
+  owed_.clear();
+  // Its id may have come after the look: then it stays, beside what is written from now on.
+  const bool seen = is_settled(written_) || std::ranges::find(look.known, written_) != look.known.end();
+  if (!seen && !written_.id.empty()) owed_.push_back(written_);
+  written_ = {};
+  named_.clear();
   return true;
+}
+
+std::vector<std::string> LogFollower::next_epoch() const {
+  std::vector<std::uint64_t> marks;
+  const auto add = [&](std::uint64_t mark) {
+    if (std::ranges::find(marks, mark) == marks.end()) marks.push_back(mark);
+  };
+  for (const KnownRecord& record : known()) add(record.mark);
+  std::for_each(recent_.rbegin(), recent_.rend(), add);
+  return epoch_fields(random_name(), marks);
 }
 
 bool LogFollower::complete(const LogInfo& info) {
@@ -127,7 +174,7 @@ bool LogFollower::complete(const LogInfo& info) {
     meet(label_);
   }
   // What was cut off may have invalidated all that is older than the rest.
-  if (info.trimmed && info.first != 0) view_->table.raise_floor(info.first - 1);
+  if (info.trimmed) view_->table.raise_floor(info.first != 0 ? info.first - 1 : info.last);
   view_->note(info.last);
   complete_ = true;
   shared_.store(view_);
@@ -137,16 +184,20 @@ bool LogFollower::complete(const LogInfo& info) {
 }
 
 std::string LogFollower::next_epoch_id(const LogInfo& info) const {
-  return id_after(std::max({info.last, known_position(), before_.position}));
+  std::uint64_t last = std::max(info.last, known_position());
+  for (const KnownRecord& record : owed_) last = std::max(last, record.position);
+  return id_after(last);
 }
 
 void LogFollower::restart() {
+  if (!doubted_) doubt();
   view_ = std::make_shared<LogView>();
   label_.clear();
   complete_ = strange_ = false;
   doubted_ = true;
   met_.clear();
-  read_ = written_ = before_ = {};
+  named_.clear();
+  read_ = before_ = {};
 }
 
 }  // namespace pillion

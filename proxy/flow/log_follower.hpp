@@ -47,6 +47,8 @@ class LogFollower {
 
   /// The last record that was read.
   const KnownRecord& last_read() const noexcept { return read_; }
+  /// The last one up to which all holds in memory too, in a log that has been vouched for; none where that isn't known.
+  KnownRecord last_applied() const { return complete_ ? (doubted_ ? before_ : read_) : KnownRecord{}; }
   std::uint64_t position() const noexcept { return read_.position; }
   /// The last position that was read, or acknowledged to us.
   std::uint64_t known_position() const noexcept { return std::max(read_.position, written_.position); }
@@ -58,7 +60,8 @@ class LogFollower {
   std::string next_mark() { return writer_mark(process_, ++count_); }
 
   /// Applies what was read from the cursor on, in order. `mono_ms`: the steady time now. Returns how many records began
-  /// an epoch while the log was followed: each distrusts everything before it, in memory too.
+  /// an epoch while the log was followed: each distrusts everything before it, in memory too. Such ones may be among
+  /// them only in doubt: whether what is known was known to who began it has to be found out before it is trusted.
   std::size_t read(std::span<const LogRecord> records, std::int64_t mono_ms);
   /// While the log was followed, a record came that is of an epoch whose beginning was not seen, or whose id is beyond
   /// all sense: another log stands in the place of the known one. Until restart().
@@ -70,23 +73,30 @@ class LogFollower {
   /// The connection was cut, or something is strange: what is read from now on may come from another copy of the log,
   /// until it has been vouched for. In doubt already, it is read once more from where the doubt began.
   void doubt();
-  /// What must stand in the log if it is the one that was read and written: each a record of its own. And how far it
-  /// had been read before the doubt. For judge().
+  /// What must stand in the log if it is the one that was read and written: each a record of its own, but for those
+  /// that an epoch read since names as older than itself. And how far it had been read before the doubt. For judge().
   std::vector<KnownRecord> known() const;
   std::uint64_t read_before_doubt() const noexcept { return before_.position; }
-  /// It is the same log, and was read to the end that `info` knows: the view is shared from now on, if it wasn't. False
-  /// where nothing tells its epoch.
-  bool vouch(const LogInfo& info);
+  /// Something that was read in a log that had been vouched for, or written to it, may be missing in the one at hand,
+  /// for all that is known.
+  bool owes() const;
+  /// The look shows the same log, read to its end: the view is shared from now on, if it wasn't. False where nothing
+  /// tells its epoch.
+  bool vouch(const LogLook& look);
+  /// Field names and values of a record that begins another epoch, and names what is known as older.
+  std::vector<std::string> next_epoch() const;
   /// The id for a record that begins another epoch: one that Redis takes only where nothing was added since `info`.
   std::string next_epoch_id(const LogInfo& info) const;
   /// Nothing that was read counts any more: it will be read from its beginning, into another view. The old one stays
-  /// until that is done; meanwhile nobody may read from Redis.
+  /// until that is done; meanwhile nobody may read from Redis. What must stand in the log must still.
   void restart();
 
  private:
   void begin_epoch(const LogRecord& record);
   bool is_strange_here(const LogRecord& record) const;
   void meet(const std::string& epoch);
+  void remember(std::uint64_t mark);
+  bool is_settled(const KnownRecord& record) const;
   std::int64_t when(const LogRecord& record, std::int64_t mono_ms) const;
   bool complete(const LogInfo& info);
 
@@ -98,8 +108,12 @@ class LogFollower {
   std::string label_;
   std::uint64_t count_ = 0;
   bool complete_ = false, doubted_ = true, begun_in_doubt_ = false, strange_ = false;
-  KnownRecord read_, written_, before_;  // before_: what had been read when the doubt came
-  std::deque<std::string> met_;          // the last epochs that began
+  KnownRecord read_, before_;      // before_: what had been read when the doubt came
+  KnownRecord written_;            // the last one of ours since the last doubt; none once it was read
+  std::vector<KnownRecord> owed_;  // of earlier logs: what was read and written last before each doubt, a few at most
+  std::vector<std::uint64_t> named_;  // marks that the epochs read since the doubt name as older
+  std::deque<std::uint64_t> recent_;  // marks of the last records known
+  std::deque<std::string> met_;       // the last epochs that began
 };
 
 }  // namespace pillion

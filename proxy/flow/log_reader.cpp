@@ -3,6 +3,11 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <iterator>
+#include <ranges>
+#include <string_view>
+
+#include "net/redis_discovery.hpp"
 
 namespace pillion {
 
@@ -17,6 +22,7 @@ constexpr milliseconds patience{1000};  // with one command of a look at the log
 constexpr milliseconds retry_every{250};
 constexpr int attempts = 4;  // at a log that others begin too
 constexpr std::size_t max_reply = 8u << 20;
+constexpr std::string_view no_stream = "WRONGTYPE";
 
 std::int64_t ms_of(Clock::time_point at) {
   return std::chrono::duration_cast<milliseconds>(at.time_since_epoch()).count();
@@ -98,29 +104,34 @@ awaitable<bool> LogReader::catch_up() {
   follower_.doubt();
   if (!follower_.has_view())
     co_await learn_clock([this](auto words) { return command(std::move(words), patience); }, clock_);
+  const auto ask = [this](auto words) { return command(std::move(words), patience); };
   for (int attempt = 0; attempt < attempts; ++attempt) {
+    const std::uint64_t copy = co_await learn_copy(ask);
     const auto sent = co_await read_to_end();
     if (!sent) co_return false;
-    const LogLook look = co_await look_at_log([this](auto words) { return command(std::move(words), patience); }, key_,
-                                              follower_.known());
+    const LogLook look = co_await look_at_log(ask, key_, follower_.known());
+    if (co_await learn_copy(ask) != copy) continue;
     const LogInfo& info = look.info;
     LogVerdict verdict = judge(look, follower_.read_before_doubt());
     if (verdict == LogVerdict::same) {
-      if (follower_.vouch(info)) {
+      if (follower_.vouch(look)) {
+        redis_.set_copy(copy);
         heard_at_ms_.store(ms_of(*sent), std::memory_order_relaxed);
         co_return true;
       }
       verdict = LogVerdict::unnamed;
     }
     // What was added meanwhile may begin an epoch, and then all is well.
-    const bool read_first = verdict == LogVerdict::replaced || verdict == LogVerdict::unnamed;
-    if (read_first && info.last > follower_.position()) continue;
+    const bool alone = attempt < attempts / 2;
+    const bool read_first = alone && (verdict == LogVerdict::replaced || verdict == LogVerdict::unnamed);
+    if (read_first && info.end > follower_.position()) continue;
     // Who hasn't followed it yet has nothing to say about what it was.
-    if (!follower_.has_view() && (verdict == LogVerdict::replaced || verdict == LogVerdict::older)) {
+    if (!follower_.has_view() && !follower_.owes() &&
+        (verdict == LogVerdict::replaced || verdict == LogVerdict::older)) {
       follower_.restart();
       continue;
     }
-    if (!co_await mend(verdict, info)) co_return false;
+    if (!co_await mend(verdict, info, alone)) co_return false;
   }
   co_return false;
 }
@@ -130,10 +141,11 @@ awaitable<std::optional<LogReader::Time>> LogReader::read_to_end() {
     const auto sent = Clock::now();
     std::vector<std::string> words{"XREAD", "COUNT", std::to_string(read_batch), "STREAMS", key_, cursor()};
     const RedisReply reply = co_await command(std::move(words), patience);
-    if (reply.type == RedisReply::Type::error) co_return sent;  // not a stream: that shows at the look
-    std::size_t count = 0;
-    if (!reply.ok() || !apply(reply, count)) co_return std::nullopt;
-    if (count < read_batch) co_return sent;
+    if (reply.text.starts_with(no_stream)) co_return sent;  // that shows at the look
+    const auto records = reply.ok() ? parse_read(reply) : std::nullopt;
+    if (!records) co_return std::nullopt;
+    // Where another log turns out to stand there, it is read from its beginning.
+    if (apply(*records) && records->size() < read_batch) co_return sent;
   }
 }
 
@@ -143,33 +155,35 @@ awaitable<LogReader::Step> LogReader::read_on() {
       "XREAD", "COUNT", std::to_string(read_batch), "BLOCK", std::to_string(block.count()), "STREAMS", key_, cursor()};
   const milliseconds longest = block + std::max(redis_.settings().timeout, milliseconds(200));
   const RedisReply reply = co_await command(std::move(words), longest);
-  std::size_t count = 0;
-  if (!reply.ok() || !apply(reply, count)) co_return Step::failed;
-  if (count > 0) events_.applied();
+  const auto records = reply.ok() ? parse_read(reply) : std::nullopt;
+  if (!records) co_return Step::failed;
+  // Whether it may be trusted is found out first.
+  if (std::ranges::any_of(*records, &LogRecord::begins) || !apply(*records)) co_return Step::behind;
+  if (!records->empty()) events_.applied();
   // What lay here while the process was stopped says nothing of what came since.
   if (Clock::now() - sent > longest) co_return Step::behind;
   heard_at_ms_.store(ms_of(sent), std::memory_order_relaxed);
-  co_return count < read_batch ? Step::on : Step::behind;
+  co_return records->size() < read_batch ? Step::on : Step::behind;
 }
 
-bool LogReader::apply(const RedisReply& reply, std::size_t& count) {
-  const auto records = parse_read(reply);
-  if (!records) return false;
-  count = records->size();
+bool LogReader::apply(std::span<const LogRecord> records) {
   const bool first_time = !follower_.has_view();
-  const std::size_t begun = follower_.read(*records, ms_of(Clock::now()));
+  const std::size_t begun = follower_.read(records, ms_of(Clock::now()));
   counters_.log_lost.add(begun);
   if (begun > 0) log_.warn("Redis lost the invalidation log: everything fetched before is fetched anew");
   if (follower_.is_strange()) {
     read_anew("another invalidation log stands in Redis in the place of the known one");
-    count = read_batch;  // there is more to read
-    return true;
+    return false;
   }
   if (first_time) return true;
-  for (const LogRecord& record : *records) {
+  for (const LogRecord& record : records) {
     if (!record.begins && !follower_.is_own(record)) events_.foreign(record);
   }
   return true;
+}
+
+awaitable<std::uint64_t> learn_copy(LogCommand command) {
+  co_return copy_of(co_await command({"INFO", "replication"}));
 }
 
 awaitable<void> learn_clock(LogCommand command, RedisClock& clock) {
@@ -181,13 +195,14 @@ awaitable<void> learn_clock(LogCommand command, RedisClock& clock) {
   clock.learn(time, us(sent), us(Clock::now()));
 }
 
-// A stream that isn't there has no XINFO, which Redis would call an error.
+// A stream that isn't there has no XINFO, which Redis would call an error. What Redis can't say for now (LOADING,
+// MASTERDOWN) is no sign that anything is missing.
 awaitable<LogLook> look_at_log(LogCommand command, std::string key, std::vector<KnownRecord> known) {
   LogLook look;
   look.known = std::move(known);
   for (const KnownRecord& record : look.known) {
     const RedisReply found = co_await command({"XRANGE", key, record.id, record.id});
-    if (found.type == RedisReply::Type::unavailable) co_return look;
+    if (!found.ok() && !found.text.starts_with(no_stream)) co_return look;
     look.stands.push_back(finds(found, record));
   }
   const RedisReply there = co_await command({"EXISTS", key});
@@ -204,7 +219,7 @@ void LogReader::read_anew(const std::string& why) {
 }
 
 // True where the log is to be looked at again.
-awaitable<bool> LogReader::mend(LogVerdict verdict, const LogInfo& info) {
+awaitable<bool> LogReader::mend(LogVerdict verdict, const LogInfo& info, bool alone) {
   if (verdict == LogVerdict::unknown) co_return false;
   if (verdict == LogVerdict::past_us || verdict == LogVerdict::senseless) {
     read_anew(verdict == LogVerdict::past_us ? "the invalidation log in Redis was trimmed past what was read"
@@ -212,9 +227,11 @@ awaitable<bool> LogReader::mend(LogVerdict verdict, const LogInfo& info) {
     if (verdict == LogVerdict::past_us) co_return true;
     co_return (co_await command({"DEL", key_}, patience)).ok();
   }
-  // Of many that begin it, one does: the id is past all that is known, so whoever knows as much hears of it.
-  const RedisReply begun =
-      co_await command({"XADD", key_, follower_.next_epoch_id(info), "begin", random_name()}, patience);
+  // Of many that begin it, one does: the id is past all that is known, so whoever knows as much hears of it. Where too
+  // much is written for that, rather several than none.
+  std::vector<std::string> words{"XADD", key_, alone ? follower_.next_epoch_id(info) : "*"};
+  std::ranges::move(follower_.next_epoch(), std::back_inserter(words));
+  const RedisReply begun = co_await command(std::move(words), patience);
   co_return begun.type != RedisReply::Type::unavailable;
 }
 

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ namespace pillion {
 
 /// Through one connection: Redis's clock; how the log stands there, and which of those records are in it.
 using LogCommand = std::function<awaitable<RedisReply>(std::vector<std::string>)>;
+/// Which copy of the data it is (copy_of()); 0 where that isn't said.
+awaitable<std::uint64_t> learn_copy(LogCommand command);
 awaitable<void> learn_clock(LogCommand command, RedisClock& clock);
 awaitable<LogLook> look_at_log(LogCommand command, std::string key, std::vector<KnownRecord> known);
 
@@ -59,9 +62,10 @@ class LogReader {
   awaitable<std::optional<Time>> read_to_end();
   std::string cursor() const { return follower_.position() == 0 ? "0-0" : follower_.last_read().id; }
   awaitable<Step> read_on();
-  awaitable<bool> mend(LogVerdict verdict, const LogInfo& info);
+  awaitable<bool> mend(LogVerdict verdict, const LogInfo& info, bool alone);
   awaitable<RedisReply> command(std::vector<std::string> arguments, std::chrono::milliseconds budget);
-  bool apply(const RedisReply& reply, std::size_t& count);
+  /// False where another log turns out to stand in the place of the known one.
+  bool apply(std::span<const LogRecord> records);
   void read_anew(const std::string& why);
   void connect();
   void set_live(bool live, bool tell);

@@ -40,6 +40,19 @@ bool kind_of(std::string_view word, Selector::Kind& kind) noexcept {
   return false;
 }
 
+/// What makes no sense is no mark.
+std::vector<std::uint64_t> marks_in(std::string_view text) {
+  std::vector<std::uint64_t> marks;
+  while (!text.empty() && marks.size() < max_named_records) {
+    const std::string_view word = text.substr(0, text.find(' '));
+    std::uint64_t mark = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), mark);
+    if (error == std::errc{} && end == word.data() + word.size()) marks.push_back(mark);
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
+  }
+  return marks;
+}
+
 /// False where the field isn't known.
 bool read_field(std::string_view name, const std::string& value, LogRecord& record) {
   if (name == "by") {
@@ -48,6 +61,8 @@ bool read_field(std::string_view name, const std::string& value, LogRecord& reco
   } else if (name == "in" || name == "begin") {
     record.begins = record.begins || name == "begin";
     record.epoch = value;
+  } else if (name == "after") {
+    record.after = marks_in(value);
   } else if (name == "soft" && value == "1") {
     record.strength = Strength::soft;
   } else {
@@ -163,6 +178,16 @@ std::vector<std::string> record_fields(const std::string& by, const std::string&
   return words;
 }
 
+std::vector<std::string> epoch_fields(const std::string& name, std::span<const std::uint64_t> after) {
+  std::vector<std::string> words{"begin", name};
+  if (after.empty()) return words;
+  std::string marks;
+  for (const std::uint64_t mark : after.first(std::min(after.size(), max_named_records)))
+    marks.append(marks.empty() ? "" : " ").append(std::to_string(mark));
+  words.insert(words.end(), {"after", std::move(marks)});
+  return words;
+}
+
 LogInfo parse_info(const RedisReply& reply) {
   LogInfo info;
   if (reply.type == RedisReply::Type::error) {
@@ -175,10 +200,12 @@ LogInfo parse_info(const RedisReply& reply) {
   const RedisReply* deleted = named(reply, "max-deleted-entry-id");
   const RedisReply* added = named(reply, "entries-added");
   const RedisReply* length = named(reply, "length");
-  if (!last || !first || !deleted || !added || !length) return info;
+  const RedisReply* end = named(reply, "last-entry");
+  if (!last || !first || !deleted || !added || !length || !end) return info;
   info.state = is_plain_id(last->text) ? LogInfo::State::stream : LogInfo::State::broken;
   info.last = packed_id(last->text);
   info.first = packed_id(first->text);
+  if (!end->elements.empty()) info.end = packed_id(end->elements.front().text);
   info.max_deleted = packed_id(deleted->text);
   info.trimmed = added->integer > length->integer;
   return info;

@@ -1,11 +1,13 @@
 // The invalidation log's records and ids as they stand in Redis. Pure; replies come from Redis and are not trusted.
 //
 // A record is an entry of the stream: `by` (who wrote it, and which of its own it is), `in` (the epoch that its writer
-// knew), `soft` where it is, then pairs of a selector's kind and text. An epoch begins with an entry `begin NAME`.
+// knew), `soft` where it is, then pairs of a selector's kind and text. An epoch begins with an entry `begin NAME`,
+// whose field `after` has the marks of records that its writer knew.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +21,9 @@ namespace pillion {
 /// Bounds of one record, so that a batch of them fits into what a reply may hold, whatever clients sent.
 inline constexpr std::size_t max_record_text = 256;
 inline constexpr std::size_t max_record_selectors = 32;
+
+/// How many records the beginning of an epoch names.
+inline constexpr std::size_t max_named_records = 64;
 
 /// A stream id `milliseconds-sequence` as one number that keeps its order; 0 where it isn't one. What is out of bounds
 /// (is_plain_id()) becomes the largest of its kind.
@@ -43,6 +48,8 @@ struct LogRecord {
   std::uint64_t mark = 0;      ///< tells this record from another that has its id in another copy of the log
   std::string epoch;           ///< of a record: the one its writer knew; where `begins`: the one that begins here
   bool begins = false;
+  std::vector<std::uint64_t> after;  ///< where `begins`: marks of records that were made before; at most
+                                     ///< max_named_records
   Strength strength = Strength::hard;
   std::vector<Selector> selectors;  ///< one that this version doesn't understand is `all`, hard: too much is safe
 };
@@ -56,6 +63,7 @@ std::optional<std::vector<LogRecord>> parse_read(const RedisReply& reply);
 struct KnownRecord {
   std::string id;  ///< empty: none
   std::uint64_t position = 0, mark = 0;
+  friend bool operator==(const KnownRecord&, const KnownRecord&) = default;
 };
 /// Whether a reply to XRANGE of its id has that very record.
 bool finds(const RedisReply& reply, const KnownRecord& known);
@@ -70,6 +78,9 @@ std::uint64_t mark_of(std::string_view by) noexcept;
 std::vector<std::string> record_fields(const std::string& by, const std::string& epoch, Strength strength,
                                        std::span<const Selector> selectors);
 
+/// The same of an entry that begins an epoch, after the records of those marks.
+std::vector<std::string> epoch_fields(const std::string& name, std::span<const std::uint64_t> after);
+
 /// What XINFO STREAM says of the log.
 struct LogInfo {
   enum class State : std::uint8_t {
@@ -81,6 +92,7 @@ struct LogInfo {
   State state = State::no_answer;
   std::uint64_t last = 0;         ///< the last id that was given, whether its record is still there or not
   std::uint64_t first = 0;        ///< the first record still there; 0 without one
+  std::uint64_t end = 0;          ///< the last record still there; 0 without one
   std::uint64_t max_deleted = 0;  ///< the last one that XDEL took out
   bool trimmed = false;           ///< records were cut off its beginning
 };

@@ -77,7 +77,7 @@ awaitable<KnownRecord> LogWriter::send(const OutgoingInvalidation& invalidation,
 
 awaitable<KnownRecord> LogWriter::send_record(LogRecord record, std::int64_t mono_ms, Time until) {
   const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
-  if (left.count() <= 0 || !reader_.is_live()) co_return KnownRecord{};
+  if (left.count() <= 0 || !reader_.is_live() || !connection_.is_same_copy()) co_return KnownRecord{};
   const std::string by = follower_.next_mark();
   // A stream that is gone isn't begun anew in passing: what it said is lost, and that has to be noticed.
   std::vector<std::string> words{"XADD", key_, "NOMKSTREAM", "MAXLEN", "~", std::string(max_length), "*"};
@@ -87,6 +87,8 @@ awaitable<KnownRecord> LogWriter::send_record(LogRecord record, std::int64_t mon
   const RedisReply reply = co_await connection_.command(std::move(words), left);
   if (stopped_ || (reply.type != RedisReply::Type::string && reply.type != RedisReply::Type::nil))
     co_return KnownRecord{};
+  // Another copy of the log has it than the one that is read, and may be given up.
+  if (!connection_.is_same_copy(reply)) co_return KnownRecord{};
   record.id = reply.text;
   record.position = packed_id(reply.text);
   record.mark = mark_of(by);

@@ -56,7 +56,7 @@ awaitable<void> Replicas::announce_now() {
   while (std::exchange(again_, false) && !left_) {
     const auto now_ms = redis_ms();
     if (!now_ms) break;
-    std::vector<std::string> words{"HSET", key_, name_, replica_value(follower_.last_read(), *now_ms)};
+    std::vector<std::string> words{"HSET", key_, name_, replica_value(follower_.last_applied(), *now_ms)};
     co_await connection_.command(std::move(words));
   }
   announcing_ = false;

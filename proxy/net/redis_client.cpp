@@ -59,6 +59,7 @@ struct RedisClient::Impl : std::enable_shared_from_this<Impl> {
                                      config::Milliseconds budget);
   static awaitable<RedisReply> send_at(std::shared_ptr<Impl> self, config::Address master,
                                        std::vector<std::string> arguments, config::Milliseconds budget);
+  bool is_same_copy(std::uint64_t copy);
   void stop();
 
   asio::any_io_executor executor;
@@ -117,7 +118,9 @@ void RedisClient::Impl::move_home() {
 }
 
 ConnectionPtr RedisClient::Impl::connect(const config::Address& address) {
-  auto made = std::make_shared<RedisConnection>(executor, topology.node(address), max_reply, counters, log);
+  RedisNode node = topology.node(address);
+  node.tells_copy = true;
+  auto made = std::make_shared<RedisConnection>(executor, std::move(node), max_reply, counters, log);
   made->on_up([weak = weak_from_this(), connection = made.get()] {
     const auto self = weak.lock();
     if (!self || self->home.get() != connection) return;
@@ -209,6 +212,13 @@ awaitable<RedisReply> RedisClient::Impl::send_at(std::shared_ptr<Impl> self, con
   co_return co_await node->command_of(arguments, left);
 }
 
+bool RedisClient::Impl::is_same_copy(std::uint64_t copy) {
+  const std::uint64_t wanted = topology.copy();
+  if (wanted == 0 || copy == 0 || copy == wanted) return true;
+  if (home) home->ask_copy();
+  return false;
+}
+
 void RedisClient::Impl::stop() {
   if (std::exchange(stopped, true)) return;
   if (!home) counters.redis_down.sub();
@@ -254,6 +264,8 @@ bool RedisClient::is_up(std::string_view key) const noexcept {
   return !connection || connection->is_first_attempt() || connection->is_up();
 }
 
+bool RedisClient::is_same_copy(const RedisReply& reply) { return impl_->is_same_copy(reply.copy); }
+bool RedisClient::is_same_copy() { return impl_->is_same_copy(impl_->home ? impl_->home->copy() : 0); }
 void RedisClient::on_up(std::function<void()> callback) { impl_->on_up.push_back(std::move(callback)); }
 void RedisClient::stop() { impl_->stop(); }
 

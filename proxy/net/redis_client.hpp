@@ -42,6 +42,11 @@ class RedisClient {
   bool is_up() const noexcept;
   /// Whether asking for this key has any use now: its master is up, or nobody has tried yet.
   bool is_up(std::string_view key) const noexcept;
+  /// Whether a reply, or the home key's master as it is now, speaks of the copy of the data that RedisTopology::copy()
+  /// names, as far as both are known. Where it doesn't, its master is asked again. In a cluster, where the log has a
+  /// node of its own, that concerns the home key alone.
+  bool is_same_copy(const RedisReply& reply);
+  bool is_same_copy();
   /// Called on the executor each time is_up() turns true, and when another master that is up takes over the home key.
   void on_up(std::function<void()> callback);
   /// Cancels everything; callers get `unavailable`. The destructor does so too.

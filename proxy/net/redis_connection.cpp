@@ -13,6 +13,7 @@
 
 #include "net/async.hpp"
 #include "net/circuit_breaker.hpp"
+#include "net/redis_discovery.hpp"
 #include "net/redis_link.hpp"
 #include "net/redis_report.hpp"
 #include "net/redis_waiters.hpp"
@@ -81,6 +82,7 @@ struct RedisConnection::Impl : std::enable_shared_from_this<Impl> {
   void fail_all(const char* why);
   void tell_state(std::string_view why);
   void refused(RedisReply& reply);
+  void ask_copy();
   void first_attempt_ended();
   void stop();
 
@@ -94,6 +96,8 @@ struct RedisConnection::Impl : std::enable_shared_from_this<Impl> {
   WorkerCounters& counters;  // counters and report: not after stop()
   RedisReport report;
   std::shared_ptr<RedisLink> opening, link;  // link: once its handshake is done
+  std::uint64_t copy = 0;
+  bool asking_copy = false;
   Time connected_since{};
   RedisWaiters waiters;
   Time waiting_since{};  // since when some reply has been outstanding
@@ -119,6 +123,8 @@ awaitable<void> RedisConnection::Impl::run(std::shared_ptr<Impl> self) {
     if (self->stopped) break;
     if (problem.empty()) {
       self->link = self->opening;
+      self->copy = self->link->copy();
+      self->asking_copy = false;
       self->breaker.succeeded();
       const Time began = self->connected_since = Clock::now();
       self->report.connected();
@@ -243,6 +249,12 @@ void RedisConnection::Impl::fail_all(const char* why) {
 void RedisConnection::Impl::answered(RedisReply reply) {
   if (waiters.empty()) return link->close("a reply to nothing that was asked");
   RedisWaiters::Waiter waiter = waiters.pop();
+  if (waiter.asks_copy) {
+    copy = copy_of(reply);
+    asking_copy = false;
+    return;
+  }
+  reply.copy = copy;
   counters.redis_seconds.observe_us(microseconds(Clock::now() - waiter.sent));
   if (reply.type == RedisReply::Type::error) {
     refused(reply);
@@ -264,6 +276,15 @@ void RedisConnection::Impl::refused(RedisReply& reply) {
     return link->close("it says READONLY: no longer the master");
   }
   if (means_not_up(reply.text)) failed();
+}
+
+void RedisConnection::Impl::ask_copy() {
+  if (!is_up() || !node.tells_copy || std::exchange(asking_copy, true)) return;
+  const Time now = Clock::now();
+  if (waiters.empty()) waiting_since = now;
+  waiters.push_copy(now, now + node.settings.timeout);
+  link->send(std::vector<std::string>{"INFO", "replication"});
+  arm(now + node.settings.timeout);
 }
 
 // ---- deadlines
@@ -349,6 +370,8 @@ awaitable<RedisReply> RedisConnection::command_of(const std::vector<std::string>
 
 awaitable<void> RedisConnection::first_attempt(config::Milliseconds time) { return Impl::first_attempt(impl_, time); }
 bool RedisConnection::is_first_attempt() const noexcept { return !impl_->first_ended; }
+std::uint64_t RedisConnection::copy() const noexcept { return impl_->link ? impl_->copy : 0; }
+void RedisConnection::ask_copy() { impl_->ask_copy(); }
 bool RedisConnection::is_up() const noexcept { return impl_->is_up(); }
 void RedisConnection::on_up(std::function<void()> callback) { impl_->on_up.push_back(std::move(callback)); }
 void RedisConnection::on_trouble(std::function<void()> callback) { impl_->on_trouble = std::move(callback); }

@@ -52,6 +52,12 @@ class RedisConnection {
 
   /// Connected, authenticated, database selected, breaker closed.
   bool is_up() const noexcept;
+  /// Which copy of the data the server has (copy_of() in net/redis_discovery.hpp), as it said last; 0 where it hasn't,
+  /// or isn't asked (RedisNode::tells_copy). Each reply says it too: of the time when the server sent it, at most one
+  /// question ago.
+  std::uint64_t copy() const noexcept;
+  /// Asks it again, where nobody does at the moment: for whoever sees that it should be another.
+  void ask_copy();
   /// Called on the executor each time is_up() turns true: first connect, every reconnect, the breaker closing. Several
   /// may be registered.
   void on_up(std::function<void()> callback);

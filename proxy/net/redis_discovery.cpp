@@ -1,11 +1,13 @@
 #include "net/redis_discovery.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "core/hash.hpp"
 #include "net/redis_slots.hpp"
 #include "net/redis_topology.hpp"
 
@@ -87,6 +89,12 @@ std::optional<RedisNamedMaster> read_named_master(const RedisReply& address, con
   const RedisReply* epoch = field(fields, "config-epoch");
   if (host.empty() || !is_redis_host(host) || !port || epoch == nullptr) return std::nullopt;
   return RedisNamedMaster{{host, *port, {}}, number(epoch->text)};
+}
+
+std::uint64_t copy_of(const RedisReply& info) noexcept {
+  if (info.type != Type::string) return 0;
+  const std::string_view name = info_value(info.text, "master_replid");
+  return name.empty() ? 0 : std::max<std::uint64_t>(1, hash64(name));
 }
 
 }  // namespace pillion

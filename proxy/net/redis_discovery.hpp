@@ -1,4 +1,5 @@
-// What sentinels and nodes of a cluster answer when they are asked who is master. Pure; every reply may be hostile.
+// What sentinels, nodes of a cluster and servers answer when they are asked who is master, and of what. Pure; every
+// reply may be hostile.
 #pragma once
 
 #include <cstdint>
@@ -30,5 +31,9 @@ struct RedisNamedMaster {
 /// From the replies to SENTINEL GET-MASTER-ADDR-BY-NAME and SENTINEL MASTER; nullopt where either is not what it should
 /// be.
 std::optional<RedisNamedMaster> read_named_master(const RedisReply& address, const RedisReply& fields);
+
+/// Which copy of the data a server has, of its reply to INFO replication: another number after each failover and each
+/// restart. A replica has its master's. 0 where it doesn't say.
+std::uint64_t copy_of(const RedisReply& info) noexcept;
 
 }  // namespace pillion

@@ -10,6 +10,8 @@
 #include <tuple>
 #include <utility>
 
+#include "net/redis_discovery.hpp"
+
 namespace pillion {
 namespace {
 
@@ -41,6 +43,7 @@ std::vector<std::vector<std::string>> handshake_commands(const RedisNode& node) 
   if (settings.database != 0) commands.push_back({"SELECT", std::to_string(settings.database)});
   commands.push_back({"CLIENT", "SETNAME", "pillion"});
   if (node.must_be_master()) commands.push_back({"ROLE"});
+  if (node.tells_copy) commands.push_back({"INFO", "replication"});
   commands.push_back({"PING"});
   return commands;
 }
@@ -180,6 +183,7 @@ awaitable<std::string> RedisLink::handshake() {
       std::string problem = co_await read_some();
       if (!problem.empty()) co_return problem;
     }
+    if (command.front() == "INFO") copy_ = copy_of(*reply);
     std::string refused = refusal(command.front(), *reply, node_.settings);
     if (!refused.empty()) co_return refused;
   }

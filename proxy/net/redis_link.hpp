@@ -45,6 +45,9 @@ class RedisLink : public std::enable_shared_from_this<RedisLink> {
   /// Ends open() or receive(), which then return `why`.
   void close(std::string why);
 
+  /// Which copy of the data the server had when it was opened; 0 where it didn't say, or wasn't asked.
+  std::uint64_t copy() const noexcept { return copy_; }
+
   /// Bytes that wait to be written.
   std::size_t unsent() const noexcept { return out_.size() + sending_.size(); }
   /// Whether a part of the next reply has come, and since when.
@@ -73,6 +76,7 @@ class RedisLink : public std::enable_shared_from_this<RedisLink> {
   bool flush_posted_ = false, writing_ = false, closed_ = false;
   std::string why_closed_;
   Time last_read_{}, reply_began_{};
+  std::uint64_t copy_ = 0;
 };
 
 }  // namespace pillion

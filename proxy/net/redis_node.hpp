@@ -19,6 +19,8 @@ struct RedisNode {
   bool must_be_master() const noexcept { return !settings.sentinel.nodes.empty(); }
 
   config::RedisSettings settings;
+  /// Whoever connects wants to know which copy of the data it has (copy_of()).
+  bool tells_copy = false;
   std::shared_ptr<RedisTls> tls;  ///< null: without TLS
 };
 

@@ -14,6 +14,8 @@ struct RedisReply {
   std::string text;               ///< of string, error and unavailable
   std::int64_t integer = 0;
   std::vector<RedisReply> elements;
+  /// Of a whole reply: which copy of the data it speaks of (RedisConnection::copy()).
+  std::uint64_t copy = 0;
   bool ok() const noexcept { return type != Type::error && type != Type::unavailable; }
 };
 

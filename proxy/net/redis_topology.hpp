@@ -60,6 +60,11 @@ class RedisTopology {
   /// and bounded however often it is called. `ask_first`: the node that may know best; unset where there is none.
   void refresh_soon(const config::Address& ask_first = {"", 0, {}});
 
+  /// The copy of the data (copy_of() in net/redis_discovery.hpp) whose invalidation log is the one that is followed; 0
+  /// where that isn't known. What another copy has isn't to be trusted.
+  void set_copy(std::uint64_t copy) noexcept { copy_.store(copy, std::memory_order_release); }
+  std::uint64_t copy() const noexcept { return copy_.load(std::memory_order_acquire); }
+
   using Subscription = std::shared_ptr<void>;
   /// `callback` is called on `executor` after each change of the view, until the subscription is dropped there.
   [[nodiscard]] Subscription on_change(boost::asio::any_io_executor executor, std::function<void()> callback);
@@ -81,6 +86,7 @@ class RedisTopology {
   std::shared_ptr<Renewal> renewal_;             // of certificates; null without TLS
   std::shared_ptr<std::atomic<bool>> hurrying_;  // a hurry() is on its way
   std::atomic<bool> stopped_{false};
+  std::atomic<std::uint64_t> copy_{0};
   std::mutex mutex_;
   std::vector<Subscriber> subscribers_;
 };

@@ -14,6 +14,8 @@ std::uint64_t RedisWaiters::push(Handler handler, Time sent, Time deadline) {
 
 void RedisWaiters::push_probe(Time sent, Time deadline) { waiters_.push_back({{}, sent, deadline, true, false}); }
 
+void RedisWaiters::push_copy(Time sent, Time deadline) { waiters_.push_back({{}, sent, deadline, true, false, true}); }
+
 RedisWaiters::Waiter RedisWaiters::pop() {
   Waiter first = std::move(waiters_.front());
   waiters_.pop_front();

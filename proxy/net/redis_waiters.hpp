@@ -22,6 +22,7 @@ class RedisWaiters {
     Time sent, deadline;
     bool probe = false;
     bool over = false;  ///< timed out or cancelled: its reply will be dropped
+    bool asks_copy = false;
   };
 
   bool empty() const noexcept { return waiters_.empty(); }
@@ -31,6 +32,8 @@ class RedisWaiters {
   /// Returns its ticket, for cancel().
   std::uint64_t push(Handler handler, Time sent, Time deadline);
   void push_probe(Time sent, Time deadline);
+  /// A probe that asks which copy of the data the server has.
+  void push_copy(Time sent, Time deadline);
   /// The one that the reply just received belongs to. Not to be called where empty().
   Waiter pop();
   /// Gives up those whose deadline has come, but not the first where its reply has begun to arrive. Returns their

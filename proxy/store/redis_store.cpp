@@ -30,6 +30,7 @@ InRedis in_redis(const RedisReply& reply) {
 
 RedisStore::RedisStore(RedisClient& client, const config::RedisSettings& settings)
     : client_(client),
+      one_copy_(settings.cluster.empty()),
       namespace_(settings.key_namespace),
       max_object_(settings.max_object),
       compress_(settings.compress) {}
@@ -42,7 +43,7 @@ boost::asio::awaitable<StoredResponsePtr> RedisStore::find(std::string readable_
                                                            std::uint64_t local_position, KeyMatch match,
                                                            InRedis* seen) {
   std::vector<std::string> arguments{"GET", redis_key(readable_key)};
-  const RedisReply reply = co_await client_.command(std::move(arguments));
+  const RedisReply reply = co_await read(std::move(arguments));
   if (seen) *seen = in_redis(reply);
   if (reply.type != RedisReply::Type::string) co_return nullptr;
   co_return read_value(reply.text, largest_value(max_object_), primary_key, now, local_position, match);
@@ -50,7 +51,14 @@ boost::asio::awaitable<StoredResponsePtr> RedisStore::find(std::string readable_
 
 boost::asio::awaitable<InRedis> RedisStore::peek(std::string readable_key) {
   std::vector<std::string> arguments{"GETRANGE", redis_key(readable_key), "0", std::to_string(store_id_prefix - 1)};
-  co_return in_redis(co_await client_.command(std::move(arguments)));
+  co_return in_redis(co_await read(std::move(arguments)));
+}
+
+boost::asio::awaitable<RedisReply> RedisStore::read(std::vector<std::string> arguments) {
+  if (one_copy_ && !client_.is_same_copy()) co_return RedisReply{};
+  RedisReply reply = co_await client_.command(std::move(arguments));
+  if (one_copy_ && !client_.is_same_copy(reply)) co_return RedisReply{};
+  co_return reply;
 }
 
 bool RedisStore::takes(const StoredResponse& response) const noexcept {
@@ -61,6 +69,7 @@ bool RedisStore::takes(const StoredResponse& response) const noexcept {
 
 boost::asio::awaitable<RedisStore::Stored> RedisStore::store(StoredResponsePtr response, std::int64_t ttl_ms) {
   if (!response || ttl_ms <= 0 || !takes(*response)) co_return Stored::no;
+  if (one_copy_ && !client_.is_same_copy()) co_return Stored::no;
   response->set_in_redis(true);  // before: from here on what happens to the key concerns it
   std::string value = write_value(*response, compress_);
   std::vector<std::string> arguments{"SET", redis_key(response->readable_key()), std::move(value), "PX",

@@ -1,4 +1,6 @@
-// The store in Redis: the second tier. Worker-local. Every fault is a miss; Redis is never in the way.
+// The store in Redis: the second tier. Worker-local. Every fault is a miss; Redis is never in the way. What a copy of
+// the data has whose invalidation log isn't the one that is followed (RedisTopology::copy()) is not read, and nothing
+// is stored there: after a failover this connection may be there before the log's, or after it.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -56,7 +58,9 @@ class RedisStore {
 
  private:
   std::string redis_key(std::string_view readable_key) const;
+  boost::asio::awaitable<RedisReply> read(std::vector<std::string> arguments);
   RedisClient& client_;
+  const bool one_copy_;  // the log lies beside what is stored
   std::string namespace_;
   std::size_t max_object_;
   config::CompressSettings compress_;

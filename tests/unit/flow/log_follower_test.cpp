@@ -41,7 +41,11 @@ struct HandLog {
     return out;
   }
   LogInfo info() const {
-    return {LogInfo::State::stream, packed_id(last_id), records.empty() ? 0 : records.front().position, 0, trimmed};
+    return {.state = LogInfo::State::stream,
+            .last = packed_id(last_id),
+            .first = records.empty() ? 0 : records.front().position,
+            .end = records.empty() ? 0 : records.back().position,
+            .trimmed = trimmed};
   }
   LogLook look(const std::vector<KnownRecord>& known) const {
     LogLook look{info(), known, {}};
@@ -84,7 +88,7 @@ struct Process {
     read(log);
     const LogVerdict verdict = look(log);
     if (verdict != LogVerdict::same) return verdict;
-    return follower.vouch(log.info()) ? verdict : LogVerdict::unnamed;
+    return follower.vouch(log.look(follower.known())) ? verdict : LogVerdict::unnamed;
   }
   bool holds_here(const StoredResponsePtr& stored) const { return order.standing(*stored).is_good(); }
   bool holds_in_redis(const StoredResponsePtr& stored) const {
@@ -213,6 +217,7 @@ TEST_CASE("another epoch distrusts everything, in memory and in Redis") {
   const auto view = process.slot.load();
   log.add("9-0", {"begin", "e2"});
   log.invalidate("10-0", "other", "b");
+  process.follower.doubt();
   CHECK(process.read(log) == 1);
   CHECK_FALSE(process.holds_here(stored));
   CHECK(process.slot.load() != view);
@@ -291,19 +296,92 @@ TEST_CASE("reading the replacement doesn't hide that what was known is gone") {
   for (int i = 0; i < 3; ++i) CHECK(process.catch_up(replacement) == LogVerdict::replaced);
   // What mends it: an epoch, with an id that nobody else has taken since.
   CHECK(process.follower.next_epoch_id(replacement.info()) == "10-0");
-  replacement.add("10-0", {"begin", "e2"});
+  const std::vector<std::string> epoch = process.follower.next_epoch();
+  REQUIRE(epoch.size() == 4);
+  replacement.add("10-0", epoch);
   CHECK(process.catch_up(replacement) == LogVerdict::same);
-  CHECK(process.slot.load()->epoch == epoch_number("e2"));
+  CHECK(process.slot.load()->epoch == epoch_number(epoch[1]));
+  CHECK_FALSE(process.follower.owes());
 }
 
-TEST_CASE("an epoch that others began meanwhile needs no other") {
+TEST_CASE("an epoch that others began is enough where they knew what is known here, and else another is needed") {
+  HandLog log = begun();
+  Process process, other;
+  log.invalidate("5-0", "third", "a");
+  process.catch_up(log);
+  other.catch_up(log);
+  HandLog anew;
+  anew.add("6-0", other.follower.next_epoch());
+  SUBCASE("they knew as much") {
+    CHECK(process.catch_up(anew) == LogVerdict::same);
+    CHECK_FALSE(process.follower.owes());
+  }
+  SUBCASE("they knew more") {
+    log.invalidate("6-0", "third", "b");
+    other.read(log);
+    HandLog later;
+    later.add("7-0", other.follower.next_epoch());
+    CHECK(process.catch_up(later) == LogVerdict::same);
+  }
+  SUBCASE("they knew nothing") {
+    HandLog empty;
+    empty.add("6-0", {"begin", "e2"});
+    CHECK(process.catch_up(empty) == LogVerdict::replaced);
+    CHECK(process.catch_up(empty) == LogVerdict::replaced);
+  }
+  SUBCASE("they didn't know what was written here, and it stays so however often the log is read anew") {
+    log.invalidate("5-1", "me", "b");
+    REQUIRE(process.follower.written(log.records.back(), process.follower.known_position(), 1000));
+    SUBCASE("not read yet") {}
+    SUBCASE("read as well") { process.read(log); }
+    CHECK(process.catch_up(anew) == LogVerdict::replaced);
+    process.follower.restart();
+    CHECK(process.catch_up(anew) == LogVerdict::replaced);
+    CHECK(process.follower.owes());
+    CHECK(process.follower.last_applied().id.empty());
+    anew.add("7-0", process.follower.next_epoch());
+    CHECK(process.catch_up(anew) == LogVerdict::same);
+    CHECK(process.follower.last_applied().id == "7-0");
+    // The other one knows nothing of what was lost.
+    CHECK(other.catch_up(anew) == LogVerdict::same);
+  }
+}
+
+TEST_CASE("an id that comes after the look at the log is looked for at the next one") {
   HandLog log = begun();
   Process process;
-  log.invalidate("5-0", "other", "a");
   process.catch_up(log);
-  HandLog anew;
-  anew.add("6-0", {"begin", "e2"});
-  CHECK(process.catch_up(anew) == LogVerdict::same);
+  const std::uint64_t before = process.follower.known_position();
+  HandLog copy = log;
+  copy.invalidate("5-0", "me", "lost");
+  process.follower.doubt();
+  const LogLook look = log.look(process.follower.known());
+  REQUIRE(process.follower.written(copy.records.back(), before, 1000));
+  CHECK(process.follower.vouch(look));
+  log.invalidate("6-0", "me", "b");
+  REQUIRE(process.follower.written(log.records.back(), before, 1000));
+  CHECK(process.catch_up(log) == LogVerdict::replaced);
+}
+
+TEST_CASE("others are told what was applied, and nothing that may turn out to be of another log") {
+  HandLog log = begun();
+  log.invalidate("5-0", "other", "a");
+  Process process;
+  process.follower.doubt();
+  process.read(log);
+  CHECK(process.follower.last_applied().id.empty());
+  process.catch_up(log);
+  CHECK(process.follower.last_applied().id == "5-0");
+  log.invalidate("6-0", "other", "a");
+  process.follower.doubt();
+  process.read(log);
+  CHECK(process.follower.last_applied().id == "5-0");
+  CHECK(process.catch_up(log) == LogVerdict::same);
+  CHECK(process.follower.last_applied().id == "6-0");
+  // Read from its beginning, it isn't applied in memory before its end.
+  process.follower.restart();
+  process.read(log);
+  CHECK(process.follower.last_applied().id.empty());
 }
 
 TEST_CASE("an epoch's id lies past all that is known, in an older log too") {
@@ -369,13 +447,15 @@ TEST_CASE("a record of an epoch that nobody saw begin shows that another log has
   log.add("5-0", {"begin", "e2"});
   // Its writer hasn't heard of it.
   log.invalidate("6-0", "other", "a");
-  process.read(log);
+  CHECK(process.catch_up(log) == LogVerdict::same);
   CHECK_FALSE(process.follower.is_strange());
   log.add("7-0", {"by", "other-1", "in", "e3", "tag", "a"});
   process.read(log);
   CHECK(process.follower.is_strange());
   process.follower.restart();
   CHECK_FALSE(process.follower.is_strange());
+  // What was read last in the log that was vouched for must stand here too.
+  CHECK(process.look(begun()) == LogVerdict::older);
   log.add("8-0", {"tag", "of a hand that knows no epochs"});
   CHECK(process.catch_up(log) == LogVerdict::same);
   CHECK(process.follower.epoch() == "e2");
