@@ -123,6 +123,118 @@ TEST_CASE("log loss: a record that this version doesn't understand invalidates e
   for (int i = 0; i < 2; ++i) CHECK(eventually([&] { return !in_memory(fleet[i], "/things/1"); }));
 }
 
+TEST_CASE("log loss: with nothing left in the log it goes on, and a new process begins another epoch at once") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  fill(fleet, {"/things/1"});
+  SUBCASE("trimmed") { redis.command({"XTRIM", "pillion:log", "MAXLEN", "0"}); }
+  SUBCASE("deleted, what came last, and then all") {
+    for (int n = 0; n < 2; ++n) {
+      for (const auto& record : redis.command({"XRANGE", "pillion:log", "-", "+"}).elements)
+        redis.command({"XDEL", "pillion:log", record.elements[0].text});
+    }
+  }
+  fleet.crash(1);
+  fleet.restart(1);
+  CHECK(eventually([&] { return log_is_up(fleet[1]); }, Deadline(3s)));
+  CHECK(fleet.wait_until_in_step());
+  CHECK(fleet[1].admin_post("/invalidate", of_thing("1")).status == 200);
+  fleet[0].get("/things/9");
+  CHECK(eventually([&] { return detailed(fleet[1].get("/things/9")).starts_with("hit"); }));
+}
+
+namespace {
+
+/// Two copies of one Redis that have parted: replicas use the old one until they are moved.
+struct Copies {
+  explicit Copies(const ScriptedUpstream& upstream)
+      : promoted({.arguments = {"--replicaof", "127.0.0.1", std::to_string(given_up.port())}}),
+        fleet(upstream.endpoint(), given_up, fleet_of(2)) {
+    REQUIRE(fleet.wait_until_in_step());
+    REQUIRE(given_up.wait_for_replicas(1));
+    REQUIRE_FALSE(promoted.command({"REPLICAOF", "NO", "ONE"}).is_error());
+  }
+  void move(int i) {
+    fleet.relay(i).aim_at(promoted.endpoint());
+    fleet.relay(i).drop_connections();
+  }
+  /// Moves it, and returns a thing that it has stored there.
+  std::string move_and_store(int i) {
+    move(i);
+    int thing = 0;
+    REQUIRE(eventually([&] {
+      fleet[i].get("/things/" + std::to_string(++thing));
+      return eventually([&] { return !promoted.keys("thing:*").empty(); }, Deadline(50ms));
+    }));
+    std::string key = promoted.keys("thing:*")[0];
+    return key.substr(6, key.find(':', 6) - 6);
+  }
+  RedisServer given_up, promoted;
+  Fleet fleet;
+};
+
+}  // namespace
+
+TEST_CASE("log loss: what one invalidated in a copy of Redis that was given up holds once it uses the other copy") {
+  for (bool other_has_lost_something : {false, true}) {
+    for (std::string how : {"hard", "soft", "PUT"}) {
+      CAPTURE(other_has_lost_something);
+      CAPTURE(how);
+      ScriptedUpstream upstream(counting());
+      Copies copies(upstream);
+      // Then the first one begins another epoch in the copy that it moves to.
+      if (other_has_lost_something) copies.fleet.invalidate(0, of_thing("elsewhere"), "0s");
+      std::string id = copies.move_and_store(0), target = "/things/" + id;
+      CHECK((epochs(copies.promoted).size() > 1) == other_has_lost_something);
+      std::string old = copies.fleet[0].get(target).body;
+      if (how == "PUT") CHECK(copies.fleet[1].request("PUT", target, {}, "x").status == 200);
+      if (how == "hard") copies.fleet.invalidate(1, of_thing(id), "0s");
+      if (how == "soft") copies.fleet.invalidate(1, R"({"tags": ["thing:)" + id + R"("], "soft": true})", "0s");
+      copies.move(1);
+      std::string answer;
+      for (int n = 0; n < 300 && answer != old; ++n) answer = copies.fleet[1].get(target).body;
+      CHECK(answer != old);
+      // It is heard by the other one too.
+      CHECK(copies.fleet.wait_until_in_step());
+      CHECK(copies.fleet[0].get(target).body != old);
+    }
+  }
+}
+
+TEST_CASE("log loss: a receipt names nobody who has moved to another copy of the log") {
+  ScriptedUpstream upstream(counting());
+  Copies copies(upstream);
+  std::string id = copies.move_and_store(1), target = "/things/" + id;
+  // Its position there lies past those of the old copy.
+  for (int n = 0; n < 3; ++n) copies.fleet.invalidate(1, of_thing("elsewhere"), "0s");
+  CHECK(copies.fleet.acknowledged(copies.fleet.invalidate(0, of_thing(id), "500ms")) == std::set<int>{0});
+  std::string old = copies.fleet[1].get(target).body;
+  copies.move(0);
+  CHECK(copies.fleet.wait_until_in_step());
+  for (int i = 0; i < 2; ++i) CHECK(copies.fleet[i].get(target).body != old);
+}
+
+TEST_CASE("log loss: a server that becomes another's replica, or its own master, under its connections goes on") {
+  RedisServer redis, other;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  fill(fleet, {"/things/1"});
+  redis.command({"REPLICAOF", "127.0.0.1", std::to_string(other.port())});
+  REQUIRE(other.wait_for_replicas(1));
+  redis.command({"REPLICAOF", "NO", "ONE"});
+  CHECK(fleet.wait_until_in_step());
+  for (int i = 0; i < 2; ++i) CHECK_FALSE(in_memory(fleet[i], "/things/1"));
+  // Nobody takes it for another copy for good.
+  CHECK(eventually([&] {
+    fleet[0].invalidate(of_thing("2"));
+    fleet[0].get("/things/2");
+    return detailed(fleet[1].get("/things/2")) == "hit redis";
+  }));
+}
+
 TEST_CASE("log loss: a failover by Sentinel that loses nothing costs no memory") {
   RedisSentinel redis;
   ScriptedUpstream upstream(counting());

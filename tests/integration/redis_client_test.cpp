@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "integration/redis_worker.hpp"
+#include "net/redis_discovery.hpp"
 #include "net/redis_slots.hpp"
 #include "support/redis_cluster.hpp"
 #include "support/redis_sentinel.hpp"
@@ -663,4 +664,35 @@ TEST_CASE("client: files of TLS that can't be used are told by name, and renewed
   copy(files.ca());
   CHECK(tls->refresh() == "");
   CHECK(worker.up());
+}
+
+TEST_CASE(
+    "client: it knows whether its server has the copy of the data that is meant, through changes under its feet") {
+  RedisServer redis;
+  config::RedisSettings settings;
+  settings.enabled = true;
+  settings.address = address_of(redis.endpoint());
+  ClientWorker worker(settings);
+  REQUIRE(worker.up());
+  const auto copy = [&] { return copy_of(worker.ask({"INFO", "replication"}, 1000ms)); };
+  const std::uint64_t first = copy();
+  REQUIRE(first != 0);
+  CHECK(worker.ask({"PING"}).copy == first);
+  CHECK(worker.connection->is_same_copy());  // nobody says which is meant
+  worker.topology.set_copy(first + 1);
+  CHECK_FALSE(worker.connection->is_same_copy());
+  CHECK_FALSE(worker.connection->is_same_copy(worker.ask({"PING"})));
+  worker.topology.set_copy(first);
+  CHECK(worker.connection->is_same_copy());
+
+  // Another copy takes the place of its data, and every connection stays.
+  redis.command({"REPLICAOF", "127.0.0.1", "1"});
+  redis.command({"REPLICAOF", "NO", "ONE"});
+  const std::uint64_t second = copy();
+  CHECK(second != first);
+  worker.topology.set_copy(second);
+  CHECK_FALSE(worker.connection->is_same_copy());
+  CHECK(worker.until([&] { return worker.connection->is_same_copy(); }));
+  CHECK(worker.ask({"PING"}).copy == second);
+  CHECK(worker.ups == 1);
 }

@@ -80,6 +80,17 @@ TEST_CASE("a record that begins an epoch names it") {
   CHECK(record.mark != read({"begin", "e2"}).mark);
 }
 
+TEST_CASE("the beginning of an epoch names records that were there before, so many at most") {
+  std::vector<std::uint64_t> marks{1, 18446744073709551615u};
+  CHECK(read(epoch_fields("e1", marks)).after == marks);
+  CHECK(read(epoch_fields("e1", {})).after.empty());
+  CHECK_FALSE(is_hard_all(read(epoch_fields("e1", marks))));
+  marks.resize(max_named_records + 5, 7);
+  CHECK(read(epoch_fields("e1", marks)).after.size() == max_named_records);
+  // What makes no sense names nothing.
+  CHECK(read({"begin", "e1", "after", "x 5 -1 6x  7 99999999999999999999"}).after == std::vector<std::uint64_t>{5, 7});
+}
+
 TEST_CASE("a reply to a read is a list of records, nothing, or nonsense") {
   CHECK(parse_read(RedisReply{RedisReply::Type::nil, {}, 0, {}})->empty());
   const RedisReply entries = list_reply({entry_reply("7-1", {"tag", "a"}), entry_reply("7-2", {"tag", "b"})});
@@ -118,6 +129,8 @@ TEST_CASE("what Redis says of the stream: where it begins and ends, and whether 
   CHECK(whole.state == LogInfo::State::stream);
   CHECK(whole.last == packed_id("9-0"));
   CHECK(whole.first == packed_id("5-0"));
+  CHECK(whole.end == 0);
+  CHECK(parse_info(info_reply(2, "9-0", "9-0", 3, "5-0", "8-0")).end == packed_id("8-0"));
   CHECK_FALSE(whole.trimmed);
   const LogInfo cut = parse_info(info_reply(1, "9-0", "7-0", 4, "9-0"));
   CHECK(cut.trimmed);

@@ -49,12 +49,13 @@ inline RedisReply entry_reply(std::string id, const std::vector<std::string>& fi
 
 /// XINFO STREAM.
 inline RedisReply info_reply(std::int64_t length, std::string last, std::string deleted, std::int64_t added,
-                             std::string first) {
+                             std::string first, std::string end = {}) {
   return list_reply({text_reply("length"), number_reply(length), text_reply("last-generated-id"),
                      text_reply(std::move(last)), text_reply("max-deleted-entry-id"), text_reply(std::move(deleted)),
                      text_reply("entries-added"), number_reply(added), text_reply("recorded-first-entry-id"),
-                     text_reply(std::move(first)), text_reply("last-entry"), RedisReply{}, text_reply("groups"),
-                     number_reply(0)});
+                     text_reply(std::move(first)), text_reply("last-entry"),
+                     end.empty() ? RedisReply{RedisReply::Type::nil} : entry_reply(std::move(end), {}),
+                     text_reply("groups"), number_reply(0)});
 }
 
 }  // namespace pillion

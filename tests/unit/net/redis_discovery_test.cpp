@@ -117,3 +117,15 @@ TEST_CASE("a sentinel's master is an address and the epoch of its failover") {
   CHECK_FALSE(read_named_master(list({text(""), text("1")}), fields));
   CHECK_FALSE(read_named_master(list({text("a b"), text("1")}), fields));
 }
+
+TEST_CASE("which copy of the data a server has is told by its replication id") {
+  const std::string id(40, 'a');
+  const std::uint64_t copy = copy_of(text("# Replication\r\nrole:master\r\nmaster_replid:" + id + "\r\n"));
+  CHECK(copy != 0);
+  CHECK(copy ==
+        copy_of(text("role:slave\r\nmaster_replid:" + id + "\r\nmaster_replid2:" + std::string(40, 'b') + "\r\n")));
+  CHECK(copy != copy_of(text("master_replid:" + std::string(40, 'b') + "\r\n")));
+  for (const RedisReply& none : {nil, number(1), list({}), text("role:master\r\n"), text("")})
+    CHECK(copy_of(none) == 0);
+  CHECK(copy_of({Type::error, "master_replid:" + id, 0, {}}) == 0);
+}
