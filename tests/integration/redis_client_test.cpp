@@ -683,6 +683,7 @@ TEST_CASE(
   CHECK_FALSE(worker.connection->is_same_copy());
   CHECK_FALSE(worker.connection->is_same_copy(worker.ask({"PING"})));
   worker.topology.set_copy(first);
+  CHECK(worker.ask({"PING"}).copy == first);
   CHECK(worker.connection->is_same_copy());
 
   // Another copy takes the place of its data, and every connection stays.

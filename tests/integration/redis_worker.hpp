@@ -239,6 +239,7 @@ class AnsweringRedis {
       ++seen_[command.at(0)];
     }
     if (command[0] == "PING") return "+PONG\r\n";
+    if (command[0] == "INFO") return "$0\r\n\r\n";
     if (command[0] == "AUTH" || command[0] == "CLIENT" || command[0] == "ASKING") return "+OK\r\n";
     return answer_(command);
   }
