@@ -88,9 +88,13 @@ TEST_CASE("log loss: trimmed past a replica that was cut off, it distrusts what 
   CHECK(fleet[1].metric("pillion_log_lost_total") == 1);
   CHECK(fleet[0].metric("pillion_log_lost_total") == 0);
   // It is the same epoch: what the other one stores now is good for both.
-  fleet[0].get("/things/new");
-  CHECK(eventually([&] { return !redis.keys("thing:new:*").empty(); }));
-  CHECK(detailed(fleet[1].get("/things/new")) == "hit redis");
+  int next = 0;
+  CHECK(eventually([&] {
+    std::string target = "/things/new" + std::to_string(++next);
+    fleet[0].get(target);
+    CHECK(eventually([&] { return !redis.keys("thing:new" + std::to_string(next) + ":*").empty(); }));
+    return detailed(fleet[1].get(target)) == "hit redis";
+  }));
 }
 
 TEST_CASE("log loss: something else in its place, or ids without end, is replaced by a new log") {
@@ -147,13 +151,16 @@ TEST_CASE("log loss: with nothing left in the log it goes on, and a new process 
 
 namespace {
 
+/// For a server that others copy.
+const std::vector<std::string> at_once{"--repl-diskless-sync-delay", "0"};
+
 /// Two copies of one Redis that have parted: replicas use the old one until they are moved.
 struct Copies {
   explicit Copies(const ScriptedUpstream& upstream)
       : promoted({.arguments = {"--replicaof", "127.0.0.1", std::to_string(given_up.port())}}),
         fleet(upstream.endpoint(), given_up, fleet_of(2)) {
     REQUIRE(fleet.wait_until_in_step());
-    REQUIRE(given_up.wait_for_replicas(1));
+    REQUIRE(given_up.wait_for_replicas(1, 10s));
     REQUIRE_FALSE(promoted.command({"REPLICAOF", "NO", "ONE"}).is_error());
   }
   void move(int i) {
@@ -171,7 +178,7 @@ struct Copies {
     std::string key = promoted.keys("thing:*")[0];
     return key.substr(6, key.find(':', 6) - 6);
   }
-  RedisServer given_up, promoted;
+  RedisServer given_up{{.arguments = at_once}}, promoted;
   Fleet fleet;
 };
 
@@ -217,13 +224,13 @@ TEST_CASE("log loss: a receipt names nobody who has moved to another copy of the
 }
 
 TEST_CASE("log loss: a server that becomes another's replica, or its own master, under its connections goes on") {
-  RedisServer redis, other;
+  RedisServer redis, other({.arguments = at_once});
   ScriptedUpstream upstream(counting());
   Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
   REQUIRE(fleet.wait_until_in_step());
   fill(fleet, {"/things/1"});
   redis.command({"REPLICAOF", "127.0.0.1", std::to_string(other.port())});
-  REQUIRE(other.wait_for_replicas(1));
+  REQUIRE(other.wait_for_replicas(1, 10s));
   redis.command({"REPLICAOF", "NO", "ONE"});
   CHECK(fleet.wait_until_in_step());
   for (int i = 0; i < 2; ++i) CHECK_FALSE(in_memory(fleet[i], "/things/1"));
