@@ -96,7 +96,7 @@ void hurt_redis(World& world, RedisServer& redis, int ways = 11) {
       redis.command({"DEL", "pillion:log"});
       break;
     case 4:
-      redis.command({"XTRIM", "pillion:log", "MAXLEN", std::to_string(1 + world.below(3))});
+      redis.command({"XTRIM", "pillion:log", "MAXLEN", std::to_string(world.below(4))});
       break;
     case 5:
       redis.command({"CLIENT", "KILL", "TYPE", world.below(2) == 0 ? "normal" : "pubsub"});
