@@ -9,9 +9,8 @@ namespace {
 
 /// One route for all, stored in Redis alone, so that each hit is read from there.
 std::string in_redis(const Endpoint& upstream, const RedisServer& redis, const std::string& compress) {
-  return one_route(
-      upstream, "    ttl: 5m\n",
-      "store:\n  memory: off\n  redis: { url: " + redis.url() + ", timeout: 2s, compress: " + compress + " }\n");
+  return one_route(upstream, "    ttl: 5m\n",
+                   redis_store(redis.settings(), "off") + "    compress: " + compress + "\n");
 }
 
 std::string json_list(int items) {
@@ -102,7 +101,7 @@ TEST_CASE("compress: it is on where nothing is said, from 2 KiB on") {
     RedisServer redis;
     ScriptedUpstream upstream;
     upstream.answer("/", cacheable(std::string(size, 'a')));
-    Pillion proxy(one_route(upstream.endpoint(), "    ttl: 5m\n", "store: { redis: { url: " + redis.url() + " } }\n"));
+    Pillion proxy(one_route(upstream.endpoint(), "    ttl: 5m\n", redis_store(redis.settings())));
     proxy.get("/");
     CHECK((value_size(redis, only_key(redis)) < 1500) == (size == 2048));
   }

@@ -212,7 +212,7 @@ TEST_CASE("interim: an upstream of HTTP/1.0") {
   }
   for (std::string target : {"/kept", "/expires"}) {
     CAPTURE(target);
-    CHECK(eventually([&] { return outcome(proxy.get(target)) == "hit"; }, Deadline(2s)));
+    CHECK(eventually([&] { return outcome(proxy.get(target)) == "hit"; }));
   }
   CHECK(outcome(proxy.get("/closed")) != "hit");
   CHECK(proxy.request("POST", "/closed", {}, "x").body == "old body");

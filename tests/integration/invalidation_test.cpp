@@ -30,7 +30,7 @@ std::string characters(const Endpoint& upstream, const RedisServer* redis = null
     path: /**
     ttl: 60s
 )");
-  if (redis != nullptr) config += "store:\n  redis:\n    url: " + redis->url() + "\n";
+  if (redis != nullptr) config += redis_store(redis->settings());
   return config;
 }
 

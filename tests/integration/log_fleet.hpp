@@ -29,7 +29,7 @@ inline FleetOptions fleet_of(int replicas) {
   FleetOptions options;
   options.replicas = replicas;
   options.routes = routes;
-  // A busy machine is no slow Redis.
+  // Some tests wait until silence is noticed.
   options.redis = "    timeout: 2s\n    connect_timeout: 2s\n";
   return options;
 }

@@ -11,15 +11,15 @@
 namespace {
 
 /// Redis alone, so that each request asks it.
-std::string in_redis_alone(const Endpoint& upstream, const std::string& redis, std::string_view more = {}) {
+std::string in_redis_alone(const Endpoint& upstream, const std::string& redis, std::string_view time = unhurried) {
   return config_for(upstream, "routes:\n  - name: all\n    path: /**\n    cache: on\n    tags: [all]\n" +
-                                  std::string(more) + "store:\n  memory: off\n  redis:\n" + redis);
+                                  redis_store(redis, "off", time));
 }
 
 /// In memory, too.
 std::string in_both(const Endpoint& upstream, const std::string& redis) {
   return config_for(upstream,
-                    "routes:\n  - name: all\n    path: /**\n    ttl: 1h\n    tags: [all]\nstore:\n  redis:\n" + redis);
+                    "routes:\n  - name: all\n    path: /**\n    ttl: 1h\n    tags: [all]\n" + redis_store(redis));
 }
 
 /// With Pillion's own user, whose password stands in a file.
@@ -151,15 +151,16 @@ TEST_CASE("redis_shapes: a server whose certificate isn't good is not used, and 
   RedisServer redis({.arguments = files.redis_arguments(port, false)});
   REQUIRE(redis.command({"CONFIG", "SET", "bind", "127.0.0.1 127.0.0.2"}).text == "OK");
   ScriptedUpstream upstream(cacheable("fresh"));
-  const auto at = [&](const std::string& host, const std::string& tls) {
+  const auto at = [&](const std::string& host, const std::string& tls, std::string_view time = unhurried) {
     return in_redis_alone(upstream.endpoint(),
-                          "    url: rediss://" + host + ":" + std::to_string(port) + "\n    tls: { " + tls + " }\n");
+                          "    url: rediss://" + host + ":" + std::to_string(port) + "\n    tls: { " + tls + " }\n",
+                          time);
   };
   const std::pair<const char*, std::string> bad[] = {{"127.0.0.1", "ca: " + files.foreign_ca()},
                                                      {"127.0.0.2", "ca: " + files.ca()}};
   for (const auto& [host, tls] : bad) {
     CAPTURE(host);
-    Pillion proxy(at(host, tls), {.wait_for_redis = false});
+    Pillion proxy(at(host, tls, ""), {.wait_for_redis = false});
     proxy.process().wait_for_err_line("certificate verify failed");
     CHECK(detailed(proxy.get("/a")) == "uri-miss store-unavailable");
     CHECK(proxy.metric("pillion_redis_up") == 0);

@@ -7,11 +7,9 @@
 namespace {
 
 /// Redis alone, so that each request asks it.
-std::string in_redis_alone(const Endpoint& upstream, const std::string& redis) {
-  return config_for(
-      upstream,
-      "routes:\n  - name: all\n    path: /**\n    cache: on\n    tags: [all]\nstore:\n  memory: off\n  redis:\n" +
-          redis);
+std::string in_redis_alone(const Endpoint& upstream, const std::string& redis, std::string_view time = unhurried) {
+  return config_for(upstream, "routes:\n  - name: all\n    path: /**\n    cache: on\n    tags: [all]\n" +
+                                  redis_store(redis, "off", time));
 }
 
 }  // namespace
@@ -56,7 +54,7 @@ TEST_CASE("redis_trouble: one that is busy, has lost its master or mayn't answer
   ScriptedUpstream upstream(cacheable("fresh"));
   SUBCASE("busy with a script") {
     RedisServer redis({.arguments = {"--busy-reply-threshold", "1"}});
-    Pillion proxy(in_redis_alone(upstream.endpoint(), redis.settings()));
+    Pillion proxy(in_redis_alone(upstream.endpoint(), redis.settings(), ""));
     REQUIRE(eventually([&] { return outcome(proxy.get("/a")) == "hit"; }));
     std::thread script([&] { redis.command({"EVAL", "while true do end", "0"}); });
     REQUIRE(eventually([&] { return redis.command({"PING"}).text.starts_with("BUSY"); }));
@@ -73,7 +71,7 @@ TEST_CASE("redis_trouble: one that is busy, has lost its master or mayn't answer
     RedisServer redis(
         {.arguments = {"--replicaof", "127.0.0.1", std::to_string(master.port()), "--replica-serve-stale-data", "no"}});
     REQUIRE(master.wait_for_replicas(1));
-    Pillion proxy(in_redis_alone(upstream.endpoint(), redis.settings()));
+    Pillion proxy(in_redis_alone(upstream.endpoint(), redis.settings(), ""), {.wait_for_redis = false});
     master.kill();
     proxy.process().wait_for_err_line("MASTERDOWN");
     CHECK(proxy.get("/a").status == 200);
@@ -82,9 +80,10 @@ TEST_CASE("redis_trouble: one that is busy, has lost its master or mayn't answer
   }
   SUBCASE("a user without what it needs") {
     RedisServer redis({.arguments = RedisUser{"pillion", "s3cret", {"~*", "&*", "+@all", "-set"}}.arguments()});
-    Pillion proxy(in_redis_alone(upstream.endpoint(),
-                                 "    url: redis://pillion:s3cret@127.0.0.1:" + std::to_string(redis.port()) + "\n"),
-                  {.wait_for_redis = false});
+    Pillion proxy(
+        in_redis_alone(upstream.endpoint(),
+                       "    url: redis://pillion:s3cret@127.0.0.1:" + std::to_string(redis.port()) + "\n", ""),
+        {.wait_for_redis = false});
     CHECK(proxy.get("/a").status == 200);
     proxy.process().wait_for_err_line("NOPERM");
     redis.command({"ACL", "SETUSER", "pillion", "+set"});
@@ -92,9 +91,10 @@ TEST_CASE("redis_trouble: one that is busy, has lost its master or mayn't answer
   }
   SUBCASE("a password that isn't known there yet") {
     RedisServer redis;
-    Pillion proxy(in_redis_alone(upstream.endpoint(),
-                                 "    url: redis://pillion:s3cret@127.0.0.1:" + std::to_string(redis.port()) + "\n"),
-                  {.wait_for_redis = false});
+    Pillion proxy(
+        in_redis_alone(upstream.endpoint(),
+                       "    url: redis://pillion:s3cret@127.0.0.1:" + std::to_string(redis.port()) + "\n", ""),
+        {.wait_for_redis = false});
     proxy.process().wait_for_err_line("AUTH refused: WRONGPASS");
     CHECK(proxy.get("/a").status == 200);
     auto rules = pillion_user().rules;
@@ -106,7 +106,7 @@ TEST_CASE("redis_trouble: one that is busy, has lost its master or mayn't answer
   SUBCASE("reading its data from disk") {
     RedisServer redis({.arguments = {"--loading-process-events-interval-bytes", "1024", "--rdbcompression", "no",
                                      "--enable-debug-command", "yes"}});
-    Pillion proxy(in_redis_alone(upstream.endpoint(), redis.settings()));
+    Pillion proxy(in_redis_alone(upstream.endpoint(), redis.settings(), ""));
     REQUIRE(eventually([&] { return outcome(proxy.get("/a")) == "hit"; }));
     for (int i = 0; i < 200; ++i) redis.command({"SET", "k" + std::to_string(i), std::string(2000, 'x')});
     redis.command({"CONFIG", "SET", "key-load-delay", "10000"});

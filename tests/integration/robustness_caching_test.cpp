@@ -16,10 +16,9 @@ std::string config(const Endpoint& upstream, std::string_view more = {}) {
          std::string(more);
 }
 
-/// Both tiers, with these settings; Redis may take its time on a busy machine.
+/// Both tiers, with these settings.
 std::string stores(const RedisServer& redis, std::string_view memory, std::string_view more = {}) {
-  return "store:\n  memory: " + std::string(memory) + "\n  redis:\n    url: " + redis.url() +
-         "\n    timeout: 5s\n    connect_timeout: 5s\n" + std::string(more);
+  return redis_store(redis.settings(), memory) + std::string(more);
 }
 
 bool is_stored(const RedisServer& redis) {
@@ -102,7 +101,7 @@ TEST_CASE("robustness caching: a superseded response isn't found again in a Redi
     upstream.answer(gives(caching("max-age=0", {{"ETag", "\"2\""}}), "second"));
     CHECK(proxy.get("/", caching("no-cache")).body == "second");
     // Redis hears of it a moment after the answer.
-    CHECK(eventually([&] { return proxy.get("/").body == "second"; }, Deadline(3s)));
+    CHECK(eventually([&] { return proxy.get("/").body == "second"; }));
     for (int i = 0; i < 3; ++i) CHECK(proxy.get("/").body == "second");
   }
 }
@@ -117,7 +116,7 @@ TEST_CASE("robustness caching: what is too large for memory leaves no older resp
   const std::string large(10000, '2');
   upstream.answer(gives(fresh(), large));
   CHECK(proxy.get("/", caching("no-cache")).body == large);
-  CHECK(eventually([&] { return detailed(proxy.get("/")) == "hit redis"; }, Deadline(3s)));
+  CHECK(eventually([&] { return detailed(proxy.get("/")) == "hit redis"; }));
   for (int i = 0; i < 3; ++i) CHECK(proxy.get("/").body == large);
   CHECK(upstream.count() == 2);
 }
@@ -407,7 +406,7 @@ TEST_CASE("robustness caching: tags and groups that come with what freshens a re
       HttpClient client = proxy.connect();
       CHECK(client.request(by == "HEAD" ? "HEAD" : "GET", "/", {{"X-V", "1"}}).status == 200);
       // Other variants, and Redis, are freshened a moment after the answer.
-      REQUIRE(eventually([&] { return outcome(client.get("/", {{"X-V", v}})) == "hit"; }, Deadline(3s)));
+      REQUIRE(eventually([&] { return outcome(client.get("/", {{"X-V", v}})) == "hit"; }));
       const std::size_t asked = upstream.count("/");
       upstream.answer("/other", [&](Exchange& exchange) {
         exchange.read_body();
@@ -494,9 +493,9 @@ TEST_CASE("robustness caching: a client that leaves doesn't end the refresh that
     if (who != "who began it") reader->stream().reset();
     left.open();  // what comes then can't be written to those who left
     const double stay = who == "who reads along" ? 1 : 0;
-    CHECK(eventually([&] { return proxy.metric("pillion_connections{side=\"client\"}") == stay; }, Deadline(3s)));
+    CHECK(eventually([&] { return proxy.metric("pillion_connections{side=\"client\"}") == stay; }));
     noticed.open();
-    CHECK(eventually([&] { return proxy.get(target).body == "second"; }, Deadline(3s)));
+    CHECK(eventually([&] { return proxy.get(target).body == "second"; }));
     CHECK(upstream.count(target) == 2);
   }
 }

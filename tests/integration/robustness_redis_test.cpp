@@ -6,12 +6,14 @@
 
 namespace {
 
-std::string config(const Endpoint& upstream, const RedisServer& redis) {
+std::string config(const Endpoint& upstream, const RedisServer& redis, std::string_view time = unhurried) {
   return config_for(upstream,
-                    "routes:\n  - name: all\n    path: /**\n    cache: on\ndrain: { delay: 0s, timeout: 5s }\nstore:\n"
-                    "  redis:\n    url: " +
-                        redis.url() + "\n");
+                    "routes:\n  - name: all\n    path: /**\n    cache: on\ndrain: { delay: 0s, timeout: 30s }\n" +
+                        redis_store(redis.settings(), "", time));
 }
+
+/// Where Redis is paused: requests that need it wait so long, at first.
+constexpr std::string_view some_time = "    timeout: 500ms\n    connect_timeout: 5s\n";
 
 /// Serves what was PUT there last, "old" before; every other unsafe method changes nothing.
 class Pages {
@@ -62,12 +64,10 @@ bool outlives_restart(Pillion& proxy, const std::string& target) {
   proxy.get(target);
   proxy.get(target);
   // The entry is written behind the answer: look until it is found.
-  return eventually(
-      [&] {
-        proxy.restart();
-        return detailed(proxy.get(target)) == "hit redis";
-      },
-      Deadline(5s));
+  return eventually([&] {
+    proxy.restart();
+    return detailed(proxy.get(target)) == "hit redis";
+  });
 }
 
 }  // namespace
@@ -76,7 +76,7 @@ TEST_CASE("robustness: steady writes don't keep pending invalidations from Redis
   RedisServer redis;
   Pages pages;
   ScriptedUpstream upstream(pages.handler());
-  Pillion proxy(config(upstream.endpoint(), redis));
+  Pillion proxy(config(upstream.endpoint(), redis, some_time));
   CHECK(proxy.get("/victim").body == "old");
   REQUIRE(is_stored(redis));
   proxy.request("PUT", "/w", {}, "1");
@@ -104,7 +104,7 @@ TEST_CASE("robustness: an invalidation still pending at SIGTERM reaches a Redis 
   RedisServer redis;
   Pages pages;
   ScriptedUpstream upstream(pages.handler());
-  Pillion proxy(config(upstream.endpoint(), redis));
+  Pillion proxy(config(upstream.endpoint(), redis, some_time));
   CHECK(proxy.get("/victim").body == "old");
   REQUIRE(is_stored(redis));
   redis.pause();
@@ -156,7 +156,7 @@ TEST_CASE("robustness: a log that couldn't be begun because Redis was full is be
   upstream.answer(cacheable("x"));
   PillionOptions options;
   options.wait_for_redis = false;
-  Pillion proxy(config(upstream.endpoint(), redis), options);
+  Pillion proxy(config(upstream.endpoint(), redis, ""), options);
   // It has tried, and was refused.
   REQUIRE(eventually(
       [&] { return redis.command({"INFO", "errorstats"}).text.find("errorstat_OOM") != std::string::npos; }));
@@ -230,7 +230,7 @@ TEST_CASE("robustness: more invalidations than are kept one by one still reach a
   RedisServer redis;
   Pages pages;
   ScriptedUpstream upstream(pages.handler());
-  Pillion proxy(config(upstream.endpoint(), redis));
+  Pillion proxy(config(upstream.endpoint(), redis, some_time));
   proxy.get("/victim");
   REQUIRE(is_stored(redis));
   redis.pause();
@@ -247,9 +247,8 @@ TEST_CASE("redis: what has a validator stays for `keep` past its use") {
   RedisServer redis;
   ScriptedUpstream upstream(
       [](Exchange& exchange) { exchange.respond(200, {{"Cache-Control", "max-age=10"}, {"ETag", "\"a\""}}, "kept"); });
-  Pillion proxy(config_for(upstream.endpoint(),
-                           "routes:\n  - { name: all, path: /**, cache: on, keep: 100s }\nstore:\n  redis:\n    url: " +
-                               redis.url() + "\n"));
+  Pillion proxy(config_for(upstream.endpoint(), "routes:\n  - { name: all, path: /**, cache: on, keep: 100s }\n" +
+                                                    redis_store(redis.settings())));
   proxy.get("/a");
   REQUIRE(is_stored(redis));
   const long left = redis.command({"PTTL", redis.keys("api:all:*").front()}).integer;

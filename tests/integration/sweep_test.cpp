@@ -14,7 +14,7 @@ std::string tagged(const Endpoint& upstream, const std::string& store) {
 }
 
 std::string in_redis(const RedisServer& redis, const std::string& more = "") {
-  return "store:\n  redis: { url: " + redis.url() + ", timeout: 2s" + more + " }\n";
+  return redis_store(redis.settings()) + more;
 }
 
 void fill(Pillion& proxy, int each) {
@@ -114,8 +114,8 @@ TEST_CASE("sweep: without an invalidation Redis is never walked, and its keys ar
 TEST_CASE("sweep: only what is in its own namespace") {
   RedisServer redis;
   ScriptedUpstream upstream(cacheable("body"));
-  Pillion one(tagged(upstream.endpoint(), in_redis(redis, ", namespace: \"one:\"")));
-  Pillion two(tagged(upstream.endpoint(), in_redis(redis, ", namespace: \"two:\"")));
+  Pillion one(tagged(upstream.endpoint(), in_redis(redis, "    namespace: \"one:\"\n")));
+  Pillion two(tagged(upstream.endpoint(), in_redis(redis, "    namespace: \"two:\"\n")));
   Pillion plain(tagged(upstream.endpoint(), in_redis(redis)));
   for (Pillion* proxy : {&one, &two, &plain}) fill(*proxy, 20);
   REQUIRE(eventually([&] { return redis.keys(even_keys).size() == 60; }));
@@ -131,8 +131,8 @@ TEST_CASE("sweep: the user that the README gives is allowed to do it") {
   RedisServer redis({.arguments = pillion_user("shop:").arguments()});
   ScriptedUpstream upstream(cacheable("body"));
   Pillion proxy(tagged(upstream.endpoint(),
-                       "store:\n  redis: { url: \"redis://pillion:s3cret@127.0.0.1:" + std::to_string(redis.port()) +
-                           "\", timeout: 2s, namespace: \"shop:\" }\n"));
+                       redis_store("    url: redis://pillion:s3cret@127.0.0.1:" + std::to_string(redis.port()) + "\n") +
+                           "    namespace: \"shop:\"\n"));
   fill(proxy, 10);
   REQUIRE(eventually([&] { return redis.keys(even_keys).size() == 10; }));
   proxy.invalidate(R"({"tags": ["even"]})");
@@ -143,7 +143,7 @@ TEST_CASE("sweep: the user that the README gives is allowed to do it") {
 TEST_CASE("sweep: every master of a cluster") {
   RedisCluster cluster;
   ScriptedUpstream upstream(cacheable("body"));
-  Pillion proxy(tagged(upstream.endpoint(), "store:\n  redis:\n    timeout: 2s\n" + cluster.settings()));
+  Pillion proxy(tagged(upstream.endpoint(), redis_store(cluster.settings())));
   fill(proxy, 60);
   REQUIRE(eventually([&] { return cluster.keys(even_keys).size() == 60 && cluster.keys(odd_keys).size() == 60; }));
   proxy.invalidate(R"({"tags": ["even"]})");

@@ -4,13 +4,14 @@
 
 namespace {
 
-std::string config(const Endpoint& upstream, const std::string& redis_url, std::string_view routes = {}) {
+/// `redis` is the lines below `redis:` that say where it is.
+std::string config(const Endpoint& upstream, const std::string& redis, std::string_view routes = {},
+                   std::string_view time = unhurried) {
   const std::string_view all =
       "routes:\n"
       "  - name: here\n    path: /here/**\n    ttl: 1h\n    store: [memory]\n"
       "  - name: all\n    path: /**\n    ttl: 1h\n";
-  return config_for(upstream,
-                    std::string(routes.empty() ? all : routes) + "store:\n  redis:\n    url: " + redis_url + "\n");
+  return config_for(upstream, std::string(routes.empty() ? all : routes) + redis_store(redis, "", time));
 }
 
 bool hears(Pillion& proxy) {
@@ -51,8 +52,8 @@ double dropped(Pillion& proxy) { return proxy.metric("pillion_suspects_total{out
 TEST_CASE("watch: whatever removes or replaces a response in Redis ends its use in memory") {
   RedisServer redis;
   ScriptedUpstream upstream(numbered({}));
-  Pillion one(config(upstream.endpoint(), redis.url()));
-  Pillion two(config(upstream.endpoint(), redis.url()));
+  Pillion one(config(upstream.endpoint(), redis.settings()));
+  Pillion two(config(upstream.endpoint(), redis.settings()));
   REQUIRE(hears(one));
   REQUIRE(hears(two));
   const std::vector<std::vector<std::string>> ways{
@@ -73,7 +74,7 @@ TEST_CASE("watch: whatever removes or replaces a response in Redis ends its use 
 TEST_CASE("watch: what changes nothing is compared and stays") {
   RedisServer redis;
   ScriptedUpstream upstream(numbered({}));
-  Pillion proxy(config(upstream.endpoint(), redis.url()));
+  Pillion proxy(config(upstream.endpoint(), redis.settings()));
   REQUIRE(hears(proxy));
   const std::string key = store(proxy, redis, "/thing");
   const std::size_t asked = upstream.count();
@@ -93,7 +94,7 @@ TEST_CASE("watch: what changes nothing is compared and stays") {
 TEST_CASE("watch: a flush of another database concerns nothing here, but it can't be told from one that does") {
   RedisServer redis;
   ScriptedUpstream upstream(numbered({}));
-  Pillion proxy(config(upstream.endpoint(), redis.url(1)));
+  Pillion proxy(config(upstream.endpoint(), "    url: " + redis.url(1) + "\n"));
   REQUIRE(hears(proxy));
   proxy.get("/thing");
   CHECK(eventually([&] { return detailed(proxy.get("/thing")) == "hit memory" && compared(proxy) > 0; }));
@@ -111,7 +112,7 @@ TEST_CASE("watch: a flush of the own database ends the use of everything") {
     CAPTURE(flush);
     RedisServer redis;
     ScriptedUpstream upstream(numbered({}));
-    Pillion proxy(config(upstream.endpoint(), redis.url()));
+    Pillion proxy(config(upstream.endpoint(), redis.settings()));
     REQUIRE(hears(proxy));
     store(proxy, redis, "/thing");
     redis.command({flush});
@@ -122,7 +123,7 @@ TEST_CASE("watch: a flush of the own database ends the use of everything") {
 TEST_CASE("watch: what doesn't stand in Redis is nobody else's to remove") {
   RedisServer redis;
   ScriptedUpstream upstream(numbered({}));
-  Pillion proxy(config(upstream.endpoint(), redis.url()));
+  Pillion proxy(config(upstream.endpoint(), redis.settings()));
   REQUIRE(hears(proxy));
   CHECK(proxy.get("/here/thing").body == "1");
   redis.command({"CLIENT", "KILL", "TYPE", "pubsub"});
@@ -135,8 +136,8 @@ TEST_CASE("watch: what doesn't stand in Redis is nobody else's to remove") {
 TEST_CASE("watch: deleting the key of a URL that varies loses all its variants, deleting a variant's key that one") {
   RedisServer redis;
   ScriptedUpstream upstream(numbered({{"Vary", "X-Kind"}}));
-  Pillion one(config(upstream.endpoint(), redis.url()));
-  Pillion two(config(upstream.endpoint(), redis.url()));
+  Pillion one(config(upstream.endpoint(), redis.settings()));
+  Pillion two(config(upstream.endpoint(), redis.settings()));
   REQUIRE(hears(one));
   REQUIRE(hears(two));
   const Fields a{{"X-Kind", "a"}}, b{{"X-Kind", "b"}};
@@ -169,7 +170,7 @@ TEST_CASE("watch: a fetch under way when what stood there is deleted doesn't put
     if (n == 2) gate.wait();
     exchange.respond(200, {{"Cache-Control", "max-age=1"}, {"ETag", '"' + std::to_string(n) + '"'}}, std::to_string(n));
   });
-  Pillion proxy(config(upstream.endpoint(), redis.url()) + "defaults: { keep: 1h }\n");
+  Pillion proxy(config(upstream.endpoint(), redis.settings()) + "defaults: { keep: 1h }\n");
   REQUIRE(hears(proxy));
   CHECK(proxy.get("/slow").body == "1");
   CHECK(eventually([&] { return redis.keys("api:*").size() == 1; }));
@@ -190,7 +191,7 @@ TEST_CASE("watch: a fetch under way when what stood there is deleted doesn't put
 TEST_CASE("watch: a fetch that found nothing is stored although a key that had expired is told late") {
   RedisServer redis;
   ScriptedUpstream upstream(numbered({{"Cache-Control", "max-age=1"}}));
-  Pillion proxy(config(upstream.endpoint(), redis.url()));
+  Pillion proxy(config(upstream.endpoint(), redis.settings()));
   REQUIRE(hears(proxy));
   // Each is asked for at once when it has expired: Redis removes it then, and tells it while the upstream is asked.
   for (int n = 1; n <= 3; ++n) {
@@ -207,7 +208,7 @@ TEST_CASE("watch: variants fetched at once are all stored") {
     gate.wait();
     exchange.respond(200, {{"Cache-Control", "max-age=60"}, {"Vary", "X-Kind"}}, exchange.request().fields["X-Kind"]);
   });
-  Pillion proxy(config(upstream.endpoint(), redis.url()));
+  Pillion proxy(config(upstream.endpoint(), redis.settings()));
   REQUIRE(hears(proxy));
   const int kinds = 8;
   std::thread opener([&] {
@@ -227,7 +228,7 @@ TEST_CASE("watch: variants fetched at once are all stored") {
 TEST_CASE("watch: what was deleted while the connection was lost is noticed") {
   RedisServer redis;
   ScriptedUpstream upstream(numbered({}));
-  Pillion proxy(config(upstream.endpoint(), redis.url()));
+  Pillion proxy(config(upstream.endpoint(), redis.settings()));
   REQUIRE(hears(proxy));
   const std::string gone = store(proxy, redis, "/gone");
   store(proxy, redis, "/stays");
@@ -247,7 +248,7 @@ TEST_CASE("watch: what was deleted while the connection was lost is noticed") {
 TEST_CASE("watch: a Redis that is silent keeps nobody from memory") {
   RedisServer redis;
   ScriptedUpstream upstream(numbered({}));
-  Pillion proxy(config(upstream.endpoint(), redis.url()));
+  Pillion proxy(config(upstream.endpoint(), redis.settings(), "", "    timeout: 500ms\n"));
   REQUIRE(hears(proxy));
   const std::string key = store(proxy, redis, "/thing");
   redis.pause();
@@ -265,7 +266,7 @@ TEST_CASE("watch: eviction in Redis leaves memory as it is, and a deletion amid 
     CAPTURE(events);
     RedisServer redis({.arguments = {"--maxmemory-policy", "volatile-ttl", "--notify-keyspace-events", events}});
     ScriptedUpstream upstream(numbered({}));
-    Pillion proxy(config(upstream.endpoint(), redis.url()));
+    Pillion proxy(config(upstream.endpoint(), redis.settings()));
     REQUIRE(hears(proxy));
     std::vector<std::string> keys;
     for (int i = 0; i < 10; ++i) keys.push_back(store(proxy, redis, "/thing" + std::to_string(i)));
@@ -294,7 +295,7 @@ TEST_CASE("watch: the keys of a route that a reload brings are watched too") {
   const std::string route = "routes:\n  - { name: all, path: /**, ttl: 1h, key: \"KEY\" }\n";
   const auto with_key = [&](const std::string& key) {
     std::string routes = route;
-    return config(upstream.endpoint(), redis.url(), routes.replace(routes.find("KEY"), 3, key));
+    return config(upstream.endpoint(), redis.settings(), routes.replace(routes.find("KEY"), 3, key));
   };
   Pillion proxy(with_key("first"));
   REQUIRE(hears(proxy));
@@ -315,7 +316,7 @@ TEST_CASE("watch: under a namespace, with more routes than prefixes can be watch
     const std::string n = std::to_string(i);
     routes += "  - { name: r" + n + ", path: /" + n + ", ttl: 1h, key: \"k" + n + "\" }\n";
   }
-  Pillion proxy(config(upstream.endpoint(), redis.url(), routes) + "    namespace: \"ours:\"\n");
+  Pillion proxy(config(upstream.endpoint(), redis.settings(), routes) + "    namespace: \"ours:\"\n");
   REQUIRE(hears(proxy));
   CHECK(proxy.get("/69").body == "1");
   CHECK(eventually([&] { return redis.keys("ours:k69:*").size() == 1 && detailed(proxy.get("/69")) == "hit memory"; }));
@@ -326,7 +327,8 @@ TEST_CASE("watch: under a namespace, with more routes than prefixes can be watch
 TEST_CASE("watch: a user who may not listen has a memory that works, and is told") {
   RedisServer redis({.arguments = {"--user", "deaf", "on", ">pw", "~*", "&*", "+@all", "-client|tracking"}});
   ScriptedUpstream upstream(numbered({}));
-  Pillion proxy(config(upstream.endpoint(), "redis://deaf:pw@127.0.0.1:" + std::to_string(redis.port()) + "/0"));
+  Pillion proxy(
+      config(upstream.endpoint(), "    url: redis://deaf:pw@127.0.0.1:" + std::to_string(redis.port()) + "/0\n"));
   REQUIRE(!proxy.process().wait_for_err_line("doesn't let us hear of changes").empty());
   CHECK(proxy.get("/thing").body == "1");
   CHECK(eventually([&] { return !redis.keys("api:*").empty(); }));

@@ -14,7 +14,7 @@ using Milliseconds = std::chrono::milliseconds;
 using namespace std::chrono_literals;
 
 /// Long enough that only a fault meets it, sanitizers and a busy machine included.
-inline constexpr Milliseconds patience{15000};
+inline constexpr Milliseconds patience{40000};
 
 /// A point in time that a wait may not pass.
 class Deadline {

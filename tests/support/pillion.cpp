@@ -28,11 +28,16 @@ std::string config_for(const Endpoint& upstream, std::string_view rest) {
          "\nworkers: 2\n" + std::string(rest);
 }
 
+std::string redis_store(const std::string& settings, std::string_view memory, std::string_view time) {
+  std::string line = memory.empty() ? "" : "  memory: " + std::string(memory) + "\n";
+  return "store:\n" + line + "  redis:\n" + settings + std::string(time);
+}
+
 namespace {
 
+/// As this run's mode has it.
 std::string store_section(const RedisServer& redis) {
-  std::string memory = stores_under_test() == Stores::redis ? "  memory: off\n" : "";
-  return "store:\n" + memory + "  redis:\n    url: " + redis.url() + "\n";
+  return redis_store(redis.settings(), stores_under_test() == Stores::redis ? "off" : "");
 }
 
 }  // namespace
@@ -87,8 +92,7 @@ std::string Pillion::add_store(std::string_view given) {
   if (mode == Stores::memory || !options_.arguments.empty()) return config;
   if (config.find("\nstore:") == std::string::npos) {
     own_redis_ = std::make_unique<RedisServer>();
-    // A machine that runs many tests at once may be slower than the product allows a Redis to be.
-    config += store_section(*own_redis_) + "    timeout: 5s\n    connect_timeout: 5s\n";
+    config += store_section(*own_redis_);
     // Redis drops what is past its use, memory does not: with it, what is stale can be revalidated in every mode.
     if (config.find("\ndefaults:") == std::string::npos) config += "defaults:\n  keep: 1h\n";
   }
@@ -119,7 +123,8 @@ void Pillion::wait_until_usable() {
   // A proxy serves before its Redis answers. Tests of what stands there need it to be used; that it says so is a test
   // of its own.
   if (!has_redis_ || !options_.wait_for_redis) return;
-  eventually([&] { return metric("pillion_redis_up") == 1 && metric("pillion_log_up") == 1; }, Deadline(3s));
+  bool used = eventually([&] { return metric("pillion_redis_up") == 1 && metric("pillion_log_up") == 1; });
+  if (!used) throw std::runtime_error("pillion did not come to use its Redis: " + process_->err());
 }
 
 void Pillion::read_addresses(std::size_t listeners, bool metrics) {
@@ -175,8 +180,7 @@ Response Pillion::request(std::string_view method, std::string_view target, cons
   CacheStatus status = cache_status(response);
   bool too_large = response.body.size() >= 1u << 20;  // of a body in chunks, that shows after its head was sent
   if (status.stored && response.complete && !too_large) {
-    if (!before->wait_for_another(*watched_redis_, Deadline(5s)))
-      FAIL_CHECK("stored, and never seen in Redis: " << target);
+    if (!before->wait_for_another(*watched_redis_)) FAIL_CHECK("stored, and never seen in Redis: " << target);
   } else if (status.detail == "revalidated") {
     before->wait_for_another(*watched_redis_, Deadline(1s));  // where the answer forbids storing, nothing comes
   }

@@ -38,6 +38,12 @@ struct PillionOptions {
 /// A proxy.yaml of the usual shape: a TCP listener and an admin address on free ports, one upstream `app`, and `rest`
 /// (routes and whatever else, as top-level YAML).
 std::string config_for(const Endpoint& upstream, std::string_view rest);
+/// Lines below `redis:`: it may take as long as a busy machine makes it. For tests that are not about that time: where
+/// Redis pauses or is out of reach, requests wait as long.
+inline constexpr std::string_view unhurried = "    timeout: 5s\n    connect_timeout: 5s\n";
+/// The section `store:` for the Redis that `settings` (of any shape) name; more lines for `redis:` may follow. `memory`
+/// is a size or `off`; empty: as it is by default. `time`: `unhurried`, or lines of the test's own.
+std::string redis_store(const std::string& settings, std::string_view memory = {}, std::string_view time = unhurried);
 /// One route that caches everything the upstream allows explicitly, with Redis as second tier where one is given (as
 /// the only one, where the suite runs with Redis alone).
 std::string caching_config(const Endpoint& upstream, const RedisServer* redis = nullptr, std::string_view rest = {});

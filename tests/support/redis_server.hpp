@@ -97,7 +97,7 @@ class RedisServer {
   RedisReply command(const std::vector<std::string>& arguments) const;
   std::vector<std::string> keys(const std::string& pattern = "*") const;
   /// Waits until so many replicas have all that was written here before this call.
-  bool wait_for_replicas(int n, Milliseconds time = 5s) const;
+  bool wait_for_replicas(int n, Milliseconds time = 30s) const;
 
  private:
   bool launch();
