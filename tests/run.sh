@@ -6,8 +6,8 @@
 #   tests/run.sh --fuzz SECONDS [--build-dir DIR]
 #
 #   --long       transfers of 5 GiB instead of small ones, three minutes of each random history and each fault under
-#                load, a million stored responses; then a minute of each fuzz target, then each rule of tests/mutations
-#                broken on purpose
+#                load (PILLION_HISTORY_SECONDS: another time), a million stored responses; then a minute of each fuzz
+#                target, then each rule of tests/mutations broken on purpose; ends with a table of what was measured
 #   --build-dir  build there instead of in build/PRESET
 #   --preset     of CMakePresets.json; what a sanitizer reports fails the test it happened in
 #   --fuzz       runs the fuzz targets alone, each for that long
@@ -48,6 +48,8 @@ failures=()
 # The files whose test cases run with each place where responses may stand: memory alone (as all do), Redis alone, both.
 behaviour=(caching vary validation key collapse invalidation freshness request_directives storing selecting
   revalidation range stale unsafe targeted groups search interim "robustness caching")
+# Those that measure times: in a long run each has the machine for itself, after the others.
+measured="cost: *,replicas: hundreds*,faults: with Redis paused*"
 work=$(mktemp -d /tmp/pillion.XXXXXX) # short: Unix sockets are made below it
 
 # --- processes -------------------------------------------------------------------------------------------------------
@@ -81,6 +83,10 @@ trap 'exit 130' INT TERM HUP
 # --- results ---------------------------------------------------------------------------------------------------------
 
 report() {
+  if [ -s "$work/figures" ]; then
+    printf '| measured | figures |\n|---|---|\n'
+    cat "$work/figures"
+  fi
   [ ${#failures[@]} = 0 ] || printf 'FAILED: %s\n' "${failures[@]}"
   if [ $((passed + failed)) = 0 ]; then
     echo "no test ran"
@@ -144,18 +150,27 @@ run_unit() { # EXECUTABLE
 }
 
 # An executable whose test cases wait more than they compute: each in a process of its own, some at a time. One that
-# crashes or hangs takes no other with it. With STORES, those of HTTP behaviour alone, with what is stored standing there.
-run_spread() { # EXECUTABLE LIMIT [STORES]
-  local name log count index running=0 good=0 bad=0 skips=0 started titles=() title only=() mode=${3:-}
+# crashes or hangs takes no other with it. With STORES (redis, both), those of HTTP behaviour alone, with what is stored
+# standing there; with `measured`, those that measure, one at a time.
+run_spread() { # EXECUTABLE LIMIT [STORES|measured]
+  local name log count index running=0 good=0 bad=0 skips=0 started titles=() title only=() mode=${3:-} at_once=$jobs
   name=$(basename "$1")${mode:+.$mode}
-  [ -z "$mode" ] || only=("--test-case=$(printf '%s:*,' "${behaviour[@]}")")
+  case $mode in
+    measured)
+      only=("--test-case=$measured")
+      at_once=1
+      mode=""
+      ;;
+    ?*) only=("--test-case=$(printf '%s:*,' "${behaviour[@]}")") ;;
+    *) [ "$long" = no ] || only=("--test-case-exclude=$measured") ;;
+  esac
   count=$("$1" --count --no-version "${only[@]}" 2>/dev/null </dev/null | sed -n 's/.*filters: *//p')
   [[ $count =~ ^[1-9][0-9]*$ ]] || { failed=$((failed + 1)) && failures+=("$name: can't list its test cases") && return; }
   mapfile -t titles < <("$1" --list-test-cases --no-version "${only[@]}" 2>/dev/null </dev/null |
     grep -v -E '^(\[doctest\]|=+$)')
   started=$(date +%s)
   for ((index = 1; index <= count; index++)); do
-    if ((running >= jobs)); then wait -n && :; else running=$((running + 1)); fi
+    if ((running >= at_once)); then wait -n && :; else running=$((running + 1)); fi
     PILLION_TEST_STORES=${mode:-memory} run_one "${titles[index - 1]:-$name $index}${mode:+ [$mode]}" \
       "$logs/$name.$index.log" "$2" "$1" --no-version "${only[@]}" --first=$index --last=$index &
   done
@@ -172,7 +187,7 @@ run_spread() { # EXECUTABLE LIMIT [STORES]
     else
       good=$((good + 1))
     fi
-    [ "$long" = no ] || sed -n 's/^FIGURES //p' "$log"
+    [ "$long" = no ] || sed -n 's/^FIGURES //p' "$log" >>"$work/figures"
   done
   passed=$((passed + good))
   failed=$((failed + bad))
@@ -287,6 +302,7 @@ while read -r target; do
       run_spread "$dir/$target" $limit
       run_spread "$dir/$target" $limit redis
       run_spread "$dir/$target" $limit both
+      [ "$long" = no ] || run_spread "$dir/$target" $limit measured
       ;;
     *) run_unit "$dir/$target" ;;
   esac

@@ -1,7 +1,6 @@
 // What stands in Redis is compressed with zstd where that saves (product contract, section 2): nobody who reads it sees
 // a difference, and values that aren't right are misses.
-#include <iomanip>
-#include <iostream>
+#include <cstdio>
 
 #include "integration.hpp"
 
@@ -73,15 +72,14 @@ TEST_CASE("compress: real JSON answers take less than half of their bytes in Red
   const std::vector<std::string> names{"status", "character",  "order",       "article",  "search_page",
                                        "events", "characters", "object_info", "analytics"};
   std::int64_t plain_bytes = 0, packed_bytes = 0;
-  std::cout << "FIGURES bytes in Redis of a stored response (value; in brackets what Redis uses for it)\n"
-            << "FIGURES answer        JSON      plain                zstd\n";
   for (const std::string& name : names) {
     CAPTURE(name);
     const std::string answer = read_file(source_folder() + "/tests/answers/" + name + ".json");
     const Taken plain = taken_by(answer, "off"), packed = taken_by(answer, "on");
-    std::cout << "FIGURES " << std::left << std::setw(12) << name << std::right << std::setw(7) << answer.size()
-              << std::setw(9) << plain.value << " (" << std::setw(6) << plain.memory << ")" << std::setw(9)
-              << packed.value << " (" << std::setw(6) << packed.memory << ")\n";
+    std::printf(
+        "FIGURES | bytes in Redis: %s, %zu of JSON | %ld (%ld with what Redis needs for it), with zstd %ld (%ld) |\n",
+        name.c_str(), answer.size(), static_cast<long>(plain.value), static_cast<long>(plain.memory),
+        static_cast<long>(packed.value), static_cast<long>(packed.memory));
     plain_bytes += plain.value;
     packed_bytes += packed.value;
     CHECK(plain.value > static_cast<std::int64_t>(answer.size()));
@@ -91,7 +89,9 @@ TEST_CASE("compress: real JSON answers take less than half of their bytes in Red
       CHECK(packed.value < plain.value * 7 / 10);
     }
   }
-  std::cout << "FIGURES all together " << plain_bytes << " plain, " << packed_bytes << " zstd\n" << std::flush;
+  std::printf("FIGURES | bytes in Redis: all of these | %ld, with zstd %ld |\n", static_cast<long>(plain_bytes),
+              static_cast<long>(packed_bytes));
+  std::fflush(stdout);
   CHECK(packed_bytes < plain_bytes / 2);
 }
 

@@ -35,9 +35,8 @@ std::string config(const ScriptedUpstream& upstream, const RedisServer& redis) {
   return config_for(
       upstream.endpoint(),
       "routes:\n  - name: thing\n    path: /things/{id}\n    key: \"thing:{id}\"\n    ttl: 7d\n    store: "
-      "[memory]\nlog: { access: off }\nstore:\n  memory: { size: 4GiB }\n  redis:\n    timeout: 5s\n    "
-      "connect_timeout: 5s\n" +
-          redis.settings());
+      "[memory]\nlog: { access: off }\n" +
+          redis_store(redis.settings(), "{ size: 4GiB }"));
 }
 
 std::string target(int i) { return "/things/" + std::to_string(i); }
@@ -167,13 +166,15 @@ TEST_CASE(
   auto median = [](const std::vector<double>& list) { return list[list.size() / 2]; };
   auto percent = [&](int hits) { return 100.0 * hits / static_cast<double>(sample.size()); };
   std::printf(
-      "FIGURES cost: %d stored, %d other tags and %d other patterns invalidated: a hit costs %.0f ns of CPU with "
-      "them, %.0f ns "
-      "without: ratio %.3f (least: %.3f); after the tags %.1f %% were hits still, after the patterns %.1f %%; an "
-      "invalidation takes %.3f ms with %d stored, %.3f ms with none: ratio %.2f (least: %.2f)\n",
+      "FIGURES | cost: CPU of a hit, %d stored, %d tags and %d patterns invalidated | %.0f ns; %.0f ns without them: "
+      "ratio %.3f (least to least: %.3f); still hits after the tags %.1f %%, after the patterns %.1f %% |\n",
       stored, tags, patterns, median(costs[1]), median(costs[0]), median(costs[1]) / median(costs[0]),
-      costs[1].front() / costs[0].front(), percent(after_tags), percent(after_patterns), median(times[0]), stored,
-      median(times[1]), median(times[0]) / median(times[1]), times[0].front() / times[1].front());
+      costs[1].front() / costs[0].front(), percent(after_tags), percent(after_patterns));
+  std::printf(
+      "FIGURES | cost: time of an invalidation, %d stored | %.3f ms; %.3f ms with none: ratio %.2f (least to least: "
+      "%.2f) |\n",
+      stored, median(times[0]), median(times[1]), median(times[0]) / median(times[1]),
+      times[0].front() / times[1].front());
   // What is invalidated goes, and nothing else.
   burdened.get(target(7));
   burdened.get(target(8));

@@ -22,6 +22,15 @@ void until_the_end(const std::function<void()>& fault) {
   while (!end.passed());
 }
 
+/// Ends the load, judges, and prints the figures.
+void judge_and_print(const std::string& name, std::uint64_t seed, World& world) {
+  World::Outcome outcome = world.finish();
+  Totals totals;
+  totals.add(outcome);
+  totals.print(name);
+  judge(name, seed, outcome);
+}
+
 /// Requests one after another on one connection, each of which must come about as `expected` says.
 class Series {
  public:
@@ -78,9 +87,10 @@ TEST_CASE("faults: with Redis paused memory goes on, misses are fetched, and soo
   std::string misses_later = misses(200);
   CHECK(fleet.relay(0).request_bytes() - sent < sent_for_200 / 4);
   std::string hits_meanwhile = hits();
-  std::printf("FIGURES faults: hits take %s, with Redis paused %s; misses %s, with Redis just paused %s, then %s\n",
-              hits_before.c_str(), hits_meanwhile.c_str(), misses_before.c_str(), misses_at_first.c_str(),
-              misses_later.c_str());
+  std::printf("FIGURES | faults: Redis paused, hits in memory | %s; before %s |\n", hits_meanwhile.c_str(),
+              hits_before.c_str());
+  std::printf("FIGURES | faults: Redis paused, misses | %s at first, %s with the breaker open; before %s |\n",
+              misses_at_first.c_str(), misses_later.c_str(), misses_before.c_str());
   redis.resume();
   std::size_t stored = redis.keys("api:all:*").size();
   CHECK(eventually([&] {
@@ -100,7 +110,7 @@ TEST_CASE("faults: Redis killed, and started again empty, under load") {
     redis.start();
     world.let_some_pass();
   });
-  judge("faults: killed", seed, world.finish());
+  judge_and_print("faults: killed", seed, world);
 }
 
 TEST_CASE("faults: Redis killed, and started again with what it had, under load") {
@@ -114,7 +124,7 @@ TEST_CASE("faults: Redis killed, and started again with what it had, under load"
     redis.start();
     world.let_some_pass();
   });
-  judge("faults: killed, nothing lost", seed, world.finish());
+  judge_and_print("faults: killed, nothing lost", seed, world);
 }
 
 TEST_CASE("faults: Redis paused under load") {
@@ -128,7 +138,7 @@ TEST_CASE("faults: Redis paused under load") {
     redis.resume();
     world.let_some_pass();
   });
-  judge("faults: paused", seed, world.finish());
+  judge_and_print("faults: paused", seed, world);
 }
 
 TEST_CASE("faults: one replica cut off from Redis under load") {
@@ -140,7 +150,7 @@ TEST_CASE("faults: one replica cut off from Redis under load") {
     world.cut_off(1, true, [&] { world.let_pass(1000); });
     world.let_some_pass();
   });
-  judge("faults: cut off", seed, world.finish());
+  judge_and_print("faults: cut off", seed, world);
 }
 
 TEST_CASE("faults: Redis so slow that nothing comes in time, under load") {
@@ -153,7 +163,7 @@ TEST_CASE("faults: Redis so slow that nothing comes in time, under load") {
     for (int i = 0; i < 3; ++i) world.fleet().relay(i).delay(0ms);
     world.let_some_pass();
   });
-  judge("faults: slow", seed, world.finish());
+  judge_and_print("faults: slow", seed, world);
 }
 
 TEST_CASE("faults: replies of Redis cut in their middle, under load") {
@@ -167,7 +177,7 @@ TEST_CASE("faults: replies of Redis cut in their middle, under load") {
       world.fleet().relay(i).limit_replies(0);
     }
   });
-  judge("faults: cut replies", seed, world.finish());
+  judge_and_print("faults: cut replies", seed, world);
 }
 
 TEST_CASE("faults: Sentinel fails over, on demand and since the master died, under load") {
@@ -189,7 +199,7 @@ TEST_CASE("faults: Sentinel fails over, on demand and since the master died, und
     dying.start();
     if (!redis.wait_until_in_step()) throw std::runtime_error("the old master does not follow");
   });
-  judge("faults: Sentinel", seed, world.finish());
+  judge_and_print("faults: Sentinel", seed, world);
 }
 
 TEST_CASE("faults: a Cluster moves slots, fails over and loses a node, under load") {
@@ -211,7 +221,7 @@ TEST_CASE("faults: a Cluster moves slots, fails over and loses a node, under loa
     redis.restart(dying);
     world.let_some_pass();
   });
-  judge("faults: Cluster", seed, world.finish());
+  judge_and_print("faults: Cluster", seed, world);
 }
 
 TEST_CASE("faults: the master of a Sentinel is paused until another is elected, and wakes up as the old one") {
@@ -233,7 +243,7 @@ TEST_CASE("faults: the master of a Sentinel is paused until another is elected, 
       if (!redis.wait_until_in_step()) throw std::runtime_error("the old master does not follow");
     });
   });
-  judge("faults: paused master", seed, world.finish());
+  judge_and_print("faults: paused master", seed, world);
 }
 
 TEST_CASE("faults: a cable between one replica and Redis is pulled, and plugged in again, under load") {
@@ -255,5 +265,5 @@ TEST_CASE("faults: a cable between one replica and Redis is pulled, and plugged 
     CHECK(eventually([&] { return world.fleet()[victim].metric("pillion_log_up") == 1; }, Deadline(60s)));
     world.let_some_pass();
   });
-  judge("faults: a cable", seed, world.finish());
+  judge_and_print("faults: a cable", seed, world);
 }

@@ -20,6 +20,7 @@ void run_histories(const std::string& name, const WorldOptions& options, const F
   Deadline end(history_time(short_run));
   std::map<history::Rule, long> tried;
   std::map<std::string, long> answers;
+  Totals totals;
   for (std::uint64_t seed = history_seed();; ++seed) {
     RedisUser user = pillion_user();
     user.rules.emplace_back("+eval");  // for collapse: fleet
@@ -35,10 +36,12 @@ void run_histories(const std::string& name, const WorldOptions& options, const F
     for (int i = 0; i < world.fleet().size(); ++i) world.fleet().relay(i).delay(0ms);
     World::Outcome outcome = world.finish();
     judge("history: " + name, seed, outcome);
+    totals.add(outcome);
     for (const auto& [rule, n] : outcome.coverage) tried[rule] += n;
     for (const auto& [kind, n] : outcome.answers) answers[kind] += n;
     if (end.passed() || !outcome.violations.empty() || outcome.failed > 0) break;
   }
+  totals.print("history: " + name);
   // A history in which nothing was reused, or nobody acknowledged, shows nothing.
   CHECK((answers["hit memory"] > 0 || options.store.find("memory: off") != std::string::npos));
   CHECK(answers["hit redis"] > 0);

@@ -30,7 +30,7 @@ inline FleetOptions fleet_of(int replicas) {
   options.replicas = replicas;
   options.routes = routes;
   // Some tests wait until silence is noticed.
-  options.redis = "    timeout: 2s\n    connect_timeout: 2s\n";
+  options.time = "    timeout: 2s\n    connect_timeout: 2s\n";
   return options;
 }
 

@@ -12,9 +12,6 @@ std::string config(const Endpoint& upstream, const RedisServer& redis, std::stri
                         redis_store(redis.settings(), "", time));
 }
 
-/// Where Redis is paused: requests that need it wait so long, at first.
-constexpr std::string_view some_time = "    timeout: 500ms\n    connect_timeout: 5s\n";
-
 /// Serves what was PUT there last, "old" before; every other unsafe method changes nothing.
 class Pages {
  public:
@@ -76,7 +73,7 @@ TEST_CASE("robustness: steady writes don't keep pending invalidations from Redis
   RedisServer redis;
   Pages pages;
   ScriptedUpstream upstream(pages.handler());
-  Pillion proxy(config(upstream.endpoint(), redis, some_time));
+  Pillion proxy(config(upstream.endpoint(), redis, not_in_haste));
   CHECK(proxy.get("/victim").body == "old");
   REQUIRE(is_stored(redis));
   proxy.request("PUT", "/w", {}, "1");
@@ -104,7 +101,7 @@ TEST_CASE("robustness: an invalidation still pending at SIGTERM reaches a Redis 
   RedisServer redis;
   Pages pages;
   ScriptedUpstream upstream(pages.handler());
-  Pillion proxy(config(upstream.endpoint(), redis, some_time));
+  Pillion proxy(config(upstream.endpoint(), redis, not_in_haste));
   CHECK(proxy.get("/victim").body == "old");
   REQUIRE(is_stored(redis));
   redis.pause();
@@ -230,7 +227,7 @@ TEST_CASE("robustness: more invalidations than are kept one by one still reach a
   RedisServer redis;
   Pages pages;
   ScriptedUpstream upstream(pages.handler());
-  Pillion proxy(config(upstream.endpoint(), redis, some_time));
+  Pillion proxy(config(upstream.endpoint(), redis, not_in_haste));
   proxy.get("/victim");
   REQUIRE(is_stored(redis));
   redis.pause();

@@ -164,7 +164,7 @@ TEST_CASE("soft: a fetch that began before it brings what is stale") {
 TEST_CASE("soft: it holds over a restart, for what stands in Redis") {
   RedisServer redis;
   ScriptedUpstream upstream(numbered({}));
-  Pillion proxy(route(upstream.endpoint(), lenient) + "store:\n  redis:\n    url: " + redis.url() + "\n");
+  Pillion proxy(route(upstream.endpoint(), lenient) + redis_store(redis.settings()));
   fill(proxy);
   CHECK(eventually([&] { return !redis.keys("api:*").empty(); }));
   proxy.invalidate(soft);

@@ -7,7 +7,7 @@ namespace {
 
 std::string config(const Endpoint& upstream, const RedisServer& redis, std::string_view when_unsure) {
   return one_route(upstream, "    ttl: 1h\n    when_unsure: " + std::string(when_unsure) + "\n",
-                   "store:\n  redis:\n    max_silence: 1s\n    url: " + redis.url() + "\n");
+                   redis_store(redis.settings() + "    max_silence: 1s\n", "", not_in_haste));
 }
 
 void fill(Pillion& proxy, const RedisServer& redis) {
@@ -76,6 +76,7 @@ TEST_CASE("unsure: a replica that is cut off from Redis, while another invalidat
     options.replicas = 2;
     options.routes = "routes:\n  - { name: all, path: /**, ttl: 1h, tags: [all], when_unsure: " + word + " }\n";
     options.redis = "    max_silence: 1s\n";
+    options.time = not_in_haste;
     Fleet fleet(upstream.endpoint(), redis, options);
     const auto ask = [&](int i) { return fleet[i].connect().request("GET", "/thing"); };
     REQUIRE(eventually([&] { return detailed(ask(1)) == "hit memory"; }));

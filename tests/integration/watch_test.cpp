@@ -248,7 +248,7 @@ TEST_CASE("watch: what was deleted while the connection was lost is noticed") {
 TEST_CASE("watch: a Redis that is silent keeps nobody from memory") {
   RedisServer redis;
   ScriptedUpstream upstream(numbered({}));
-  Pillion proxy(config(upstream.endpoint(), redis.settings(), "", "    timeout: 500ms\n"));
+  Pillion proxy(config(upstream.endpoint(), redis.settings(), "", not_in_haste));
   REQUIRE(hears(proxy));
   const std::string key = store(proxy, redis, "/thing");
   redis.pause();

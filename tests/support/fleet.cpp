@@ -27,8 +27,9 @@ Fleet::Fleet(const Endpoint& upstream, const RedisServer& redis, FleetOptions op
 void Fleet::add(const Endpoint& upstream, const std::string& settings, std::unique_ptr<Relay> relay) {
   Replica replica;
   replica.relay = std::move(relay);
-  replica.proxy = std::make_unique<Pillion>(
-      config_for(upstream, options_.routes + "store:\n" + options_.store + "  redis:\n" + settings + options_.redis));
+  replica.proxy =
+      std::make_unique<Pillion>(config_for(upstream, options_.routes + "store:\n" + options_.store + "  redis:\n" +
+                                                         settings + options_.redis + std::string(options_.time)));
   replica.name = learn_name(*replica.proxy);
   replicas_.push_back(std::move(replica));
 }

@@ -16,9 +16,9 @@ namespace pillion::support {
 struct FleetOptions {
   int replicas = 3;
   std::string routes = "routes:\n  - name: all\n    path: /**\n    cache: on\n";  ///< and other top-level YAML
-  std::string store = {};  ///< lines below `store:` besides Redis's, such as "  memory: { size: 8MiB }\n"
-  /// Lines below `redis:` besides its address, such as "    max_silence: 1s\n".
-  std::string redis = std::string(unhurried);
+  std::string store = {};             ///< lines below `store:` besides Redis's, such as "  memory: { size: 8MiB }\n"
+  std::string redis = {};             ///< lines below `redis:` besides its address, such as "    max_silence: 1s\n"
+  std::string_view time = unhurried;  ///< what Redis may take, as for redis_store()
 };
 
 class Fleet {

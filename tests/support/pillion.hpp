@@ -41,8 +41,10 @@ std::string config_for(const Endpoint& upstream, std::string_view rest);
 /// Lines below `redis:`: it may take as long as a busy machine makes it. For tests that are not about that time: where
 /// Redis pauses or is out of reach, requests wait as long.
 inline constexpr std::string_view unhurried = "    timeout: 5s\n    connect_timeout: 5s\n";
+/// For tests in which Redis pauses: longer than a busy machine's hiccup, and short enough to be waited for.
+inline constexpr std::string_view not_in_haste = "    timeout: 500ms\n    connect_timeout: 5s\n";
 /// The section `store:` for the Redis that `settings` (of any shape) name; more lines for `redis:` may follow. `memory`
-/// is a size or `off`; empty: as it is by default. `time`: `unhurried`, or lines of the test's own.
+/// is a size or `off`; empty: as it is by default. `time`: one of these, or empty for what is so by default.
 std::string redis_store(const std::string& settings, std::string_view memory = {}, std::string_view time = unhurried);
 /// One route that caches everything the upstream allows explicitly, with Redis as second tier where one is given (as
 /// the only one, where the suite runs with Redis alone).

@@ -41,7 +41,8 @@ World::World(WorldOptions options, const std::function<std::unique_ptr<Fleet>(co
       fleet_((make_room(), fleet(upstream_.endpoint(), {.replicas = options_.replicas,
                                                         .routes = Versions::routes(),
                                                         .store = options_.store,
-                                                        .redis = options_.redis}))) {
+                                                        .redis = options_.redis,
+                                                        .time = ""}))) {
   begin();
 }
 
@@ -239,14 +240,36 @@ World::Outcome World::finish() {
   return outcome;
 }
 
+void Totals::add(const World::Outcome& outcome) {
+  answered_ += outcome.answered;
+  failed_ += outcome.failed;
+  wrong_ += std::ssize(outcome.violations);
+  longest_ = std::max(longest_, outcome.longest);
+  for (const auto& [kind, n] : outcome.answers) kinds_[kind] += n;
+  for (const auto& [rule, n] : outcome.coverage) bound_ += rule == Rule::intact ? 0 : n;
+}
+
+void Totals::print(const std::string& name) const {
+  auto of = [&](const char* kind) {
+    auto at = kinds_.find(kind);
+    return at == kinds_.end() ? 0 : at->second;
+  };
+  std::printf(
+      "FIGURES | %s | %ld answers (%ld from memory, %ld from Redis), %ld failed, the longest took %ld ms; %ld rules "
+      "of the promise held against them, %ld broken |\n",
+      name.c_str(), answered_, of("hit memory"), of("hit redis"), failed_, static_cast<long>(longest_.count()), bound_,
+      wrong_);
+  std::fflush(stdout);
+}
+
 void judge(const std::string& name, std::uint64_t seed, const World::Outcome& outcome) {
-  std::string line = name + ": " + std::to_string(outcome.answered) + " answers, " + std::to_string(outcome.failed) +
-                     " failed, the longest took " + std::to_string(outcome.longest.count()) + " ms for " +
-                     outcome.longest_of + ";";
+  std::string line = name + ", seed " + std::to_string(seed) + ": " + std::to_string(outcome.answered) + " answers, " +
+                     std::to_string(outcome.failed) + " failed, the longest took " +
+                     std::to_string(outcome.longest.count()) + " ms for " + outcome.longest_of + ";";
   for (const auto& [kind, n] : outcome.answers) line += " " + kind + ": " + std::to_string(n) + ",";
   line += " judged:";
   for (const auto& [rule, n] : outcome.coverage) line += " " + std::to_string(n) + " that " + to_string(rule) + ";";
-  std::printf("FIGURES %s\n", line.c_str());
+  std::printf("%s\n", line.c_str());
   std::fflush(stdout);
   INFO(name << ", seed " << seed << ": run again with PILLION_HISTORY_SEED=" << seed);
   for (const auto& violation : outcome.violations) FAIL_CHECK(violation.text);

@@ -121,7 +121,20 @@ class World {
   std::vector<std::thread> threads_;
 };
 
-/// Fails the test, with the seed, where something is wrong; prints one line of figures.
+/// What the worlds of a test case have come to.
+class Totals {
+ public:
+  void add(const World::Outcome& outcome);
+  /// A row of the table that tests/run.sh --long ends with.
+  void print(const std::string& name) const;
+
+ private:
+  long answered_ = 0, failed_ = 0, bound_ = 0, wrong_ = 0;
+  std::map<std::string, long> kinds_;
+  Milliseconds longest_{0};
+};
+
+/// Fails the test, with the seed, where something is wrong; prints what came about.
 void judge(const std::string& name, std::uint64_t seed, const World::Outcome& outcome);
 
 }  // namespace pillion::support
