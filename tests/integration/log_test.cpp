@@ -110,7 +110,7 @@ TEST_CASE("log: after a cut what was missed is applied, nothing else is lost, an
   CHECK(fetched(upstream, "/things/2", 1));
   CHECK(in_memory(fleet[1], "/things/2"));
   CHECK(fetched(upstream, "/things/3", 1));
-  CHECK(fleet[1].process().err().find("the invalidation log in Redis is heard again") != std::string::npos);
+  fleet[1].process().wait_for_err_line("the invalidation log in Redis is heard again");
 }
 
 TEST_CASE("log: what a replica invalidates while it is cut off reaches the others once it is back, in order") {
