@@ -52,10 +52,10 @@ awaitable<StoredResponsePtr> wait_for_another(WorkerContext& context, FetchJob& 
   const auto until = Clock::now() + job.place.route->settings.collapse_wait;
   for (;;) {
     const bool changed = co_await waiter.wait(until);
+    if (!changed) context.counters.limits[static_cast<std::size_t>(Limit::collapse_wait)].add();
     // The lease first: who released it has stored before.
     const bool held = changed && hears(context, keys) && (co_await lease.is_held()).value_or(false);
     if (StoredResponsePtr found = co_await find_fetched(context, job)) co_return found;
-    if (!changed) context.counters.limits[static_cast<std::size_t>(Limit::collapse_wait)].add();
     if (!held) co_return nullptr;
   }
 }

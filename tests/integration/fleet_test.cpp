@@ -160,7 +160,12 @@ TEST_CASE("fleet: what may not be shared lets the other replicas go at once, in 
     std::atomic<int> number{0};
     upstream.answer([&](Exchange& exchange) {
       const int n = ++number;
-      (n == 1 ? gate : rest).wait();
+      if (n == 1) {
+        gate.wait();
+        exchange.write("HTTP/1.1 200 OK\r\nCache-Control: " + word + "\r\nContent-Length: 1\r\n\r\n");
+      }
+      rest.wait();
+      if (n == 1) return exchange.write("1");
       exchange.respond(200, {{"Cache-Control", word}}, std::to_string(n));
     });
     Fleet fleet(upstream.endpoint(), redis.settings(), options(3));
@@ -353,6 +358,7 @@ TEST_CASE("fleet: nobody is given, or waits for, what was invalidated since its 
   // Who comes now knows that the fetch under way is of no use; who waited is woken by what that one stores.
   CHECK(fleet[2].get("/thing").body != "1");
   CHECK(second.answer().body != "1");
+  CHECK(out_of_patience(fleet) == 0);
   gate.open();
   CHECK(first.answer().body == "1");
   for (int i = 0; i < 3; ++i) CHECK(fleet[i].get("/thing").body != "1");
@@ -467,6 +473,7 @@ TEST_CASE("fleet: a connection that is lost while another is waited for ends the
   REQUIRE(leases.wait_for_attempts(2));
   fleet.relay(1).cut();
   CHECK(second.answer().body == "2");
+  CHECK(out_of_patience(fleet) == 0);
   gate.open();
   CHECK(first.answer().body == "1");
 }
