@@ -8,7 +8,7 @@ namespace pillion::config {
 
 namespace {
 
-constexpr std::size_t max_routes = 5000;
+constexpr std::size_t max_routes = 20000;
 constexpr std::size_t max_list = 64;
 
 constexpr Word<CacheMode> cache_words[] = {
