@@ -1,4 +1,4 @@
-// The breaker's three rules.
+// The breaker's four rules.
 #include "net/circuit_breaker.hpp"
 
 namespace pillion {
@@ -12,6 +12,13 @@ bool CircuitBreaker::failed(Time now) noexcept {
   if (count_ < failures_to_open || now - last_[at_] > window) return false;
   open_ = true;
   next_probe_ = now + probe_interval;
+  return true;
+}
+
+bool CircuitBreaker::doubt(Time now) noexcept {
+  if (open_) return false;
+  open_ = true;
+  next_probe_ = now;
   return true;
 }
 

@@ -8,7 +8,7 @@
 namespace pillion {
 
 /// Closed: everything passes. It opens at the fifth failure within a second. Open: nothing passes, but one probe a
-/// second. A probe that succeeds closes it.
+/// second. A probe that succeeds closes it. In doubt it opens at once, and so does the time for a probe.
 class CircuitBreaker {
  public:
   using Time = std::chrono::steady_clock::time_point;
@@ -19,6 +19,8 @@ class CircuitBreaker {
   bool is_open() const noexcept { return open_; }
   /// A time limit passed or the connection failed. True where this opened it.
   bool failed(Time now) noexcept;
+  /// Somebody else found that the server doesn't answer: open, until a probe that is due now. False where it was open.
+  bool doubt(Time now) noexcept;
   /// The server has shown that it answers. True where this closed it; past failures are forgotten.
   bool succeeded() noexcept;
   /// When the next probe is due; Time::max() while closed.

@@ -12,8 +12,8 @@
 #include <utility>
 
 #include "net/async.hpp"
-#include "net/circuit_breaker.hpp"
 #include "net/redis_discovery.hpp"
+#include "net/redis_health.hpp"
 #include "net/redis_link.hpp"
 #include "net/redis_report.hpp"
 #include "net/redis_waiters.hpp"
@@ -54,6 +54,7 @@ struct RedisConnection::Impl : std::enable_shared_from_this<Impl> {
         max_reply(max_reply_),
         counters(counters_),
         report(node.settings.address.to_string(), counters_, log_),
+        health(node.siblings, report),
         timer(executor_),
         pause(executor_),
         first(executor_, Time::max()),
@@ -72,21 +73,18 @@ struct RedisConnection::Impl : std::enable_shared_from_this<Impl> {
   void start(RedisWaiters::Handler handler, const std::vector<std::string>& arguments, config::Milliseconds budget,
              bool asking);
   void answered(RedisReply reply);
-  void failed();
   void connection_failed(const std::string& why);
   void on_timer();
-  void probe(Time now);
+  void probe_if_due(Time now);
   void arm(Time at);
   void arm_for_next();
   void complete(RedisWaiters::Handler handler, RedisReply reply);
   void fail_all(const char* why);
-  void tell_state(std::string_view why);
   void refused(RedisReply& reply);
   void ask_copy();
   void first_attempt_ended();
   void stop();
 
-  bool is_up() const noexcept { return link != nullptr && !breaker.is_open(); }
   /// The last sign of life that counts while replies are outstanding.
   Time last_progress() const noexcept { return std::max(waiting_since, link->last_read()); }
 
@@ -95,20 +93,19 @@ struct RedisConnection::Impl : std::enable_shared_from_this<Impl> {
   std::size_t max_reply;
   WorkerCounters& counters;  // counters and report: not after stop()
   RedisReport report;
+  RedisHealth health;
   std::shared_ptr<RedisLink> opening, link;  // link: once its handshake is done
   std::uint64_t copy = 0;
   bool asking_copy = false;
   Time connected_since{};
   RedisWaiters waiters;
-  Time waiting_since{};  // since when some reply has been outstanding
-  CircuitBreaker breaker;
+  Time waiting_since{};      // since when some reply has been outstanding
   asio::steady_timer timer;  // the earliest of all deadlines
   Time armed_for = Time::max();
   asio::steady_timer pause;  // before connecting again
   asio::steady_timer first;  // cancelled when the first attempt has ended
   bool first_ended = false;
   std::minstd_rand random;
-  std::vector<std::function<void()>> on_up;
   std::function<void()> on_trouble;
   bool stopped = false;
 };
@@ -125,11 +122,9 @@ awaitable<void> RedisConnection::Impl::run(std::shared_ptr<Impl> self) {
       self->link = self->opening;
       self->copy = self->link->copy();
       self->asking_copy = false;
-      self->breaker.succeeded();
       const Time began = self->connected_since = Clock::now();
-      self->report.connected();
       self->first_attempt_ended();
-      self->tell_state({});
+      self->health.connected();
       if (self->stopped) break;  // by who was told
       problem = co_await self->link->receive([&impl = *self](RedisReply reply) { impl.answered(std::move(reply)); });
       if (self->stopped) break;
@@ -151,9 +146,8 @@ void RedisConnection::Impl::connection_failed(const std::string& why) {
   link.reset();
   counters.redis_errors.add();
   fail_all("the connection to Redis was lost");
-  breaker.failed(Clock::now());
   first_attempt_ended();
-  tell_state(why);
+  health.lost(why);
   if (on_trouble) on_trouble();
 }
 
@@ -169,11 +163,6 @@ awaitable<void> RedisConnection::Impl::first_attempt(std::shared_ptr<Impl> self,
     if (const auto impl = weak.lock(); impl && !ec) impl->first_attempt_ended();
   });
   co_await self->first.async_wait(no_throw);
-}
-
-void RedisConnection::Impl::tell_state(std::string_view why) {
-  if (!report.state(is_up(), why)) return;
-  for (const auto& callback : std::vector(on_up)) callback();
 }
 
 // ---- commands
@@ -209,7 +198,7 @@ RedisReply RedisConnection::Impl::skipped(const char* why) {
 const char* RedisConnection::Impl::why_not(const std::vector<std::string>& arguments) const {
   if (stopped) return "stopped";
   if (!link) return "not connected to Redis";
-  if (breaker.is_open()) return "Redis doesn't answer in time, waiting for a probe";
+  if (!health.is_up()) return "Redis doesn't answer in time, waiting for a probe";
   if (waiters.size() >= max_in_flight) return "too many commands in flight to Redis";
   if (link->unsent() > max_unsent) return "too many bytes on their way to Redis";
   return arguments.empty() ? "an empty command" : nullptr;
@@ -258,8 +247,9 @@ void RedisConnection::Impl::answered(RedisReply reply) {
   counters.redis_seconds.observe_us(microseconds(Clock::now() - waiter.sent));
   if (reply.type == RedisReply::Type::error) {
     refused(reply);
-  } else if (waiter.probe && !waiter.over && breaker.succeeded()) {
-    tell_state({});
+    if (waiter.probe) health.probe_failed();
+  } else if (waiter.probe && !waiter.over) {
+    health.probe_answered();
   }
   complete(std::move(waiter.handler), std::move(reply));
 }
@@ -275,11 +265,11 @@ void RedisConnection::Impl::refused(RedisReply& reply) {
   if (code == "READONLY" && (node.must_be_master() || (is_old && is_by_name(node)))) {
     return link->close("it says READONLY: no longer the master");
   }
-  if (means_not_up(reply.text)) failed();
+  if (means_not_up(reply.text) && health.failed()) arm(health.next_probe());
 }
 
 void RedisConnection::Impl::ask_copy() {
-  if (!is_up() || !node.tells_copy || std::exchange(asking_copy, true)) return;
+  if (!health.is_up() || !node.tells_copy || std::exchange(asking_copy, true)) return;
   const Time now = Clock::now();
   if (waiters.empty()) waiting_since = now;
   waiters.push_copy(now, now + node.settings.timeout);
@@ -289,36 +279,35 @@ void RedisConnection::Impl::ask_copy() {
 
 // ---- deadlines
 
-void RedisConnection::Impl::failed() {
-  if (!breaker.failed(Clock::now())) return;
-  tell_state("it fails or doesn't answer in time");
-  arm(breaker.next_probe());
-}
-
 void RedisConnection::Impl::on_timer() {
   if (!link) return;
   const Time now = Clock::now();
   // Where a large reply is arriving, those behind it are late for no fault of the server.
   const bool flowing = link->in_reply() && now - link->last_read() < node.settings.timeout;
   for (auto& handler : waiters.expire(now, link->in_reply())) {
+    if (!handler) {
+      health.probe_failed();
+      continue;
+    }
     counters.redis_timeouts.add();
     complete(std::move(handler), unavailable("no reply from Redis within the budget"));
-    if (!flowing) failed();
+    if (!flowing) health.failed();
   }
   if (!waiters.empty() && now - last_progress() >= no_progress) return link->close("nothing came for 2 s");
   if (link->in_reply() && now - link->reply_began() >= longest_reply) return link->close("a reply took over 10 s");
-  if (breaker.take_probe(now)) probe(now);
+  probe_if_due(now);
   arm_for_next();
 }
 
-void RedisConnection::Impl::probe(Time now) {
+void RedisConnection::Impl::probe_if_due(Time now) {
+  if (!health.take_probe(now)) return;
   if (waiters.empty()) waiting_since = now;
   waiters.push_probe(now, now + node.settings.timeout);
   link->send(std::vector<std::string>{"PING"});
 }
 
 void RedisConnection::Impl::arm_for_next() {
-  Time next = std::min(breaker.next_probe(), waiters.next_deadline(link->in_reply()));
+  Time next = std::min(health.next_probe(), waiters.next_deadline(link->in_reply()));
   if (!waiters.empty()) next = std::min(next, last_progress() + no_progress);
   if (next != Time::max()) arm(next);
 }
@@ -337,8 +326,7 @@ void RedisConnection::Impl::arm(Time at) {
 
 void RedisConnection::Impl::stop() {
   if (std::exchange(stopped, true)) return;
-  report.stop();
-  on_up.clear();
+  health.stop();
   on_trouble = nullptr;
   first_attempt_ended();
   if (opening) opening->close("stopped");
@@ -353,6 +341,10 @@ void RedisConnection::Impl::stop() {
 RedisConnection::RedisConnection(asio::any_io_executor executor, RedisNode node, std::size_t max_reply,
                                  WorkerCounters& counters, Log& log)
     : impl_(std::make_shared<Impl>(executor, std::move(node), max_reply, counters, log)) {
+  impl_->health.start(executor, [impl = impl_.get()] {
+    impl->probe_if_due(Clock::now());
+    impl->arm_for_next();
+  });
   asio::co_spawn(executor, Impl::run(impl_), asio::detached);
 }
 
@@ -369,11 +361,14 @@ awaitable<RedisReply> RedisConnection::command_of(const std::vector<std::string>
 }
 
 awaitable<void> RedisConnection::first_attempt(config::Milliseconds time) { return Impl::first_attempt(impl_, time); }
-bool RedisConnection::is_first_attempt() const noexcept { return !impl_->first_ended; }
+bool RedisConnection::is_first_attempt() const noexcept {
+  const auto& siblings = impl_->node.siblings;
+  return !impl_->first_ended && !(siblings && siblings->was_silent());
+}
 std::uint64_t RedisConnection::copy() const noexcept { return impl_->link ? impl_->copy : 0; }
 void RedisConnection::ask_copy() { impl_->ask_copy(); }
-bool RedisConnection::is_up() const noexcept { return impl_->is_up(); }
-void RedisConnection::on_up(std::function<void()> callback) { impl_->on_up.push_back(std::move(callback)); }
+bool RedisConnection::is_up() const noexcept { return impl_->health.is_up(); }
+void RedisConnection::on_up(std::function<void()> callback) { impl_->health.on_up(std::move(callback)); }
 void RedisConnection::on_trouble(std::function<void()> callback) { impl_->on_trouble = std::move(callback); }
 void RedisConnection::stop() { impl_->stop(); }
 

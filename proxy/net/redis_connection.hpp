@@ -38,8 +38,9 @@ class RedisConnection {
   /// Sends one command as an array of binary-safe arguments. Commands of concurrent callers share one write. The budget
   /// (settings.timeout unless given) runs to the first byte of the reply; a late reply is dropped in order and the
   /// connection stays; no progress for 2 s with replies outstanding closes it. Never throws on a Redis fault. Five
-  /// failures within a second open a breaker (net/circuit_breaker.hpp): commands then are not sent at all until a probe
-  /// has been answered. Per-operation cancellation gives `unavailable` at once.
+  /// failures within a second open a breaker (net/circuit_breaker.hpp), and that of another connection to this server
+  /// puts this one in doubt (net/redis_siblings.hpp): commands then are not sent at all until a PING of the
+  /// connection's own has been answered. Per-operation cancellation gives `unavailable` at once.
   boost::asio::awaitable<RedisReply> command(std::vector<std::string> arguments,
                                              std::optional<config::Milliseconds> budget = {});
   /// The same for arguments that are needed again should the reply ask for it: they have to stay until the reply is
@@ -48,6 +49,7 @@ class RedisConnection {
                                                 bool asking = false);
   /// Returns when the first attempt to connect has ended, or after `time`; at once later on.
   boost::asio::awaitable<void> first_attempt(config::Milliseconds time);
+  /// It is under way, and waiting for it has any use: no other connection found that the server is silent.
   bool is_first_attempt() const noexcept;
 
   /// Connected, authenticated, database selected, breaker closed.

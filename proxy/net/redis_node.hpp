@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "config/model.hpp"
+#include "net/redis_siblings.hpp"
 #include "net/redis_tls.hpp"
 
 namespace pillion {
@@ -21,7 +22,8 @@ struct RedisNode {
   config::RedisSettings settings;
   /// Whoever connects wants to know which copy of the data it has (copy_of()).
   bool tells_copy = false;
-  std::shared_ptr<RedisTls> tls;  ///< null: without TLS
+  std::shared_ptr<RedisSiblings> siblings;  ///< null: none
+  std::shared_ptr<RedisTls> tls;            ///< null: without TLS
 };
 
 }  // namespace pillion

@@ -12,8 +12,8 @@ RedisReport::RedisReport(std::string server, WorkerCounters& counters, Log& log)
   counters_.redis_down.add();
 }
 
-bool RedisReport::state(bool up, std::string_view why) {
-  if (told_up_ == up) return false;
+void RedisReport::state(bool up, std::string_view why) {
+  if (told_up_ == up) return;
   if (up)
     counters_.redis_down.sub();
   else if (told_up_)
@@ -23,7 +23,6 @@ bool RedisReport::state(bool up, std::string_view why) {
     log_.info(name_ + ": up");
   else
     log_.warn(name_ + ": down, requests go on without it: " + std::string(why));
-  return up;
 }
 
 void RedisReport::error(const std::string& text) {

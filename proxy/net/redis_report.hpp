@@ -16,8 +16,8 @@ class RedisReport {
   /// Counted as down from here on. `server`: its address. `counters` and `log` are not used after stop().
   RedisReport(std::string server, WorkerCounters& counters, Log& log);
 
-  /// Tells a change, and why it is down. True where it came up.
-  bool state(bool up, std::string_view why);
+  /// Tells a change, and why it is down.
+  void state(bool up, std::string_view why);
   /// An error reply: each kind once a connection.
   void error(const std::string& text);
   void connected() { told_errors_.clear(); }

@@ -66,7 +66,18 @@ void RedisTopology::stop() {
 RedisNode RedisTopology::node(const config::Address& address) const {
   RedisNode node = node_;
   node.settings.address = address;
+  node.siblings = siblings_of(address);
   return node;
+}
+
+std::shared_ptr<RedisSiblings> RedisTopology::siblings_of(const config::Address& address) const {
+  using Of = std::pair<config::Address, std::shared_ptr<RedisSiblings>>;
+  const std::lock_guard lock(mutex_);
+  const auto known = std::ranges::find(siblings_, address, &Of::first);
+  if (known != siblings_.end()) return known->second;
+  if (siblings_.size() >= max_masters)
+    std::erase_if(siblings_, [](const Of& of) { return of.second.use_count() == 1; });
+  return siblings_.emplace_back(address, std::make_shared<RedisSiblings>()).second;
 }
 
 void RedisTopology::refresh_soon(const config::Address& ask_first) {
@@ -77,25 +88,11 @@ void RedisTopology::refresh_soon(const config::Address& ask_first) {
   });
 }
 
-RedisTopology::Subscription RedisTopology::on_change(asio::any_io_executor executor, std::function<void()> callback) {
-  auto kept = std::make_shared<std::function<void()>>(std::move(callback));
-  const std::lock_guard lock(mutex_);
-  std::erase_if(subscribers_, [](const Subscriber& s) { return s.callback.expired(); });
-  subscribers_.push_back({std::move(executor), kept});
-  return kept;
-}
-
 void RedisTopology::publish(std::vector<config::Address> masters, std::vector<std::uint16_t> slots) {
   const RedisViewPtr old = view_.load();
   if (stopped_ || (old->masters == masters && old->slots == slots)) return;
   view_.store(std::make_shared<RedisView>(RedisView{std::move(masters), std::move(slots), old->generation + 1}));
-  const std::lock_guard lock(mutex_);
-  for (const Subscriber& subscriber : subscribers_) {
-    if (subscriber.callback.expired()) continue;
-    asio::post(subscriber.executor, [weak = subscriber.callback] {
-      if (const auto callback = weak.lock()) (*callback)();
-    });
-  }
+  subscribers_.call_all();
 }
 
 }  // namespace pillion

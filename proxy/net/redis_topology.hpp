@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "config/model.hpp"
+#include "net/listeners.hpp"
 #include "net/redis_node.hpp"
 #include "net/shared_slot.hpp"
 #include "telemetry/log.hpp"
@@ -65,19 +66,18 @@ class RedisTopology {
   void set_copy(std::uint64_t copy) noexcept { copy_.store(copy, std::memory_order_release); }
   std::uint64_t copy() const noexcept { return copy_.load(std::memory_order_acquire); }
 
-  using Subscription = std::shared_ptr<void>;
+  using Subscription = Listeners::Membership;
   /// `callback` is called on `executor` after each change of the view, until the subscription is dropped there.
-  [[nodiscard]] Subscription on_change(boost::asio::any_io_executor executor, std::function<void()> callback);
+  [[nodiscard]] Subscription on_change(boost::asio::any_io_executor executor, std::function<void()> callback) {
+    return subscribers_.add(std::move(executor), std::move(callback));
+  }
 
   // --- for finders, on the control executor ---
   /// Takes over what was found; tells those who subscribed, where it is anything new.
   void publish(std::vector<config::Address> masters, std::vector<std::uint16_t> slots);
 
  private:
-  struct Subscriber {
-    boost::asio::any_io_executor executor;
-    std::weak_ptr<std::function<void()>> callback;
-  };
+  std::shared_ptr<RedisSiblings> siblings_of(const config::Address& address) const;
   struct Renewal;
   boost::asio::any_io_executor control_;
   RedisNode node_;
@@ -87,8 +87,10 @@ class RedisTopology {
   std::shared_ptr<std::atomic<bool>> hurrying_;  // a hurry() is on its way
   std::atomic<bool> stopped_{false};
   std::atomic<std::uint64_t> copy_{0};
-  std::mutex mutex_;
-  std::vector<Subscriber> subscribers_;
+  Listeners subscribers_;
+  mutable std::mutex mutex_;
+  /// Of every server that was connected to, masters or not; those that nobody is connected to go when there are many.
+  mutable std::vector<std::pair<config::Address, std::shared_ptr<RedisSiblings>>> siblings_;  // under mutex_
 };
 
 }  // namespace pillion

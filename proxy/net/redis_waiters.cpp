@@ -29,7 +29,7 @@ std::vector<RedisWaiters::Handler> RedisWaiters::expire(Time now, bool first_has
     Waiter& w = waiters_[i];
     if (w.over || w.deadline > now) continue;
     w.over = true;
-    if (!w.probe) late.push_back(std::move(w.handler));
+    late.push_back(std::move(w.handler));
   }
   return late;
 }

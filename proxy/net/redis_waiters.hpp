@@ -37,7 +37,7 @@ class RedisWaiters {
   /// The one that the reply just received belongs to. Not to be called where empty().
   Waiter pop();
   /// Gives up those whose deadline has come, but not the first where its reply has begun to arrive. Returns their
-  /// handlers; probes are given up without.
+  /// handlers; a probe's is empty.
   std::vector<Handler> expire(Time now, bool first_has_begun);
   /// The earliest deadline of those not given up; Time::max() where there is none.
   Time next_deadline(bool first_has_begun) const noexcept;

@@ -62,7 +62,7 @@ class Series {
 TEST_CASE("faults: with Redis paused memory goes on, misses are fetched, and soon Redis is asked no more") {
   RedisServer redis;
   ScriptedUpstream upstream(cacheable("x"));
-  Fleet fleet(upstream.endpoint(), redis, {.replicas = 1});
+  Fleet fleet(upstream.endpoint(), redis, {.replicas = 1, .time = ""});
   Pillion& proxy = fleet[0];
   proxy.get("/hot");
   auto hits = [&] {
@@ -83,9 +83,20 @@ TEST_CASE("faults: with Redis paused memory goes on, misses are fetched, and soo
   redis.pause();
   std::string misses_at_first = misses(20);
   CHECK(eventually([&] { return proxy.metric("pillion_redis_up") == 0; }));
+  // What is in flight now runs out, and nothing more is asked: else it would take five to open another breaker.
+  auto timeouts = [&] { return proxy.metric("pillion_redis_failures_total{kind=\"timeout\"}"); };
+  double before = timeouts();
   sent = fleet.relay(0).request_bytes();
   std::string misses_later = misses(200);
   CHECK(fleet.relay(0).request_bytes() - sent < sent_for_200 / 4);
+  // Whichever worker has the connection.
+  {
+    std::vector<HttpClient> clients;
+    for (int i = 0; i < 8; ++i) clients.push_back(proxy.connect());
+    for (int i = 0; i < 200; ++i)
+      CHECK(outcome(clients[std::size_t(i % 8)].get("/" + std::to_string(next++))) == "uri-miss stored");
+  }
+  CHECK(timeouts() - before < 4);
   std::string hits_meanwhile = hits();
   std::printf("FIGURES | faults: Redis paused, hits in memory | %s; before %s |\n", hits_meanwhile.c_str(),
               hits_before.c_str());

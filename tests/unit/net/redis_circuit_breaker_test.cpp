@@ -36,6 +36,19 @@ TEST_CASE("the breaker opens at the fifth failure within a second") {
   }
 }
 
+TEST_CASE("in doubt the breaker is open until a probe that is due at once") {
+  CircuitBreaker breaker;
+  CHECK(breaker.doubt(at(0ms)));
+  CHECK(breaker.is_open());
+  CHECK(!breaker.doubt(at(1ms)));
+  CHECK(breaker.next_probe() == at(0ms));
+  CHECK(breaker.take_probe(at(0ms)));
+  CHECK(!breaker.take_probe(at(999ms)));
+  CHECK(breaker.take_probe(at(1000ms)));
+  CHECK(breaker.succeeded());
+  CHECK(!breaker.is_open());
+}
+
 TEST_CASE("an open breaker asks for one probe a second and closes at a success") {
   CircuitBreaker breaker;
   CHECK(breaker.next_probe() == CircuitBreaker::Time::max());
