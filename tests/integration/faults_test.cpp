@@ -104,8 +104,9 @@ TEST_CASE("faults: with Redis paused memory goes on, misses are fetched, and soo
               misses_at_first.c_str(), misses_later.c_str(), misses_before.c_str());
   redis.resume();
   std::size_t stored = redis.keys("api:all:*").size();
+  HttpClient client = proxy.connect();
   CHECK(eventually([&] {
-    proxy.get("/" + std::to_string(next++));
+    client.get("/" + std::to_string(next++));
     return redis.keys("api:all:*").size() > stored;
   }));
 }
