@@ -106,14 +106,31 @@ def control(folder, *arguments):
 
 
 def counted(folder):
-    """Instructions of the busiest thread in the counts just dumped, which are then removed."""
+    """Instructions of the busiest thread in the counts just dumped; its file becomes `busiest`, the others go."""
     most = 0
     for path in glob.glob(os.path.join(folder, "counts*")):
         with open(path) as file:
             found = re.search(r"^(?:summary|totals): (\d+)", file.read(), re.M)
-        most = max(most, int(found.group(1)) if found else 0)
-        os.remove(path)
+        count = int(found.group(1)) if found else 0
+        if count > most:
+            most = count
+            os.replace(path, os.path.join(folder, "busiest"))
+        else:
+            os.remove(path)
     return most
+
+
+def show_top(folder, name, most=20):
+    """The functions that take most of a hit, without what they call."""
+    told = subprocess.run(["callgrind_annotate", "--threshold=100", os.path.join(folder, "busiest")],
+                          capture_output=True, text=True).stdout
+    functions = re.findall(r"^\s*([\d,]+) \(.*?%\)\s+\S*?:(.*?)(?: \[.*)?$", told, re.M)
+    own = [(int(count.replace(",", "")) / HITS, function) for count, function in functions]
+    # What was under way when the counters were set to zero is counted with all that it calls.
+    own = [(count, function) for count, function in own if count < 0.9 * max(own)[0]]
+    print(f"{name}, instructions a hit by function:")
+    for count, function in sorted(own, reverse=True)[:most]:
+        print(f"  {count:6.0f}  {function[:150]}")
 
 
 def connect(port, process, patience=60):
@@ -129,7 +146,7 @@ def connect(port, process, patience=60):
     raise BenchError(f"Pillion isn't there after {patience} s: {process.last_words()}")
 
 
-def measure(binary, folder):
+def measure(binary, folder, top=False):
     """Per request of REQUESTS: the median of its windows, and the lowest and highest."""
     counts = os.path.join(folder, "counts")  # apart: Pillion looks at the folder of its configuration
     os.mkdir(counts)
@@ -158,6 +175,8 @@ def measure(binary, folder):
                 windows.append(counted(counts) / HITS)
             if origin.answered != fetched:
                 raise BenchError("the origin was asked while hits were counted")
+            if top:
+                show_top(counts, name)
             figures[name] = (statistics.median(windows), min(windows), max(windows))
     return figures
 
@@ -195,11 +214,12 @@ def main():
     parser = argparse.ArgumentParser(prog="instructions.sh")
     parser.add_argument("--pillion", required=True)
     parser.add_argument("--update", action="store_true")
+    parser.add_argument("--top", action="store_true")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = tempfile.mkdtemp(prefix="pillion-instructions.")
     try:
-        figures = measure(os.path.abspath(options.pillion), folder)
+        figures = measure(os.path.abspath(options.pillion), folder, options.top)
     except (BenchError, OSError, subprocess.TimeoutExpired) as error:
         print(f"instructions.sh: {error}\n0 passed, 1 failed")
         return 1

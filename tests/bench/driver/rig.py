@@ -153,7 +153,9 @@ class Rig:
         redis = server.redis.cpu_ns() if server.redis else 0
         cpu = server.process.cpu_ns()
         seen = self.load(server, path, body, **options)
-        seen["cpu_us"] = (server.process.cpu_ns() - cpu) / 1000 / seen["requests"]
+        spent = (server.process.cpu_ns() - cpu) / 1000
+        seen["cpu_us"] = spent / seen["requests"]
+        seen["busy"] = spent / 1e6 / max(seen["seconds"], 1e-9)  # of one CPU; well under 1: the clients were the limit
         if server.redis:
             seen["redis_us"] = (server.redis.cpu_ns() - redis) / 1000 / seen["requests"]
         seen["fetches"] = self.fetches() - before
