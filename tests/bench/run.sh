@@ -8,14 +8,14 @@
 #   --short      hits, latency and pass-through alone: two minutes
 #   --scenarios  of: hit-1k keys-1k hit-16k hit-128k latency redis-hit pass store collapse memory workers stored routes
 #                connections tail start reload
-#   --targets    of: floor pillion haproxy nginx nginx-sendfile varnish squid nginx-lua-redis redis
+#   --targets    of: floor pillion haproxy nginx nginx-sendfile varnish trafficserver squid nginx-lua-redis redis
 #   --rounds     samples of each target, interleaved (3)      --seconds  the length of one (2)
 #   --pillion    measures this one; otherwise a release build is made
 #   --out        default: BUILD-DIR/bench
 #   --server-cpu, --load-cpu   default: 0 and the last. Nothing else should run on the machine
 #
 # It installs nothing: what isn't there is skipped, and it says so. For all of the table:
-#   apt-get install nginx-light libnginx-mod-http-lua lua-nginx-redis haproxy varnish squid redis-server
+#   apt-get install nginx-light libnginx-mod-http-lua lua-nginx-redis haproxy varnish trafficserver squid redis-server
 # Exit 0 where everything was measured, whatever the goals; 1 where a target answered wrongly; 2 for wrong usage.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)

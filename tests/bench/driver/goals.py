@@ -1,4 +1,5 @@
 """Goals: a figure of Pillion, or its ratio to another target's in the same rounds, and the most it may be."""
+import peers
 
 UNITS = {"cpu_us": "µs", "redis_us": "µs in Redis", "p50_us": "µs p50", "p999_us": "µs p99.9", "max_ms": "ms",
          "fetches": "fetches", "beyond_head_and_body_bytes": "bytes", "idle_bytes": "bytes", "ready_ms": "ms",
@@ -7,6 +8,10 @@ UNITS = {"cpu_us": "µs", "redis_us": "µs in Redis", "p50_us": "µs p50", "p999
 
 NAMES = {"cpu_us": "CPU", "redis_us": "CPU in Redis", "rps": "requests/s", "p50_us": "p50", "p999_us": "p99.9",
          "growth": "growth"}
+
+
+def title_of(target, rows):
+    return rows.titles.get(target) or (peers.ALL[target].title if target in peers.ALL else target)
 
 
 class Goal:
@@ -27,9 +32,9 @@ class Goal:
 
     def words(self, rows):
         sign = "≥" if self.at_least else "≤"
-        whose = "" if self.of == "pillion" else f"{rows.titles.get(self.of, self.of)}: "
+        whose = "" if self.of == "pillion" else f"{title_of(self.of, rows)}: "
         if self.against:
             what = self.name or NAMES.get(self.metric, self.metric)
-            return f"{whose}{what} {sign} {self.at_most:g} × {rows.titles.get(self.against, self.against)}"
+            return f"{whose}{what} {sign} {self.at_most:g} × {title_of(self.against, rows)}"
         name = f"{self.name} " if self.name else ""
         return f"{whose}{name}{sign} {self.at_most:g} {UNITS.get(self.metric, self.metric)}"

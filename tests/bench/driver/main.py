@@ -8,7 +8,7 @@ import report
 from processes import BenchError
 from rig import Rig
 from scaling import AGAINST_ITSELF
-from scenarios import AGAINST_PEERS, ORDER, Rows
+from scenarios import AGAINST_PEERS, TARGETS, Rows
 
 SCENARIOS = {**AGAINST_PEERS, **AGAINST_ITSELF}
 SHORT = ("hit-1k", "keys-1k", "latency", "pass")
@@ -35,7 +35,7 @@ def parse():
     names = options.scenarios.split(",") if options.scenarios else SHORT if options.short else list(SCENARIOS)
     unknown = [name for name in names if name not in SCENARIOS]
     wanted = options.targets.split(",") if options.targets else []
-    unknown += [name for name in wanted if name not in ORDER]
+    unknown += [name for name in wanted if name not in TARGETS]
     if unknown or options.rounds < 1 or options.seconds <= 0:
         parser.error(f"unknown: {', '.join(unknown)}" if unknown else "rounds and seconds are over 0")
     options.names = names

@@ -55,6 +55,25 @@ def squid(place):
             _write(place, "squid.conf", _fill("squid.conf", place))]
 
 
+def trafficserver(place):
+    """It wants a folder like an installation of its own, and its storage made beforehand."""
+    base = place["DIR"]
+    for folder in ("etc", "run", "log", "cache"):
+        os.mkdir(os.path.join(base, folder))
+    _write(place, "etc/records.config", _fill("trafficserver.config", place))
+    _write(place, "etc/storage.config", f"{base}/cache 4G\n")
+    _write(place, "etc/remap.config", f"map / http://127.0.0.1:{place['ORIGIN']}/\n")
+    _write(place, "etc/ip_allow.yaml", "ip_allow: [{apply: in, ip_addrs: 127.0.0.1, action: allow, methods: ALL}]\n")
+    for name in ("plugin.config", "hosting.config", "cache.config", "parent.config", "volume.config", "splitdns.config",
+                 "ssl_multicert.config", "socks.config"):
+        _write(place, f"etc/{name}", "")
+    folders = {"prefix": base, "exec_prefix": base, "bindir": base, "sbindir": base, "sysconfdir": f"{base}/etc",
+               "datadir": base, "includedir": base, "libdir": base, "libexecdir": base, "localstatedir": base,
+               "runtimedir": f"{base}/run", "logdir": f"{base}/log", "cachedir": f"{base}/cache"}
+    root = _write(place, "runroot.yaml", "".join(f"{name}: {path}\n" for name, path in folders.items()))
+    return ["env", f"TS_RUNROOT={root}", which("traffic_server")]
+
+
 class Peer:
     """`launch(place)` writes configuration into place['DIR'] and returns the command; place also has PORT, ORIGIN and,
     where `redis` is set, REDIS."""
@@ -84,6 +103,7 @@ ALL = {
     "nginx": Peer("nginx", "nginx", "nginx-light", lambda place: _nginx(place, SENDFILE="off")),
     "nginx-sendfile": Peer("nginx, sendfile", "nginx", "nginx-light", lambda place: _nginx(place, SENDFILE="on")),
     "varnish": Peer("Varnish", "varnishd", "varnish", varnish),
+    "trafficserver": Peer("Traffic Server", "traffic_server", "trafficserver", trafficserver),
     "squid": Peer("Squid", "squid", "squid", squid),
     "nginx-lua-redis": Peer("nginx + Lua", "nginx", "nginx-light libnginx-mod-http-lua lua-nginx-redis",
                             lambda place: _nginx(place, "nginx_lua_redis.conf", MODULES=_nginx_modules()),
@@ -95,6 +115,7 @@ def versions():
     """Of what is installed, as each says it."""
     said = {}
     for name, command in {"HAProxy": "haproxy -v", "nginx": "nginx -v", "Varnish": "varnishd -V", "Squid": "squid -v",
+                          "Traffic Server": "traffic_server -V",
                           "Redis": "redis-server --version"}.items():
         program, option = command.split()
         if which(program):

@@ -9,8 +9,8 @@ import plot
 
 # The columns of a scenario's own table; the first is what its row of the summary shows.
 LABELS = {"cpu_us": "CPU µs", "redis_us": "CPU µs in Redis", "p50_us": "p50 µs", "p99_us": "p99 µs",
-          "p999_us": "p99.9 µs", "rps": "requests/s", "busy": "CPUs busy", "max_ms": "all done, ms", "fetches": "fetches",
-          "object_bytes": "bytes all told",
+          "p999_us": "p99.9 µs", "rps": "requests/s", "busy": "CPUs busy", "max_ms": "all done, ms",
+          "fetches": "fetches", "object_bytes": "bytes all told",
           "beyond_head_and_body_bytes": "bytes beyond head and body", "idle_bytes": "bytes an idle one",
           "growth": "growth to all in use", "ready_ms": "ready, ms", "reload_ms": "reload, ms",
           "stall_ms": "longest wait, ms", "calm_ms": "without reload, ms"}

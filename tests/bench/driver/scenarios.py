@@ -9,7 +9,7 @@ from goals import Goal
 from processes import BenchError
 from rig import CONNECTIONS
 
-ORDER = ("floor", "pillion", "haproxy", "nginx", "nginx-sendfile", "varnish", "squid", "nginx-lua-redis", "redis")
+TARGETS = ("floor", "pillion", *peers.ALL, "redis")
 
 
 class Rows:
@@ -105,7 +105,7 @@ class Store:
     goals = [Goal("cpu_us", 1.0, "haproxy"), Goal("cpu_us", 2.0, "haproxy", of="pillion+redis")]
 
     def run(self, rig, rows):
-        servers = start_all(rig, rows, ("pillion", "haproxy", "nginx", "varnish", "squid"))
+        servers = start_all(rig, rows, ("pillion", "haproxy", "nginx", "varnish", "trafficserver", "squid"))
         if rig.options.wants_target("pillion"):
             both = rig.start("pillion", title="Pillion, Redis behind", redis=True)
             both.key = "pillion+redis"
@@ -158,7 +158,7 @@ class Collapse:
     goals = [Goal("max_ms", 215), Goal("fetches", 1)]
 
     def run(self, rig, rows):
-        servers = start_all(rig, rows, ("pillion", "haproxy", "nginx", "varnish", "squid"),
+        servers = start_all(rig, rows, ("pillion", "haproxy", "nginx", "varnish", "trafficserver", "squid"),
                             lambda server: rig.load(server, "/hit/16/ready", 16, requests=100, connections=1))
 
         def measure(server, number):
@@ -181,7 +181,7 @@ class Memory:
 
     def run(self, rig, rows):
         count = rig.options.objects
-        for name in ("pillion", "haproxy", "nginx", "varnish", "squid"):
+        for name in ("pillion", "haproxy", "nginx", "varnish", "trafficserver", "squid"):
             servers = start_all(rig, rows, (name,), lambda server: rig.warm(server, "/hit/1024/first", self.body, 1),
                                 peer_settings={"haproxy": {"cache_mb": self.capacity_mb}})
             for server in servers:
@@ -230,7 +230,7 @@ def files_bytes(server):
     return int(ran.stdout.split()[0]) * 1024 if ran.returncode == 0 and ran.stdout else 0
 
 
-HITTERS = ("floor", "pillion", "haproxy", "nginx", "varnish", "squid")
+HITTERS = ("floor", "pillion", "haproxy", "nginx", "varnish", "trafficserver", "squid")
 AGAINST_PEERS = {
     "hit-1k": Steady("memory hit, 1 KiB, one key", "/hit/1024/one", 1024, HITTERS + ("nginx-sendfile",),
                      [Goal("cpu_us", 0.80, "haproxy", least=0.90), Goal("cpu_us", 1.20, "floor")]),
