@@ -41,7 +41,8 @@ class RedisCluster {
   void finish_move(int slot, int to);
   void move_slot(int slot, int to) { begin_move(slot, to), finish_move(slot, to); }
 
-  /// Its replica takes over in good order; or the node dies with SIGKILL and its replica is elected. Both wait for it.
+  /// Its replica takes over in good order; or the node dies with SIGKILL and its replica is elected (where that takes
+  /// too long, because the machine is busy, the election is ordered). Both wait for it.
   void failover(int master);
   void kill_and_fail_over(int master);
   /// SIGKILL, and nothing is waited for.

@@ -12,6 +12,8 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <deque>
+#include <mutex>
 #include <random>
 #include <utility>
 
@@ -204,10 +206,17 @@ void Stream::reset() {
   fd_.close();
 }
 
-Fd bind_loopback(std::uint16_t port, int backlog) {
-  Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+namespace {
+
+/// From here on others that say so too may have the port besides, while this one doesn't listen.
+void share(const Fd& fd) {
   int one = 1;
   ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+}
+
+Fd bind_on_loopback(std::uint16_t port, bool shared) {
+  Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (shared) share(fd);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
@@ -215,6 +224,13 @@ Fd bind_loopback(std::uint16_t port, int backlog) {
   if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
     throw std::runtime_error(error_text("bind 127.0.0.1:" + std::to_string(port)));
   }
+  return fd;
+}
+
+}  // namespace
+
+Fd bind_loopback(std::uint16_t port, int backlog) {
+  Fd fd = bind_on_loopback(port, true);
   if (backlog >= 0 && ::listen(fd.get(), backlog) != 0) throw std::runtime_error(error_text("listen"));
   return fd;
 }
@@ -236,12 +252,20 @@ Fd accept_from(const Fd& listener, Deadline deadline) {
 }
 
 std::uint16_t free_port() {
-  static thread_local std::mt19937 random{std::random_device{}()};
+  static std::mutex mutex;
+  static std::mt19937 random{std::random_device{}()};
+  static std::deque<Fd> reserved;  // the last ones: those before are in use by now, or never will be
+  constexpr std::size_t most_reserved = 256;
   std::uniform_int_distribution<int> range(12000, 31999);
+  const std::lock_guard lock(mutex);
   for (int attempt = 0; attempt < 200; ++attempt) {
     auto port = static_cast<std::uint16_t>(range(random));
     try {
-      Fd probe = bind_loopback(port, 0);
+      // Nobody listens there and nobody has it reserved: this bind wants the port for itself alone.
+      Fd mine = bind_on_loopback(port, false);
+      share(mine);
+      reserved.push_back(std::move(mine));
+      if (reserved.size() > most_reserved) reserved.pop_front();
       return port;
     } catch (const std::runtime_error&) {
     }

@@ -96,8 +96,9 @@ Fd bind_loopback(std::uint16_t port, int backlog);
 std::uint16_t port_of(const Fd& listener);
 /// Waits for a connection. Throws TimedOut.
 Fd accept_from(const Fd& listener, Deadline deadline = {});
-/// A port below the range that the kernel gives to outgoing connections, free at this moment: for servers that cannot
-/// bind port 0 themselves. Try again with another where the server finds it taken.
+/// A port below the range that the kernel gives to outgoing connections, for servers that cannot bind port 0
+/// themselves. It is free and reserved: nobody is given it a second time, here or in another process of tests, while a
+/// server that sets SO_REUSEADDR, as they all do, can listen there. Any thread.
 std::uint16_t free_port();
 
 }  // namespace pillion::support

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <csignal>
+#include <set>
 
 #include "support/http.hpp"
 #include "support/json.hpp"
@@ -127,6 +128,20 @@ TEST_CASE("a refusing port refuses and a silent one never connects") {
   CHECK_THROWS_AS(Stream::connect(refusing.endpoint()), ConnectionClosed);
   SilentPort silent;
   CHECK_THROWS_AS(Stream::connect(silent.endpoint(), Deadline(100ms)), TimedOut);
+}
+
+TEST_CASE("a free port is given once, and a server can listen there") {
+  std::set<std::uint16_t> ports;
+  std::vector<Fd> servers;
+  for (int i = 0; i < 250; ++i) {
+    std::uint16_t port = free_port();
+    CHECK(ports.insert(port).second);
+    if (i % 10 == 0) servers.push_back(bind_loopback(port, 16));
+  }
+  Stream client = Stream::connect({"127.0.0.1", port_of(servers[7]), {}});
+  CHECK(accept_from(servers[7]).is_open());
+  RedisServer redis({.port = free_port()});
+  CHECK(redis.command({"PING"}).text == "PONG");
 }
 
 TEST_CASE("redis-server keeps what it is told, can be killed, paused and started again") {
