@@ -214,8 +214,19 @@ void RedisCluster::kill_and_fail_over(int master) {
     at(replica, {"CLUSTER", "FAILOVER", "FORCE"});
     done = elected(Deadline(6s));
   }
+  done = done && eventually([&] { return !is_named_by_any(master); }, Deadline(60s));
   if (!done || !wait_until_well(Deadline(60s)))
     throw std::runtime_error("the replica was not elected: " + node(replica).process().out());
+}
+
+bool RedisCluster::is_named_by_any(int master) const {
+  for (int i = 0; i < nodes; ++i) {
+    if (!servers_[static_cast<std::size_t>(i)]->process().running()) continue;
+    for (const auto& range : at(i, {"CLUSTER", "SLOTS"}).elements) {
+      if (range.elements.size() >= 3 && range.elements[2].elements.at(1).integer == endpoint(master).port) return true;
+    }
+  }
+  return false;
 }
 
 void RedisCluster::restart(int i) {
