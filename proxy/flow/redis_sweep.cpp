@@ -17,7 +17,7 @@ using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
 constexpr std::chrono::milliseconds look_every{1s};   // whether there is something to do
-constexpr std::chrono::milliseconds retry_after{5s};  // where another sweeps, or Redis fails
+constexpr std::chrono::milliseconds retry_after{5s};  // where another sweeps, or Redis fails; or once it is up
 constexpr std::chrono::milliseconds between_scans{50};
 constexpr std::chrono::milliseconds lease_time{30s};
 constexpr std::chrono::milliseconds least_rest{60s};  // after a round, for all replicas; or ten times what it took
@@ -74,12 +74,15 @@ awaitable<void> RedisSweep::pause(std::chrono::milliseconds time) {
 
 awaitable<void> RedisSweep::run() {
   while (!stopped_) {
-    co_await pause(look_every);
-    if (stopped_ || !is_due(invalidations_.last_in_log())) continue;
+    if (!is_due(invalidations_.last_in_log())) {
+      co_await pause(look_every);
+      continue;
+    }
     if (!client_) {
       client_ = std::make_unique<RedisClient>(executor_, redis_, max_reply, own_, log_, lease_key_);
+      client_->on_up([this] { timer_.cancel(); });
     }
-    if (!co_await attempt()) co_await pause(retry_after);
+    if (!client_->is_up() || !co_await attempt()) co_await pause(retry_after);
   }
 }
 
