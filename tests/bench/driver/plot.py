@@ -1,9 +1,10 @@
 """A plot as SVG, drawn by hand: for each scenario a bar for each target, in that scenario's own scale."""
 from xml.sax.saxutils import escape
 
-COLOURS = {"floor": "#9aa0a6", "pillion": "#c2410c"}
-OTHERS = "#4b6a88"
-ROW, LEFT, BARS, RIGHT, TOP = 18, 190, 430, 110, 64
+import peers
+
+FLOOR, PILLION, PEER = "#9aa0a6", "#c2410c", "#4b6a88"
+ROW, LEFT, BARS, RIGHT, TOP = 18, 240, 430, 90, 64
 
 
 def _text(x, y, text, size=12, anchor="start", weight="normal", fill="#222"):
@@ -20,7 +21,7 @@ def draw(blocks, subtitle):
         longest = max(value for _, _, value in bars) or 1
         for target, label, value in bars:
             width = max(1.0, BARS * value / longest)
-            colour = COLOURS.get(target, COLOURS["pillion"] if target.startswith("pillion") else OTHERS)
+            colour = PEER if target in peers.ALL else FLOOR if target.startswith("floor") else PILLION
             weight = "bold" if target == "pillion" else "normal"
             parts.append(_text(LEFT - 8, y + 13, label, anchor="end", weight=weight))
             parts.append(f'<rect x="{LEFT}" y="{y + 3}" width="{width:.1f}" height="{ROW - 5}" fill="{colour}"/>')

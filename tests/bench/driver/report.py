@@ -124,6 +124,8 @@ def write(run, folder):
         metric = chief_metric(result["name"])
         bars = [(key, target["title"], target["median"][metric]) for key, target in result["targets"].items()
                 if target["median"].get(metric) is not None]
+        # Stable: the floor and Pillion's variants keep their order, peers follow from the best on.
+        bars.sort(key=lambda bar: (1, bar[2]) if bar[0] in peers.ALL else (0, 0))
         if bars:
             blocks.append((result["title"], LABELS[metric], bars))
     with open(os.path.join(folder, "results.svg"), "w") as file:
