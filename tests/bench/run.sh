@@ -9,7 +9,7 @@
 #   --scenarios  of: hit-1k keys-1k hit-16k hit-128k latency redis-hit pass store collapse memory workers stored routes
 #                connections tail start reload
 #   --targets    of: floor pillion haproxy nginx nginx-sendfile varnish trafficserver squid nginx-lua-redis redis
-#   --rounds     samples of each target, interleaved (3)      --seconds  the length of one (2)
+#   --rounds     samples of each target, interleaved (3)      --seconds  the length of one (2; short: 1)
 #   --pillion    measures this one; otherwise a release build is made
 #   --out        default: BUILD-DIR/bench
 #   --server-cpu, --load-cpu   default: 0 and the last. Nothing else should run on the machine

@@ -23,7 +23,7 @@ def parse():
     parser.add_argument("--scenarios", default="")
     parser.add_argument("--targets", default="")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--seconds", type=float)
     parser.add_argument("--server-cpu", type=int, default=0)
     parser.add_argument("--load-cpu", type=int, default=(os.cpu_count() or 2) - 1)
     parser.add_argument("--objects", type=int, default=100_000)
@@ -32,6 +32,8 @@ def parse():
     parser.add_argument("--rate", type=int, default=10_000)
     options = parser.parse_args()
     options.pillion, options.programs = os.path.abspath(options.pillion), os.path.abspath(options.programs)
+    if options.seconds is None:
+        options.seconds = 1 if options.short else 2
     names = options.scenarios.split(",") if options.scenarios else SHORT if options.short else list(SCENARIOS)
     unknown = [name for name in names if name not in SCENARIOS]
     wanted = options.targets.split(",") if options.targets else []

@@ -61,6 +61,7 @@ class Process:
     def __init__(self, name, command, cpus, folder, port=None, patience=20):
         os.makedirs(folder, exist_ok=True)
         self.name = name
+        self.cpus = cpus
         self.log = os.path.join(folder, f"{name}.log")
 
         def prepare():
@@ -85,6 +86,16 @@ class Process:
                 time.sleep(0.02)
         self.stop()
         raise BenchError(f"{self.name} didn't open its port within {patience} s: {self.last_words()}")
+
+    def pin(self):
+        """Puts every thread back where it belongs: Traffic Server places its own."""
+        for pid in family(self.pid):
+            try:
+                for thread in os.listdir(f"/proc/{pid}/task"):
+                    if os.sched_getaffinity(int(thread)) != self.cpus:
+                        os.sched_setaffinity(int(thread), self.cpus)
+            except (FileNotFoundError, ProcessLookupError):
+                continue
 
     def check(self):
         if self.popen.poll() is not None:

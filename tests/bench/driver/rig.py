@@ -149,6 +149,7 @@ class Rig:
 
     def sample(self, server, path, body, expect, **options):
         """One measurement. `expect`: 'hits' (the origin must see nothing), 'fetches' (all) or None."""
+        server.process.pin()
         before = self.fetches()
         redis = server.redis.cpu_ns() if server.redis else 0
         cpu = server.process.cpu_ns()
