@@ -24,6 +24,9 @@ std::optional<Number> number(std::string_view text) {
   return n;
 }
 
+// Redis's clock may have been set back since somebody died: what was said in the future was said long ago.
+std::int64_t apart(std::int64_t a, std::int64_t b) { return a > b ? a - b : b - a; }
+
 }  // namespace
 
 std::string replica_value(const KnownRecord& applied, std::int64_t redis_ms) {
@@ -52,7 +55,7 @@ std::vector<Replica> living_replicas(const std::vector<Replica>& replicas, std::
                                      std::string_view self) {
   std::vector<Replica> living;
   std::ranges::copy_if(replicas, std::back_inserter(living), [&](const Replica& replica) {
-    return replica.name != self && redis_ms - replica.said_ms < replica_silence_ms;
+    return replica.name != self && apart(redis_ms, replica.said_ms) < replica_silence_ms;
   });
   return living;
 }
@@ -60,7 +63,7 @@ std::vector<Replica> living_replicas(const std::vector<Replica>& replicas, std::
 std::vector<std::string> forgotten_replicas(const std::vector<Replica>& replicas, std::int64_t redis_ms) {
   std::vector<std::string> names;
   for (const Replica& replica : replicas) {
-    if (redis_ms - replica.said_ms > replica_forgotten_ms) names.push_back(replica.name);
+    if (apart(redis_ms, replica.said_ms) > replica_forgotten_ms) names.push_back(replica.name);
   }
   return names;
 }

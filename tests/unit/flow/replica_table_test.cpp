@@ -58,6 +58,16 @@ TEST_CASE("who was silent for 5 s doesn't count, who was for a minute is taken o
   CHECK(forgotten_replicas(replicas, 100000) == Names{"gone"});
 }
 
+TEST_CASE("who died before Redis's clock was set back doesn't count either") {
+  constexpr std::int64_t latest = 9223372036854775807;
+  const std::vector<Replica> replicas{
+      {"ahead", {}, 104999}, {"dead", {}, 105000}, {"gone", {}, 160001}, {"never", {}, latest}};
+  Names living;
+  for (const Replica& replica : living_replicas(replicas, 100000, "self")) living.push_back(replica.name);
+  CHECK(living == Names{"ahead"});
+  CHECK(forgotten_replicas(replicas, 100000) == Names{"gone", "never"});
+}
+
 TEST_CASE("Redis's clock is known by the middle of a question and its answer") {
   RedisClock clock;
   CHECK_FALSE(clock.at_us(0).has_value());
