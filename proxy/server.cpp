@@ -37,6 +37,9 @@ namespace {
 
 using ConfigPtr = std::shared_ptr<const config::Config>;
 
+// For the answers of the admin address that are being given when all else has ended.
+constexpr std::chrono::seconds last_answers{1};
+
 // Connections that leave room for the upstreams' and for everything else (product contract, "Limits").
 std::size_t connection_limit(const config::Limits& limits) {
   rlimit files{};
@@ -61,6 +64,7 @@ struct Server::Impl {
   void begin_drain(bool with_delay);
   void close_listeners();
   void end_drain(bool late);
+  void end_admin(int code);
   void shut_down();
 
   ServeOptions options;
@@ -285,10 +289,22 @@ void Server::Impl::end_drain(bool late) {
     if (const auto pending = invalidations->pending(); pending > 0) {
       log->error(std::to_string(pending) + " invalidations could not be delivered to Redis");
     }
+    end_admin(code);
+  });
+}
+
+// Nothing keeps a receipt waiting any more: who asked for one gets it before all is closed.
+void Server::Impl::end_admin(int code) {
+  const auto end = [this, code] {
     std::lock_guard lock(mutex);
     exit_code = code;
     done.notify_all();
+  };
+  drain_timer.expires_after(last_answers);
+  drain_timer.async_wait([end](error_code error) {
+    if (!error) end();
   });
+  admin_server->when_idle([this, end] { asio::post(control, end); });
 }
 
 void Server::Impl::shut_down() {

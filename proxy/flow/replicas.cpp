@@ -99,7 +99,7 @@ awaitable<ReplicasAt> Replicas::applied_by(KnownRecord record, Clock::time_point
   std::set<std::string> sure;
   ReplicasAt at;
   for (milliseconds pause = first_pause;; pause = std::min(pause * 2, longest_pause)) {
-    const bool waits = !record.id.empty() && Clock::now() < until;
+    const bool waits = !left_ && !record.id.empty() && Clock::now() < until;
     if (waits) co_await refresh();
     const std::vector<Replica> living = living_replicas(replicas_, redis_ms().value_or(0), name_);
     std::map<std::string, bool> looked;  // by id

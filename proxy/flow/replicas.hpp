@@ -27,7 +27,7 @@ class Replicas {
   void announce();
   /// At least each second: announces, learns who is there, takes out who is long gone.
   awaitable<void> tick();
-  /// Takes itself out: nobody has to wait for a process that ends.
+  /// Takes itself out: nobody has to wait for a process that ends, and nobody waits in it any more.
   awaitable<void> leave();
 
   /// Who has applied the record, this process among them, and who of those that count has not. Waits until `until` at

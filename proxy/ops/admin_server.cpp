@@ -18,8 +18,10 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <cstring>
+#include <optional>
 #include <stdexcept>
 #include <unordered_set>
+#include <utility>
 
 namespace pillion {
 namespace {
@@ -33,7 +35,8 @@ using Acceptor = asio::basic_socket_acceptor<Protocol, asio::io_context::executo
 using Stream = beast::basic_stream<Protocol, asio::any_io_executor>;
 
 constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
-constexpr std::size_t max_connections = 64;
+// Who waits for its answer (a receipt may take 30 s) must not keep health probes out.
+constexpr std::size_t max_connections = 64, max_answering = 512;
 constexpr std::uint32_t max_head = 8u << 10;
 constexpr std::uint64_t max_body = 1u << 20;
 constexpr std::chrono::seconds time_limit{10};
@@ -122,16 +125,33 @@ struct AdminServer::State : std::enable_shared_from_this<State> {
   Acceptor acceptor;
   asio::steady_timer room;  // woken when a connection ends
   std::unordered_set<Stream*> streams;
-  std::size_t connections = 0;
+  std::size_t connections = 0;  // all
+  std::size_t answering = 0;    // of those the ones whose request has been read and not yet answered
+  std::function<void()> on_idle;
   config::Address address;
   bool stopped = false;
 
+  struct BeingAnswered;
   void open(const config::Address& asked);
   void close();
+  asio::awaitable<void> wait_for_room();
   asio::awaitable<void> accept_all(std::shared_ptr<State> self);
   asio::awaitable<void> serve(std::shared_ptr<State> self, Protocol::socket socket);
   asio::awaitable<bool> serve_one(Stream& stream, beast::flat_buffer& buffer);
   asio::awaitable<AdminResponse> answer(const http::request<http::string_body>& request);
+};
+
+/// A request from when it has been read until its answer is written.
+struct AdminServer::State::BeingAnswered {
+  explicit BeingAnswered(State& s) : state(s) {
+    ++state.answering;
+    state.room.cancel();
+  }
+  ~BeingAnswered() {
+    if (--state.answering == 0 && state.on_idle) std::exchange(state.on_idle, nullptr)();
+  }
+  BeingAnswered(const BeingAnswered&) = delete;
+  State& state;
 };
 
 void AdminServer::State::open(const config::Address& asked) {
@@ -152,6 +172,7 @@ void AdminServer::State::open(const config::Address& asked) {
 
 void AdminServer::State::close() {
   stopped = true;
+  on_idle = nullptr;
   error_code ignored;
   if (acceptor.is_open() && address.is_unix()) ::unlink(address.unix_path.c_str());
   acceptor.close(ignored);
@@ -159,15 +180,21 @@ void AdminServer::State::close() {
   for (Stream* stream : streams) stream->close();
 }
 
+// The rest wait in the kernel's queue; each connection here ends within its deadlines.
+asio::awaitable<void> AdminServer::State::wait_for_room() {
+  while (!stopped && (connections - answering >= max_connections || answering >= max_answering)) {
+    room.expires_after(time_limit);
+    co_await room.async_wait(no_throw);
+  }
+}
+
 asio::awaitable<void> AdminServer::State::accept_all(std::shared_ptr<State> self) {
   while (!stopped) {
-    if (connections >= max_connections) {
-      // The rest wait in the kernel's queue; each connection here ends within its deadlines.
-      room.expires_after(time_limit);
-      co_await room.async_wait(no_throw);
-      continue;
-    }
+    co_await wait_for_room();
+    if (stopped) break;
     auto [error, socket] = co_await acceptor.async_accept(no_throw);
+    // An answer that was under way may have been given since.
+    if (!error) co_await wait_for_room();
     if (stopped) break;
     if (error) {
       // Out of descriptors, most likely: not worth a spin.
@@ -221,10 +248,12 @@ asio::awaitable<bool> AdminServer::State::serve_one(Stream& stream, beast::flat_
   const auto [error, read] = co_await http::async_read(stream, buffer, parser, no_throw);
   AdminResponse reply;
   bool keep_alive = false;
+  std::optional<BeingAnswered> being_answered;
   if (error) {
     reply = answer_to_unreadable(error);
     if (reply.status == 0) co_return false;
   } else {
+    being_answered.emplace(*this);
     reply = co_await answer(parser.get());
     keep_alive = parser.get().keep_alive();
   }
@@ -248,6 +277,13 @@ void AdminServer::start(const config::Address& address) {
 }
 
 config::Address AdminServer::address() const { return state_->address; }
+
+void AdminServer::when_idle(std::function<void()> done) {
+  asio::post(state_->context, [state = state_, done = std::move(done)]() mutable {
+    if (state->answering == 0) return done();
+    state->on_idle = std::move(done);
+  });
+}
 
 void AdminServer::stop() {
   asio::post(state_->context, [state = state_] { state->close(); });

@@ -1,8 +1,10 @@
 // The server of the admin API and of the metrics address: HTTP/1.1 by Boost.Beast, as coroutines on a thread of its
-// own. Bounded: 64 connections, heads of 8 KiB, bodies of 1 MiB, 10 s for each request and each answer. Prints nothing.
+// own. Bounded: 64 connections besides those that wait for
+// an answer, 512 of these, heads of 8 KiB, bodies of 1 MiB, 10 s for each request and each answer. Prints nothing.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <functional>
 #include <memory>
 
 #include "config/model.hpp"
@@ -24,6 +26,8 @@ class AdminServer {
   void start(const config::Address& address);
   /// Where it listens, with the port that the kernel chose.
   config::Address address() const;
+  /// Calls once every request that has been read by now is answered, on the context's thread. From any thread.
+  void when_idle(std::function<void()> done);
   /// Closes the listener and every connection, so that the context runs out of work. From any thread.
   void stop();
 

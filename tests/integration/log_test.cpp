@@ -1,6 +1,8 @@
 // The invalidation log that replicas share: who hears what, what a cut does, who has acknowledged (product contract,
 // section 4). Several real replicas on one Redis, each behind a relay of its own.
+#include <atomic>
 #include <csignal>
+#include <thread>
 
 #include "log_fleet.hpp"
 
@@ -200,12 +202,68 @@ TEST_CASE("log: a replica that ends signs off; one that is killed no longer coun
 TEST_CASE("log: entries of replicas that are long gone are taken out, and nonsense is passed over") {
   RedisServer redis;
   ScriptedUpstream upstream(counting());
-  redis.command({"HSET", "pillion:replicas", "ghost-1", "5-0 1000 1", "bad\x1b[2J", "5-0 99999999999999 1", "x", "y"});
+  redis.command({"HSET", "pillion:replicas", "ghost-1", "5-0 1000 1", "bad\x1b[2J", "5-0 99999999999999 1", "ghost-2",
+                 "5-0 99999999999999 1", "x", "y"});
   Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
   CHECK(eventually([&] { return redis.command({"HEXISTS", "pillion:replicas", "ghost-1"}).integer == 0; }));
+  CHECK(eventually([&] { return redis.command({"HEXISTS", "pillion:replicas", "ghost-2"}).integer == 0; }));
   Json receipt = fleet.invalidate(0, of_thing("1"));
   CHECK(receipt["replicas"]["acknowledged"].array.size() == 2);
   CHECK(receipt["replicas"]["waiting"].array.empty());
+}
+
+namespace {
+
+/// Puts a replica there that is alive for the next seconds, but never applies anything; the first of the fleet knows
+/// it.
+void add_deaf_replica(const RedisServer& redis, Fleet& fleet) {
+  const long ms = std::stol(redis.command({"TIME"}).elements[0].text) * 1000 + 4000;
+  redis.command({"HSET", "pillion:replicas", "deaf-1", "0-0 " + std::to_string(ms) + " 1"});
+  CHECK(
+      eventually([&] { return has_name(fleet.invalidate(0, of_thing("2"), "0s")["replicas"]["waiting"], "deaf-1"); }));
+}
+
+long records(const RedisServer& redis) { return redis.command({"XLEN", "pillion:log"}).integer; }
+
+}  // namespace
+
+TEST_CASE("log: who waits for a receipt when the replica ends gets it") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(1));
+  add_deaf_replica(redis, fleet);
+  const long before = records(redis);
+  Json receipt;
+  std::thread waiter([&] { in_parallel(1, [&](int) { receipt = fleet.invalidate(0, of_thing("1"), "30s"); }); });
+  CHECK(eventually([&] { return records(redis) > before; }));
+  fleet[0].process().signal(SIGTERM);
+  auto exit = fleet[0].process().wait();
+  waiter.join();
+  REQUIRE(exit.has_value());
+  CHECK(exit->to_string() == "exit code 0");
+  CHECK(has_name(receipt["replicas"]["acknowledged"], fleet.name(0)));
+  CHECK(has_name(receipt["replicas"]["waiting"], "deaf-1"));
+}
+
+TEST_CASE("log: however many wait for receipts, health is told") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(1));
+  constexpr int many = 80;
+  add_deaf_replica(redis, fleet);
+  const long before = records(redis);
+  std::atomic<int> done{0};
+  std::thread waiters([&] {
+    in_parallel(many, [&](int) {
+      fleet.invalidate(0, of_thing("1"), "30s");
+      ++done;
+    });
+  });
+  CHECK(eventually([&] { return records(redis) >= before + many; }));
+  CHECK(fleet[0].admin_get("/readyz").status == 200);
+  CHECK(done == 0);
+  redis.command({"HDEL", "pillion:replicas", "deaf-1"});
+  waiters.join();
 }
 
 TEST_CASE("log: metrics say whether it is heard, what is pending, and how long others' invalidations took") {
