@@ -58,7 +58,7 @@ def _cpu_of(pid):
 class Process:
     """One server and its descendants. Ends with the block it is used in."""
 
-    def __init__(self, name, command, cpus, folder, port=None, patience=20):
+    def __init__(self, name, command, cpus, folder, port=None, patience=60):
         os.makedirs(folder, exist_ok=True)
         self.name = name
         self.cpus = cpus
