@@ -116,8 +116,11 @@ awaitable<void> RedisSweep::read_swept() {
   const std::string_view text = reply.text;
   const std::size_t colon = text.find(':');
   if (reply.type != RedisReply::Type::string || colon == std::string_view::npos) co_return;
-  swept_.epoch = number_in(text.substr(0, colon));
-  swept_.shared = number_in(text.substr(colon + 1));
+  Fence swept;
+  swept.epoch = number_in(text.substr(0, colon));
+  swept.shared = number_in(text.substr(colon + 1));
+  // What lies beyond the log's end is no place in it, and would keep everybody from sweeping.
+  if (swept.shared <= invalidations_.fence().shared) swept_ = swept;
 }
 
 awaitable<bool> RedisSweep::take_lease() {

@@ -140,6 +140,21 @@ TEST_CASE("sweep: the user that the README gives is allowed to do it") {
   CHECK(redis.keys(odd_keys).size() == 10);
 }
 
+TEST_CASE("sweep: a place beyond the log's end, where another is said to have come to, keeps nobody from sweeping") {
+  RedisServer redis;
+  ScriptedUpstream upstream(cacheable("body"));
+  Pillion proxy(tagged(upstream.endpoint(), in_redis(redis)));
+  fill(proxy, 10);
+  REQUIRE(eventually([&] { return redis.keys(even_keys).size() == 10; }));
+  proxy.invalidate(R"({"tags": ["even"]})");
+  REQUIRE(eventually([&] { return !redis.command({"GET", "pillion:swept"}).is_null(); }));
+  const std::string place = redis.command({"GET", "pillion:swept"}).text;
+  redis.command({"SET", "pillion:swept", place.substr(0, place.find(':')) + ":18446744073709551615"});
+  redis.command({"DEL", "pillion:sweep"});
+  proxy.invalidate(R"({"tags": ["odd"]})");
+  CHECK(eventually([&] { return redis.keys(odd_keys).empty(); }));
+}
+
 TEST_CASE("sweep: every master of a cluster") {
   RedisCluster cluster;
   ScriptedUpstream upstream(cacheable("body"));
