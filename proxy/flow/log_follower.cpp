@@ -68,9 +68,7 @@ bool LogFollower::is_strange_here(const LogRecord& record) const {
 void LogFollower::begin_epoch(const LogRecord& record) {
   before_ = {};
   begun_in_doubt_ = doubted_;
-  for (const std::uint64_t mark : record.after) {
-    if (named_.size() < 8 * max_named_records) named_.push_back(mark);
-  }
+  std::ranges::for_each(record.after, [this](std::uint64_t mark) { note_named(mark); });
   if (complete_) {
     view_ = std::make_shared<LogView>();
   } else {
@@ -83,6 +81,20 @@ void LogFollower::begin_epoch(const LogRecord& record) {
   if (!complete_) return;
   shared_.store(view_);
   local_.invalidate(everything, Strength::hard, 0);
+}
+
+// What is owed is settled by whichever epoch names it, however many came since. Of other names the last ones are kept:
+// the id of a record of ours may come after the epoch that names it was read.
+void LogFollower::note_named(std::uint64_t mark) {
+  const auto is_named = [mark](const KnownRecord& record) { return !record.id.empty() && record.mark == mark; };
+  if (std::ranges::any_of(owed_, is_named) || is_named(written_)) settled_.insert(mark);
+  named_.push_back(mark);
+  if (named_.size() > 8 * max_named_records) named_.pop_front();
+}
+
+void LogFollower::forget_named() {
+  named_.clear();
+  settled_.clear();
 }
 
 void LogFollower::meet(const std::string& epoch) {
@@ -106,7 +118,7 @@ void LogFollower::remember(std::uint64_t mark) {
 }
 
 void LogFollower::doubt() {
-  named_.clear();
+  forget_named();
   if (!doubted_) {
     doubted_ = true;
     begun_in_doubt_ = false;
@@ -134,7 +146,7 @@ std::vector<KnownRecord> LogFollower::known() const {
 }
 
 bool LogFollower::is_settled(const KnownRecord& record) const {
-  return std::ranges::find(named_, record.mark) != named_.end();
+  return settled_.contains(record.mark) || std::ranges::find(named_, record.mark) != named_.end();
 }
 
 bool LogFollower::owes() const {
@@ -151,7 +163,7 @@ bool LogFollower::vouch(const LogLook& look) {
   const bool seen = is_settled(written_) || std::ranges::find(look.known, written_) != look.known.end();
   if (!seen && !written_.id.empty()) owed_.push_back(written_);
   written_ = {};
-  named_.clear();
+  forget_named();
   return true;
 }
 
@@ -196,7 +208,7 @@ void LogFollower::restart() {
   complete_ = strange_ = false;
   doubted_ = true;
   met_.clear();
-  named_.clear();
+  forget_named();
   read_ = before_ = {};
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -94,6 +95,8 @@ class LogFollower {
  private:
   void begin_epoch(const LogRecord& record);
   bool is_strange_here(const LogRecord& record) const;
+  void note_named(std::uint64_t mark);
+  void forget_named();
   void meet(const std::string& epoch);
   void remember(std::uint64_t mark);
   bool is_settled(const KnownRecord& record) const;
@@ -108,10 +111,11 @@ class LogFollower {
   std::string label_;
   std::uint64_t count_ = 0;
   bool complete_ = false, doubted_ = true, begun_in_doubt_ = false, strange_ = false;
-  KnownRecord read_, before_;      // before_: what had been read when the doubt came
-  KnownRecord written_;            // the last one of ours since the last doubt; none once it was read
-  std::vector<KnownRecord> owed_;  // of earlier logs: what was read and written last before each doubt, a few at most
-  std::vector<std::uint64_t> named_;  // marks that the epochs read since the doubt name as older
+  KnownRecord read_, before_;        // before_: what had been read when the doubt came
+  KnownRecord written_;              // the last one of ours since the last doubt; none once it was read
+  std::vector<KnownRecord> owed_;    // of earlier logs: what was read and written last before each doubt, a few at most
+  std::deque<std::uint64_t> named_;  // marks that the epochs read since the doubt name as older, the last ones
+  std::set<std::uint64_t> settled_;  // those among them that were owed when they were named
   std::deque<std::uint64_t> recent_;  // marks of the last records known
   std::deque<std::string> met_;       // the last epochs that began
 };

@@ -1,7 +1,9 @@
 #include "support/redis_cluster.hpp"
 
 #include <algorithm>
+#include <map>
 #include <random>
+#include <set>
 
 namespace pillion::support {
 
@@ -181,7 +183,28 @@ int RedisCluster::replica_of(int master) const {
   throw std::runtime_error("no replica follows node " + std::to_string(master));
 }
 
+/// A replica that hasn't heard of the last moves would take over other slots than its master had.
+void RedisCluster::wait_until_agreed() const {
+  const auto agreed = [&] {
+    std::set<std::vector<std::int64_t>> maps;
+    for (int i = 0; i < nodes; ++i) {
+      if (!servers_[static_cast<std::size_t>(i)]->process().running()) continue;
+      std::map<std::int64_t, std::pair<std::int64_t, std::int64_t>> ranges;
+      for (const auto& range : at(i, {"CLUSTER", "SLOTS"}).elements) {
+        if (range.elements.size() < 3) return false;
+        ranges[range.elements[0].integer] = {range.elements[1].integer, range.elements[2].elements.at(1).integer};
+      }
+      std::vector<std::int64_t> map;
+      for (const auto& [first, rest] : ranges) map.insert(map.end(), {first, rest.first, rest.second});
+      maps.insert(std::move(map));
+    }
+    return maps.size() == 1;
+  };
+  if (!eventually(agreed, Deadline(60s))) throw std::runtime_error("the nodes don't agree on who serves what");
+}
+
 void RedisCluster::failover(int master) {
+  wait_until_agreed();
   int replica = replica_of(master);
   const auto done = [&] {
     auto now = masters();
@@ -197,6 +220,7 @@ void RedisCluster::failover(int master) {
 }
 
 void RedisCluster::kill_and_fail_over(int master) {
+  wait_until_agreed();
   int replica = replica_of(master);
   kill(master);
   const auto elected = [&](Deadline deadline) {

@@ -59,6 +59,7 @@ class RedisCluster {
   RedisReply at(int i, const std::vector<std::string>& command) const;
   int node_of_port(std::int64_t port) const;
   int replica_of(int master) const;
+  void wait_until_agreed() const;
   /// Some running node takes it for the master of some slots.
   bool is_named_by_any(int master) const;
 

@@ -195,7 +195,14 @@ void World::wait_until_in_step(Notes& notes) {
           return true;
         },
         Deadline(30s));
-    if (!all) notes.fail("an invalidation through replica " + std::to_string(i) + " is not acknowledged by all");
+    if (all) continue;
+    std::string why = "an invalidation through replica " + std::to_string(i) + " is not acknowledged by all";
+    for (int each = 0; each < options_.replicas; ++each) {
+      const std::string told = fleet()[each].process().err();
+      why += "\nreplica " + std::to_string(each) + " said at last:\n" +
+             told.substr(told.size() - std::min<std::size_t>(told.size(), 2000));
+    }
+    notes.fail(why);
   }
 }
 

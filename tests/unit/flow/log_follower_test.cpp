@@ -347,6 +347,32 @@ TEST_CASE("an epoch that others began is enough where they knew what is known he
   }
 }
 
+TEST_CASE("however many epochs a log has seen, the one that names what is known here is enough") {
+  HandLog log = begun();
+  Process process;
+  log.invalidate("5-0", "third", "a");
+  process.catch_up(log);
+  log.invalidate("5-1", "me", "b");
+  REQUIRE(process.follower.written(log.records.back(), process.follower.known_position(), 1000));
+  HandLog other;
+  int id = 10;
+  const auto add_epochs = [&](int n) {
+    for (int i = 0; i < n; ++i, ++id) {
+      std::vector<std::uint64_t> marks;
+      for (std::uint64_t m = 0; m < max_named_records; ++m) marks.push_back(1'000'000 + id * 1000u + m);
+      other.add(std::to_string(id) + "-0", epoch_fields("e" + std::to_string(id), marks));
+    }
+  };
+  add_epochs(30);
+  CHECK(process.catch_up(other) == LogVerdict::replaced);
+  process.follower.restart();
+  other.add(std::to_string(id++) + "-0", process.follower.next_epoch());
+  SUBCASE("the last one") {}
+  SUBCASE("one before many others") { add_epochs(30); }
+  CHECK(process.catch_up(other) == LogVerdict::same);
+  CHECK_FALSE(process.follower.owes());
+}
+
 TEST_CASE("an id that comes after the look at the log is looked for at the next one") {
   HandLog log = begun();
   Process process;
