@@ -59,9 +59,8 @@ class RedisCluster {
   RedisReply at(int i, const std::vector<std::string>& command) const;
   int node_of_port(std::int64_t port) const;
   int replica_of(int master) const;
-  void wait_until_agreed() const;
-  /// Some running node takes it for the master of some slots.
-  bool is_named_by_any(int master) const;
+  std::vector<std::int64_t> ports_of_slots(int i) const;
+  void wait_until_agreed();
 
   std::array<std::string, nodes> ids_;
   std::vector<std::unique_ptr<RedisServer>> servers_;
