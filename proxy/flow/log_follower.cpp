@@ -14,7 +14,7 @@ LogVerdict judge(const LogLook& look, std::uint64_t read_up_to) {
   const LogInfo& info = look.info;
   if (info.state == LogInfo::State::no_answer) return LogVerdict::unknown;
   if (info.state == LogInfo::State::gone) return LogVerdict::gone;
-  if (info.state == LogInfo::State::broken) return LogVerdict::senseless;
+  if (info.state == LogInfo::State::broken || info.state == LogInfo::State::too_large) return LogVerdict::senseless;
   for (std::size_t i = 0; i < look.known.size(); ++i) {
     const KnownRecord& known = look.known[i];
     if (info.last < known.position) return is_plain_id(known.id) ? LogVerdict::older : LogVerdict::past_us;

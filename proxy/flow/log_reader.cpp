@@ -7,6 +7,7 @@
 #include <ranges>
 #include <string_view>
 
+#include "net/redis_codec.hpp"
 #include "net/redis_discovery.hpp"
 
 namespace pillion {
@@ -40,6 +41,7 @@ LogReader::LogReader(asio::any_io_executor executor, RedisTopology& redis, LogFo
       counters_(counters),
       log_(log),
       pause_(executor),
+      batch_(read_batch),
       heard_at_ms_(ms_of(Clock::now())) {}
 
 void LogReader::start(Events events) {
@@ -102,6 +104,7 @@ awaitable<void> LogReader::run() {
 // Reads what is there, then looks whether it is the log that was known, and all of it. True: it is, as of a moment ago.
 awaitable<bool> LogReader::catch_up() {
   follower_.doubt();
+  if (std::exchange(too_large_, false) && !co_await mend(LogVerdict::senseless, {}, true)) co_return false;
   if (!follower_.has_view())
     co_await learn_clock([this](auto words) { return command(std::move(words), patience); }, clock_);
   const auto ask = [this](auto words) { return command(std::move(words), patience); };
@@ -110,6 +113,8 @@ awaitable<bool> LogReader::catch_up() {
     const auto sent = co_await read_to_end();
     if (!sent) co_return false;
     const LogLook look = co_await look_at_log(ask, key_, follower_.known());
+    too_large_ = look.info.state == LogInfo::State::too_large;
+    if (too_large_) co_return false;  // that cost the connection: it is mended with the next
     if (co_await learn_copy(ask) != copy) continue;
     const LogInfo& info = look.info;
     LogVerdict verdict = judge(look, follower_.read_before_doubt());
@@ -139,23 +144,35 @@ awaitable<bool> LogReader::catch_up() {
 awaitable<std::optional<LogReader::Time>> LogReader::read_to_end() {
   for (;;) {
     const auto sent = Clock::now();
-    std::vector<std::string> words{"XREAD", "COUNT", std::to_string(read_batch), "STREAMS", key_, cursor()};
+    const std::size_t asked = batch_;
+    std::vector<std::string> words{"XREAD", "COUNT", std::to_string(asked), "STREAMS", key_, cursor()};
     const RedisReply reply = co_await command(std::move(words), patience);
     if (reply.text.starts_with(no_stream)) co_return sent;  // that shows at the look
-    const auto records = reply.ok() ? parse_read(reply) : std::nullopt;
+    const auto records = records_in(reply);
     if (!records) co_return std::nullopt;
     // Where another log turns out to stand there, it is read from its beginning.
-    if (apply(*records) && records->size() < read_batch) co_return sent;
+    if (!apply(*records) || records->size() == asked) continue;
+    batch_ = read_batch;
+    co_return sent;
   }
+}
+
+// Many records together may be more than a reply may hold; no single one of Pillion's is.
+std::optional<std::vector<LogRecord>> LogReader::records_in(const RedisReply& reply) {
+  if (reply.text.starts_with(too_much_in_reply)) {
+    too_large_ = batch_ == 1;
+    batch_ = 1;
+  }
+  return reply.ok() ? parse_read(reply) : std::nullopt;
 }
 
 awaitable<LogReader::Step> LogReader::read_on() {
   const auto sent = Clock::now();
   std::vector<std::string> words{
-      "XREAD", "COUNT", std::to_string(read_batch), "BLOCK", std::to_string(block.count()), "STREAMS", key_, cursor()};
+      "XREAD", "COUNT", std::to_string(batch_), "BLOCK", std::to_string(block.count()), "STREAMS", key_, cursor()};
   const milliseconds longest = block + std::max(redis_.settings().timeout, milliseconds(200));
   const RedisReply reply = co_await command(std::move(words), longest);
-  const auto records = reply.ok() ? parse_read(reply) : std::nullopt;
+  const auto records = records_in(reply);
   if (!records) co_return Step::failed;
   // Whether it may be trusted is found out first.
   if (std::ranges::any_of(*records, &LogRecord::begins) || !apply(*records)) co_return Step::behind;
@@ -163,7 +180,7 @@ awaitable<LogReader::Step> LogReader::read_on() {
   // What lay here while the process was stopped says nothing of what came since.
   if (Clock::now() - sent > longest) co_return Step::behind;
   heard_at_ms_.store(ms_of(sent), std::memory_order_relaxed);
-  co_return records->size() < read_batch ? Step::on : Step::behind;
+  co_return records->size() < batch_ ? Step::on : Step::behind;
 }
 
 bool LogReader::apply(std::span<const LogRecord> records) {

@@ -62,6 +62,8 @@ class LogReader {
   awaitable<std::optional<Time>> read_to_end();
   std::string cursor() const { return follower_.position() == 0 ? "0-0" : follower_.last_read().id; }
   awaitable<Step> read_on();
+  /// The next records, batch_ at most; nullopt where Redis didn't say, or said too much.
+  std::optional<std::vector<LogRecord>> records_in(const RedisReply& reply);
   awaitable<bool> mend(LogVerdict verdict, const LogInfo& info, bool alone);
   awaitable<RedisReply> command(std::vector<std::string> arguments, std::chrono::milliseconds budget);
   /// False where another log turns out to stand in the place of the known one.
@@ -82,6 +84,8 @@ class LogReader {
   std::unique_ptr<RedisClient> connection_;
   std::uint64_t generation_ = 0;  // of the connection
   asio::steady_timer pause_;
+  std::size_t batch_;       // records that are asked for at once: one after a reply that was too large
+  bool too_large_ = false;  // a single record is, or what is said of the log
   std::atomic<bool> live_{false};
   std::atomic<std::int64_t> heard_at_ms_;
   bool stopped_ = false, told_ = false;

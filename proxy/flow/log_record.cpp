@@ -5,6 +5,7 @@
 #include <random>
 
 #include "core/hash.hpp"
+#include "net/redis_codec.hpp"
 
 namespace pillion {
 
@@ -190,6 +191,7 @@ std::vector<std::string> epoch_fields(const std::string& name, std::span<const s
 
 LogInfo parse_info(const RedisReply& reply) {
   LogInfo info;
+  if (reply.text.starts_with(too_much_in_reply)) info.state = LogInfo::State::too_large;
   if (reply.type == RedisReply::Type::error) {
     if (reply.text.starts_with("ERR no such key")) info.state = LogInfo::State::gone;
     if (reply.text.starts_with("WRONGTYPE")) info.state = LogInfo::State::broken;

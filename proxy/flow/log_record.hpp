@@ -85,9 +85,10 @@ std::vector<std::string> epoch_fields(const std::string& name, std::span<const s
 struct LogInfo {
   enum class State : std::uint8_t {
     stream,
-    gone,      ///< there is none
-    broken,    ///< something else stands there, or its ids are beyond all sense
-    no_answer  ///< Redis didn't say
+    gone,       ///< there is none
+    broken,     ///< something else stands there, or its ids are beyond all sense
+    too_large,  ///< its first and its last record are more than a reply may hold
+    no_answer   ///< Redis didn't say
   };
   State state = State::no_answer;
   std::uint64_t last = 0;         ///< the last id that was given, whether its record is still there or not

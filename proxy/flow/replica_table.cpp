@@ -24,6 +24,18 @@ std::optional<Number> number(std::string_view text) {
   return n;
 }
 
+std::optional<Replica> parse_replica(std::string_view name, std::string_view value) {
+  const std::size_t first = value.find(' '), second = value.rfind(' ');
+  if (first == std::string_view::npos || first == second || !is_name(name)) return std::nullopt;
+  const auto said = number<std::int64_t>(value.substr(first + 1, second - first - 1));
+  const auto mark = number<std::uint64_t>(value.substr(second + 1));
+  if (!said || *said < 0 || !mark) return std::nullopt;
+  Replica replica{std::string(name), {std::string(value.substr(0, first)), 0, *mark}, *said};
+  replica.applied.position = packed_id(replica.applied.id);
+  if (replica.applied.position == 0) replica.applied = {};
+  return replica;
+}
+
 // Redis's clock may have been set back since somebody died: what was said in the future was said long ago.
 std::int64_t apart(std::int64_t a, std::int64_t b) { return a > b ? a - b : b - a; }
 
@@ -37,18 +49,19 @@ std::string replica_value(const KnownRecord& applied, std::int64_t redis_ms) {
 std::vector<Replica> parse_replicas(const RedisReply& reply) {
   std::vector<Replica> replicas;
   for (std::size_t i = 0; i + 1 < reply.elements.size() && replicas.size() < max_replicas; i += 2) {
-    const std::string_view name = reply.elements[i].text, value = reply.elements[i + 1].text;
-    const std::size_t first = value.find(' '), second = value.rfind(' ');
-    if (first == std::string_view::npos || first == second || !is_name(name)) continue;
-    const auto said = number<std::int64_t>(value.substr(first + 1, second - first - 1));
-    const auto mark = number<std::uint64_t>(value.substr(second + 1));
-    if (!said || *said < 0 || !mark) continue;
-    Replica replica{std::string(name), {std::string(value.substr(0, first)), 0, *mark}, *said};
-    replica.applied.position = packed_id(replica.applied.id);
-    if (replica.applied.position == 0) replica.applied = {};
-    replicas.push_back(std::move(replica));
+    if (auto replica = parse_replica(reply.elements[i].text, reply.elements[i + 1].text))
+      replicas.push_back(std::move(*replica));
   }
   return replicas;
+}
+
+std::vector<std::string> senseless_fields(const RedisReply& reply) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i + 1 < reply.elements.size() && names.size() < max_replicas; i += 2) {
+    const std::string& name = reply.elements[i].text;
+    if (!parse_replica(name, reply.elements[i + 1].text)) names.push_back(name);
+  }
+  return names;
 }
 
 std::vector<Replica> living_replicas(const std::vector<Replica>& replicas, std::int64_t redis_ms,

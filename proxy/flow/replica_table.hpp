@@ -26,6 +26,8 @@ struct Replica {
 /// The hash's value for a replica, and what a reply to HGETALL has of all; max_replicas of those that make sense.
 std::string replica_value(const KnownRecord& applied, std::int64_t redis_ms);
 std::vector<Replica> parse_replicas(const RedisReply& reply);
+/// The fields of such a reply that make no sense; max_replicas of them.
+std::vector<std::string> senseless_fields(const RedisReply& reply);
 
 /// Names: this process first, then those that have applied a record; and those that count and haven't.
 struct ReplicasAt {

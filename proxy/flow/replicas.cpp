@@ -7,6 +7,8 @@
 #include <map>
 #include <set>
 
+#include "net/redis_codec.hpp"
+
 namespace pillion {
 
 namespace {
@@ -38,7 +40,8 @@ Replicas::Replicas(asio::any_io_executor executor, const config::RedisSettings& 
       log_key_(settings.key_namespace + "pillion:log"),
       connection_(connection),
       follower_(follower),
-      clock_(clock) {}
+      clock_(clock),
+      refreshed_(executor, Clock::time_point::max()) {}
 
 std::optional<std::int64_t> Replicas::redis_ms() const {
   const auto us = clock_.at_us(steady_us());
@@ -67,17 +70,52 @@ awaitable<void> Replicas::tick() {
   if (!co_await refresh()) co_return;
   std::vector<std::string> words{"HDEL", key_};
   std::ranges::move(forgotten_replicas(replicas_, redis_ms().value_or(0)), std::back_inserter(words));
+  std::ranges::move(std::exchange(senseless_, {}), std::back_inserter(words));
   if (words.size() > 2) co_await connection_.command(std::move(words));
 }
 
+// One that is under way may have been answered before the call: the next one is waited for then, whoever makes it.
 awaitable<bool> Replicas::refresh() {
-  if (refreshing_) co_return false;
+  if (refreshing_) {
+    co_await refreshed_.async_wait(no_throw);
+    if (refreshing_) {
+      co_await refreshed_.async_wait(no_throw);
+      co_return readable_;
+    }
+  }
   refreshing_ = true;
-  const RedisReply all = co_await connection_.command({"HGETALL", key_});
+  readable_ = co_await read();
   refreshing_ = false;
+  refreshed_.cancel();
+  co_return readable_;
+}
+
+// Anyone may have written there: more than can be replicas is not read. Where the user of Redis may not HLEN the reply
+// is bounded by the connection alone.
+awaitable<bool> Replicas::read() {
+  if (senseless_hash_) {
+    co_await begin_anew();
+    co_return false;
+  }
+  const RedisReply size = co_await connection_.command({"HLEN", key_});
+  if (size.type == RedisReply::Type::unavailable) co_return false;
+  const bool too_many = size.type == RedisReply::Type::integer && size.integer > std::int64_t{max_replicas};
+  const RedisReply all = too_many ? RedisReply{} : co_await connection_.command({"HGETALL", key_});
+  if (too_many || all.text.starts_with(too_much_in_reply) || all.text.starts_with("WRONGTYPE")) {
+    co_await begin_anew();
+    co_return false;
+  }
   if (all.type != RedisReply::Type::array) co_return false;
   replicas_ = parse_replicas(all);
+  senseless_ = senseless_fields(all);
   co_return true;
+}
+
+// All others that are alive write themselves in again within a second.
+awaitable<void> Replicas::begin_anew() {
+  // A reply that is too large costs the connection: then with the next one.
+  senseless_hash_ = (co_await connection_.command({"DEL", key_})).type == RedisReply::Type::unavailable;
+  announce();
 }
 
 awaitable<void> Replicas::leave() {

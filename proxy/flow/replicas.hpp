@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -36,7 +37,10 @@ class Replicas {
 
  private:
   awaitable<void> announce_now();
+  /// What stands there, as of some moment after the call. False where Redis didn't say, or it made no sense.
   awaitable<bool> refresh();
+  awaitable<bool> read();
+  awaitable<void> begin_anew();
   awaitable<bool> stands(KnownRecord record);
   std::optional<std::int64_t> redis_ms() const;
 
@@ -46,7 +50,10 @@ class Replicas {
   const LogFollower& follower_;
   const RedisClock& clock_;
   std::vector<Replica> replicas_;
-  bool announcing_ = false, again_ = false, refreshing_ = false, left_ = false;
+  std::vector<std::string> senseless_;  // fields
+  asio::steady_timer refreshed_;        // cancelled when a refresh has ended
+  bool announcing_ = false, again_ = false, refreshing_ = false, readable_ = false, senseless_hash_ = false,
+       left_ = false;
 };
 
 }  // namespace pillion

@@ -16,6 +16,9 @@ namespace pillion {
 /// Appends one command as an array of binary-safe arguments; there must be one at least.
 void append_redis_command(std::span<const std::string> arguments, std::string& out);
 
+/// How the error begins that a reply beyond the reader's bounds is; and the text of `unavailable` for who asked for it.
+inline constexpr std::string_view too_much_in_reply = "a reply of too many";
+
 /// Bytes in, replies out, however the bytes are split. Memory is bounded by the bytes received: lengths that a server
 /// declares reserve nothing. After the first error no reply comes any more and the connection has to be closed.
 class RedisReplyReader {

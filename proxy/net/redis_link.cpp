@@ -10,6 +10,7 @@
 #include <tuple>
 #include <utility>
 
+#include "net/redis_codec.hpp"
 #include "net/redis_discovery.hpp"
 
 namespace pillion {
@@ -191,7 +192,8 @@ awaitable<std::string> RedisLink::handshake() {
 }
 
 awaitable<std::string> RedisLink::read_some() {
-  if (!reader_.error().empty()) co_return "not the Redis protocol: " + reader_.error();
+  if (const std::string& problem = reader_.error(); !problem.empty())
+    co_return problem.starts_with(too_much_in_reply) ? problem : "not the Redis protocol: " + problem;
   error_code ec;
   std::size_t n = 0;
   if (tls_)

@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 #include <utility>
 
+#include "net/redis_codec.hpp"
 #include "net/redis_connection.hpp"
 #include "net/redis_discovery.hpp"
 
@@ -61,6 +62,8 @@ void RedisPipeline::connected(std::shared_ptr<RedisLink> link) {
 void RedisPipeline::lost(const std::string& why) {
   link_.reset();
   counters_.redis_errors.add();
+  // Who asked for too much is told: it would get no more the next time.
+  if (why.starts_with(too_much_in_reply) && !waiters_.empty()) complete(waiters_.pop().handler, unavailable(why));
   fail_all("the connection to Redis was lost");
   health_.lost(why);
 }

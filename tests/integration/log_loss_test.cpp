@@ -117,6 +117,44 @@ TEST_CASE("log loss: something else in its place, or ids without end, is replace
   }));
 }
 
+TEST_CASE("log loss: a record that is too large to be read makes another log begin") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  fill(fleet, {"/things/1"});
+  SUBCASE("in bytes") { redis.command({"XADD", "pillion:log", "*", "tag", std::string(9'000'000, 'x')}); }
+  SUBCASE("in values") {
+    std::vector<std::string> words{"XADD", "pillion:log", "*"};
+    words.resize(70'003, "tag");
+    REQUIRE_FALSE(redis.command(words).is_error());
+  }
+  SUBCASE("two that are too large together") {
+    redis.command({"EVAL", "for i = 1, 2 do redis.call('XADD', KEYS[1], '*', 'tag', string.rep('x', 5000000)) end", "1",
+                   "pillion:log"});
+    redis.command({"XTRIM", "pillion:log", "MAXLEN", "2"});
+  }
+  for (int i = 0; i < 2; ++i) CHECK(eventually([&] { return fleet[i].metric("pillion_log_lost_total") >= 1; }));
+  CHECK(fleet.wait_until_in_step());
+  for (int i = 0; i < 2; ++i) CHECK_FALSE(in_memory(fleet[i], "/things/1"));
+}
+
+TEST_CASE("log loss: records that are too large together are read one by one, and nothing is lost") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  fill(fleet, {"/things/1", "/things/2"});
+  redis.command({"EVAL",
+                 "local words = {} for i = 1, 300 do words[2 * i - 1] = 'tag' words[2 * i] = 'thing:1' end "
+                 "for i = 1, 250 do redis.call('XADD', KEYS[1], '*', unpack(words)) end",
+                 "1", "pillion:log"});
+  CHECK(fleet.wait_until_in_step());
+  for (int i = 0; i < 2; ++i) CHECK_FALSE(in_memory(fleet[i], "/things/1"));
+  for (int i = 0; i < 2; ++i) CHECK(in_memory(fleet[i], "/things/2"));
+  for (int i = 0; i < 2; ++i) CHECK(fleet[i].metric("pillion_log_lost_total") == 0);
+}
+
 TEST_CASE("log loss: a record that this version doesn't understand invalidates everything") {
   RedisServer redis;
   ScriptedUpstream upstream(counting());

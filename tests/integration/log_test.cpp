@@ -210,6 +210,26 @@ TEST_CASE("log: entries of replicas that are long gone are taken out, and nonsen
   Json receipt = fleet.invalidate(0, of_thing("1"));
   CHECK(receipt["replicas"]["acknowledged"].array.size() == 2);
   CHECK(receipt["replicas"]["waiting"].array.empty());
+  CHECK(eventually([&] { return redis.command({"HLEN", "pillion:replicas"}).integer == 2; }));
+}
+
+TEST_CASE("log: whatever stands among the replicas stops no invalidation") {
+  RedisServer redis;
+  ScriptedUpstream upstream(counting());
+  Fleet fleet(upstream.endpoint(), redis, fleet_of(2));
+  REQUIRE(fleet.wait_until_in_step());
+  const char* const junk =
+      "for i = 1, tonumber(ARGV[1]) do redis.call('HSET', KEYS[1], 'junk-' .. i, "
+      "string.rep('x', tonumber(ARGV[2]))) end";
+  SUBCASE("more than there can be") { redis.command({"EVAL", junk, "1", "pillion:replicas", "200000", "1"}); }
+  SUBCASE("more than a reply may hold") { redis.command({"EVAL", junk, "1", "pillion:replicas", "10", "1000000"}); }
+  SUBCASE("another type") { redis.command({"SET", "pillion:replicas", "x"}); }
+  CHECK(eventually([&] {
+    const auto left = redis.command({"HLEN", "pillion:replicas"});
+    return !left.is_error() && left.integer == 2;
+  }));
+  CHECK(eventually([&] { return fleet[0].admin_post("/invalidate", of_thing("1")).status == 200; }));
+  CHECK(fleet.wait_until_in_step());
 }
 
 namespace {

@@ -273,6 +273,8 @@ TEST_CASE("a look tells a log that goes on from one that was lost, replaced, or 
   CHECK(judge(look, 0) == LogVerdict::gone);
   look.info.state = LogInfo::State::broken;
   CHECK(judge(look, 0) == LogVerdict::senseless);
+  look.info.state = LogInfo::State::too_large;
+  CHECK(judge(look, 0) == LogVerdict::senseless);
 
   HandLog older = begun();
   older.invalidate("4-0", "other", "x");

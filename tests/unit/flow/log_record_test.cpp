@@ -140,6 +140,9 @@ TEST_CASE("what Redis says of the stream: where it begins and ends, and whether 
   CHECK(parse_info(error_reply("WRONGTYPE Operation")).state == LogInfo::State::broken);
   CHECK(parse_info(error_reply("LOADING")).state == LogInfo::State::no_answer);
   CHECK(parse_info(RedisReply{}).state == LogInfo::State::no_answer);
+  RedisReply refused;  // `unavailable`, as by the connection
+  refused.text = "a reply of too many bytes";
+  CHECK(parse_info(refused).state == LogInfo::State::too_large);
   CHECK(parse_info(list_reply({text_reply("length"), number_reply(5)})).state == LogInfo::State::no_answer);
 }
 

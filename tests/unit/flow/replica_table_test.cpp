@@ -39,6 +39,7 @@ TEST_CASE("nonsense in the hash is passed over") {
     CAPTURE(name);
     CAPTURE(value);
     CHECK(parse_replicas(texts_reply({name, value})).empty());
+    CHECK(senseless_fields(texts_reply({name, value, "b", "7-1 5 9"})) == Names{name});
   }
   // Whatever it has applied, it is there.
   CHECK(parse_replicas(texts_reply({"a", "x 5 9"}))[0].applied.position == 0);
