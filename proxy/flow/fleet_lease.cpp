@@ -1,5 +1,6 @@
 #include "flow/fleet_lease.hpp"
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -81,6 +82,15 @@ awaitable<std::optional<bool>> FleetLease::is_held() {
   const RedisReply reply = co_await client_.command(std::vector<std::string>{"GET", key_});
   if (!reply.ok()) co_return std::nullopt;
   co_return reply.type != RedisReply::Type::nil;
+}
+
+// Where the user of Redis may not PTTL it stays.
+awaitable<void> FleetLease::end_if_endless(std::chrono::milliseconds usual) {
+  const std::chrono::milliseconds longest = std::max<std::chrono::milliseconds>(std::chrono::hours(1), usual);
+  const RedisReply left = co_await client_.command(std::vector<std::string>{"PTTL", key_});
+  if (left.type != RedisReply::Type::integer || left.integer == -2) co_return;
+  if (left.integer >= 0 && left.integer <= longest.count()) co_return;
+  co_await client_.command(std::vector<std::string>{"PEXPIREAT", key_, "1"});
 }
 
 void FleetLease::release() {

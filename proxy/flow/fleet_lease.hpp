@@ -34,6 +34,9 @@ class FleetLease {
   awaitable<Taken> take(const Fence& fence, std::chrono::milliseconds time);
   /// Whether anybody holds it; nullopt where Redis doesn't answer.
   awaitable<std::optional<bool>> is_held();
+  /// Ends one that nobody has taken as take() does: it would last for ever, or for over an hour (where `usual` isn't
+  /// longer).
+  awaitable<void> end_if_endless(std::chrono::milliseconds usual);
   /// Where it was found held: the fence of the fetch that is under way (`shared` and `epoch`), if it says so.
   const std::optional<Fence>& held_by() const noexcept { return held_by_; }
   /// Lets the others go, in the background. Another's lease stays, whenever this arrives. Does nothing the second time.

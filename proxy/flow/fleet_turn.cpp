@@ -56,6 +56,7 @@ awaitable<StoredResponsePtr> wait_for_another(WorkerContext& context, FetchJob& 
     // The lease first: who released it has stored before.
     const bool held = changed && hears(context, keys) && (co_await lease.is_held()).value_or(false);
     if (StoredResponsePtr found = co_await find_fetched(context, job)) co_return found;
+    if (!changed) co_await lease.end_if_endless(job.place.route->settings.collapse_wait);
     if (!held) co_return nullptr;
   }
 }
@@ -82,7 +83,10 @@ awaitable<FleetTurn> wait_turn(WorkerContext& context, FetchJob& job) {
   } else if (taken == FleetLease::Taken::unavailable) {
     job.lease = std::move(lease);  // it may be ours
   } else if (taken == FleetLease::Taken::held) {
-    if (job.fleet == FetchJob::Fleet::refresh) co_return FleetTurn{Turn::skip, nullptr};
+    if (job.fleet == FetchJob::Fleet::refresh) {
+      co_await lease->end_if_endless(route.collapse_wait);
+      co_return FleetTurn{Turn::skip, nullptr};
+    }
     if (!lease->held_by() || !is_outdated(context, job, *lease->held_by()))
       found = co_await wait_for_another(context, job, *lease, waiter, keys);
   }

@@ -185,6 +185,34 @@ TEST_CASE("fleet: what may not be shared lets the other replicas go at once, in 
   }
 }
 
+TEST_CASE("fleet: a lease without an end is ended by whoever waited for it, or would refresh") {
+  RedisServer redis;
+  ScriptedUpstream upstream;
+  auto& gate = upstream.gate();
+  std::atomic<int> number{0};
+  upstream.answer([&](Exchange& exchange) {
+    const int n = ++number;
+    if (n == 1) gate.wait();
+    if (n == 1) return exchange.respond(503, {}, "no");
+    exchange.respond(200, {{"Cache-Control", n == 2 ? "max-age=1" : "max-age=3600"}}, std::to_string(n));
+  });
+  Fleet fleet(upstream.endpoint(), redis.settings(),
+              options(1, "    collapse_wait: 1s\n    stale: { while_revalidate: 1h }\n"));
+  REQUIRE(all_hear(fleet));
+  Asking first(fleet[0]);
+  REQUIRE(upstream.wait_for_requests(1));
+  const std::string lease = the_lease(redis);
+  gate.open();
+  CHECK(first.answer().body == "no");
+  REQUIRE(eventually([&] { return !has_lease(redis); }));
+  redis.command({"SET", lease, "x"});
+  CHECK(fleet[0].get("/thing").body == "2");
+  CHECK(eventually([&] { return !has_lease(redis); }));
+  redis.command({"SET", lease, "x"});
+  CHECK(eventually([&] { return fleet[0].get("/thing").body == "3"; }));
+  CHECK(eventually([&] { return !has_lease(redis); }));
+}
+
 TEST_CASE("fleet: what is too large for Redis lets the other replicas go") {
   for (const bool has_length : {true, false}) {
     CAPTURE(has_length);
