@@ -27,9 +27,12 @@ Fleet::Fleet(const Endpoint& upstream, const RedisServer& redis, FleetOptions op
 void Fleet::add(const Endpoint& upstream, const std::string& settings, std::unique_ptr<Relay> relay) {
   Replica replica;
   replica.relay = std::move(relay);
-  replica.proxy =
-      std::make_unique<Pillion>(config_for(upstream, options_.routes + "store:\n" + options_.store + "  redis:\n" +
-                                                         settings + options_.redis + std::string(options_.time)));
+  std::string config = config_for(upstream, options_.routes + "store:\n" + options_.store + "  redis:\n" + settings +
+                                                options_.redis + std::string(options_.time));
+  // The upstream is this program, which a busy machine may leave waiting for longer than an application should.
+  const std::string app = "app: " + upstream.url();
+  config.replace(config.find(app), app.size(), "app: { url: " + upstream.url() + ", timeouts: { connect: 20s } }");
+  replica.proxy = std::make_unique<Pillion>(config);
   replica.name = learn_name(*replica.proxy);
   replicas_.push_back(std::move(replica));
 }
