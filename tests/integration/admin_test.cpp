@@ -100,7 +100,8 @@ TEST_CASE("admin: off loopback a token is required") {
 TEST_CASE("admin: metrics are Prometheus text with the promised names, and count") {
   ScriptedUpstream upstream;
   RedisServer redis;
-  Pillion proxy(config(upstream.endpoint(), "store:\n  redis:\n    url: " + redis.url() + "\n"));
+  Pillion proxy(config(upstream.endpoint(),
+                       "store:\n  redis:\n    url: " + redis.url() + "\n    timeout: 5s\n    connect_timeout: 5s\n"));
   proxy.get("/things/1");
   proxy.get("/things/1");
   proxy.get("/other");

@@ -30,7 +30,8 @@ std::string characters(const Endpoint& upstream, const RedisServer* redis = null
     path: /**
     ttl: 60s
 )");
-  if (redis != nullptr) config += "store:\n  redis:\n    url: " + redis->url() + "\n";
+  if (redis != nullptr)
+    config += "store:\n  redis:\n    url: " + redis->url() + "\n    timeout: 5s\n    connect_timeout: 5s\n";
   return config;
 }
 

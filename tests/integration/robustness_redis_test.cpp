@@ -245,7 +245,7 @@ TEST_CASE("redis: what has a validator stays for `keep` past its use") {
       [](Exchange& exchange) { exchange.respond(200, {{"Cache-Control", "max-age=10"}, {"ETag", "\"a\""}}, "kept"); });
   Pillion proxy(config_for(upstream.endpoint(),
                            "routes:\n  - { name: all, path: /**, cache: on, keep: 100s }\nstore:\n  redis:\n    url: " +
-                               redis.url() + "\n"));
+                               redis.url() + "\n    timeout: 5s\n    connect_timeout: 5s\n"));
   proxy.get("/a");
   REQUIRE(is_stored(redis));
   const long left = redis.command({"PTTL", redis.keys("api:all:*").front()}).integer;

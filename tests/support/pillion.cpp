@@ -30,9 +30,10 @@ std::string config_for(const Endpoint& upstream, std::string_view rest) {
 
 namespace {
 
+// A machine that runs many tests at once may be slower than the product allows a Redis to be.
 std::string store_section(const RedisServer& redis) {
   std::string memory = stores_under_test() == Stores::redis ? "  memory: off\n" : "";
-  return "store:\n" + memory + "  redis:\n    url: " + redis.url() + "\n";
+  return "store:\n" + memory + "  redis:\n    url: " + redis.url() + "\n    timeout: 5s\n    connect_timeout: 5s\n";
 }
 
 }  // namespace
@@ -87,8 +88,7 @@ std::string Pillion::add_store(std::string_view given) {
   if (mode == Stores::memory || !options_.arguments.empty()) return config;
   if (config.find("\nstore:") == std::string::npos) {
     own_redis_ = std::make_unique<RedisServer>();
-    // A machine that runs many tests at once may be slower than the product allows a Redis to be.
-    config += store_section(*own_redis_) + "    timeout: 5s\n    connect_timeout: 5s\n";
+    config += store_section(*own_redis_);
     // Redis drops what is past its use, memory does not: with it, what is stale can be revalidated in every mode.
     if (config.find("\ndefaults:") == std::string::npos) config += "defaults:\n  keep: 1h\n";
   }
