@@ -1,5 +1,6 @@
 // The admin API: each request and each of its errors (product contract, section 5), metrics and the access log (7).
 #include "integration.hpp"
+#include "support/unhurried.hpp"
 
 namespace {
 
@@ -100,8 +101,7 @@ TEST_CASE("admin: off loopback a token is required") {
 TEST_CASE("admin: metrics are Prometheus text with the promised names, and count") {
   ScriptedUpstream upstream;
   RedisServer redis;
-  Pillion proxy(config(upstream.endpoint(),
-                       "store:\n  redis:\n    url: " + redis.url() + "\n    timeout: 5s\n    connect_timeout: 5s\n"));
+  Pillion proxy(config(upstream.endpoint(), "store:\n  redis:\n    url: " + redis.url() + "\n" + unhurried));
   proxy.get("/things/1");
   proxy.get("/things/1");
   proxy.get("/other");

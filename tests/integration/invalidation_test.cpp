@@ -1,6 +1,7 @@
 // Invalidation: by unsafe requests, by routes' rules, by the API and the command; in memory and in Redis, and for
 // fetches that began before it (product contract, section 4).
 #include "integration.hpp"
+#include "support/unhurried.hpp"
 
 namespace {
 
@@ -30,8 +31,7 @@ std::string characters(const Endpoint& upstream, const RedisServer* redis = null
     path: /**
     ttl: 60s
 )");
-  if (redis != nullptr)
-    config += "store:\n  redis:\n    url: " + redis->url() + "\n    timeout: 5s\n    connect_timeout: 5s\n";
+  if (redis != nullptr) config += "store:\n  redis:\n    url: " + redis->url() + "\n" + unhurried;
   return config;
 }
 

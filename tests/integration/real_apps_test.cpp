@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "integration.hpp"
+#include "support/unhurried.hpp"
 
 namespace {
 
@@ -151,8 +152,7 @@ TEST_CASE("real applications: nginx's listings, errors, conditions, ranges and c
 TEST_CASE("real applications: a tree of nginx asked for by many clients at once, with Redis as second tier") {
   Nginx nginx;
   RedisServer redis;
-  Pillion proxy(cached_for_a_minute(
-      nginx.endpoint(), "store:\n  redis:\n    url: " + redis.url() + "\n    timeout: 5s\n    connect_timeout: 5s\n"));
+  Pillion proxy(cached_for_a_minute(nginx.endpoint(), "store:\n  redis:\n    url: " + redis.url() + "\n" + unhurried));
   std::vector<std::pair<std::string, std::string>> files(nginx.files().begin(), nginx.files().end());
   std::atomic<int> wrong{0};
   auto round = [&] {

@@ -1,6 +1,7 @@
 // What overlapping requests, an upstream that changes its mind and stores of unequal size once broke: a response that
 // was superseded, invalidated or another's came back. Each defect with the smallest course of events that shows it.
 #include "integration.hpp"
+#include "support/unhurried.hpp"
 
 namespace {
 
@@ -16,10 +17,10 @@ std::string config(const Endpoint& upstream, std::string_view more = {}) {
          std::string(more);
 }
 
-/// Both tiers, with these settings; Redis may take its time on a busy machine.
+/// Both tiers, with these settings.
 std::string stores(const RedisServer& redis, std::string_view memory, std::string_view more = {}) {
-  return "store:\n  memory: " + std::string(memory) + "\n  redis:\n    url: " + redis.url() +
-         "\n    timeout: 5s\n    connect_timeout: 5s\n" + std::string(more);
+  return "store:\n  memory: " + std::string(memory) + "\n  redis:\n    url: " + redis.url() + "\n" + unhurried +
+         std::string(more);
 }
 
 bool is_stored(const RedisServer& redis) {

@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include "integration.hpp"
+#include "support/unhurried.hpp"
 
 namespace {
 
@@ -13,10 +14,9 @@ std::string config(const Endpoint& upstream, const RedisServer& redis) {
                         redis.url() + "\n");
 }
 
-/// For tests in which Redis always answers: a busy machine may be slower than the product allows a Redis to be, and an
-/// invalidation that is pending for that reason would change what they count.
+/// For tests in which Redis always answers.
 std::string patient_config(const Endpoint& upstream, const RedisServer& redis) {
-  return config(upstream, redis) + "    timeout: 5s\n    connect_timeout: 5s\n";
+  return config(upstream, redis) + unhurried;
 }
 
 /// Serves what was PUT there last, "old" before; every other unsafe method changes nothing.
@@ -245,7 +245,7 @@ TEST_CASE("redis: what has a validator stays for `keep` past its use") {
       [](Exchange& exchange) { exchange.respond(200, {{"Cache-Control", "max-age=10"}, {"ETag", "\"a\""}}, "kept"); });
   Pillion proxy(config_for(upstream.endpoint(),
                            "routes:\n  - { name: all, path: /**, cache: on, keep: 100s }\nstore:\n  redis:\n    url: " +
-                               redis.url() + "\n    timeout: 5s\n    connect_timeout: 5s\n"));
+                               redis.url() + "\n" + unhurried));
   proxy.get("/a");
   REQUIRE(is_stored(redis));
   const long left = redis.command({"PTTL", redis.keys("api:all:*").front()}).integer;

@@ -6,6 +6,8 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "support/unhurried.hpp"
+
 namespace pillion::support {
 
 std::string pillion_binary() {
@@ -30,10 +32,9 @@ std::string config_for(const Endpoint& upstream, std::string_view rest) {
 
 namespace {
 
-// A machine that runs many tests at once may be slower than the product allows a Redis to be.
 std::string store_section(const RedisServer& redis) {
   std::string memory = stores_under_test() == Stores::redis ? "  memory: off\n" : "";
-  return "store:\n" + memory + "  redis:\n    url: " + redis.url() + "\n    timeout: 5s\n    connect_timeout: 5s\n";
+  return "store:\n" + memory + "  redis:\n    url: " + redis.url() + "\n" + unhurried;
 }
 
 }  // namespace
