@@ -28,7 +28,7 @@ std::string config(const Endpoint& upstream, const RedisServer& redis, std::stri
   return config_for(upstream, routes() + "store:\n  redis:\n    url: " + redis.url() + "\n" + std::string(more));
 }
 
-/// For tests in which Redis always answers.
+/// For tests that are not about how long Redis takes.
 std::string patient_config(const Endpoint& upstream, const RedisServer& redis) {
   return config(upstream, redis, unhurried);
 }
@@ -263,7 +263,7 @@ TEST_CASE("redis: absent at the start, it is used by itself once it comes") {
   ScriptedUpstream upstream;
   PillionOptions options;
   options.wait_for_redis = false;
-  Pillion proxy(patient_config(upstream.endpoint(), redis), options);
+  Pillion proxy(config(upstream.endpoint(), redis), options);
   CHECK(proxy.get("/a").status == 200);
   CHECK(detailed(proxy.get("/a")) == "hit memory");
   CHECK(proxy.metric("pillion_redis_up") == 0);

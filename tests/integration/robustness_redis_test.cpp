@@ -14,7 +14,7 @@ std::string config(const Endpoint& upstream, const RedisServer& redis) {
                         redis.url() + "\n");
 }
 
-/// For tests in which Redis always answers.
+/// For tests that are not about how long Redis takes.
 std::string patient_config(const Endpoint& upstream, const RedisServer& redis) {
   return config(upstream, redis) + unhurried;
 }

@@ -1,4 +1,4 @@
-// Time for Redis, for tests in which it always answers.
+// Time for Redis, for tests that are not about how long it takes: one that is stopped or killed refuses at once.
 #pragma once
 
 namespace pillion::support {
