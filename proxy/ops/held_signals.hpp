@@ -9,8 +9,9 @@ namespace pillion {
 
 inline constexpr int handled_signals[] = {SIGTERM, SIGINT, SIGHUP};
 
-/// Holds them back in this thread, and for good in those that begin meanwhile: no other thread runs Asio's handler,
-/// which writes to a pipe that the end of the process closes.
+/// Holds them back in this thread, and for good in those that begin meanwhile: none of the server's own threads runs
+/// Asio's handler, which writes to a pipe that the end of the process closes. What comes meanwhile is handled
+/// afterwards.
 class HeldSignals {
  public:
   HeldSignals() {
