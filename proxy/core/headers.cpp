@@ -1,7 +1,6 @@
 // Fields and names: the byte-level rules of RFC 9110 5. See headers.hpp.
 #include "core/headers.hpp"
 
-#include <array>
 #include <cstring>
 
 namespace pillion {
@@ -139,15 +138,6 @@ Name name_over_13(const char* t, std::size_t size) noexcept {
   }
 }
 
-constexpr std::array<bool, 256> token_characters = [] {
-  std::array<bool, 256> table{};
-  for (int c = '0'; c <= '9'; ++c) table[static_cast<std::size_t>(c)] = true;
-  for (int c = 'a'; c <= 'z'; ++c) table[static_cast<std::size_t>(c)] = true;
-  for (int c = 'A'; c <= 'Z'; ++c) table[static_cast<std::size_t>(c)] = true;
-  for (char c : std::string_view("!#$%&'*+-.^_`|~")) table[static_cast<unsigned char>(c)] = true;
-  return table;
-}();
-
 constexpr bool is_space(char c) noexcept { return c == ' ' || c == '\t'; }
 
 /// Index after the quoted string that begins at `open`, or npos where it never ends.
@@ -193,7 +183,7 @@ Name name_of(std::string_view name) noexcept {
   return name_over_13(text, size);
 }
 
-const Field* find(Fields fields, Name id) noexcept {
+const Field* headers_detail::find(Fields fields, Name id) noexcept {
   for (const Field& field : fields)
     if (field.id == id) return &field;
   return nullptr;
@@ -205,7 +195,7 @@ const Field* find(Fields fields, std::string_view name) noexcept {
   return nullptr;
 }
 
-std::size_t count(Fields fields, Name id) noexcept {
+std::size_t headers_detail::count(Fields fields, Name id) noexcept {
   std::size_t n = 0;
   for (const Field& field : fields) n += field.id == id;
   return n;
@@ -226,7 +216,7 @@ std::string_view trim(std::string_view text) noexcept {
 
 bool is_token(std::string_view text) noexcept {
   for (char c : text)
-    if (!token_characters[static_cast<unsigned char>(c)]) return false;
+    if (!is_token_character(c)) return false;
   return !text.empty();
 }
 
@@ -248,7 +238,7 @@ std::optional<std::string_view> next_member(std::string_view& list) noexcept {
   return std::nullopt;
 }
 
-bool list_has(Fields fields, Name id, std::string_view token) noexcept {
+bool headers_detail::list_has(Fields fields, Name id, std::string_view token) noexcept {
   for (const Field& field : fields) {
     if (field.id != id) continue;
     std::string_view list = field.value;

@@ -200,7 +200,7 @@ bool ClientSession::parse(std::size_t size) {
     refusal = {414, "The request target is too long."};
     limit = Limit::target;
   } else {
-    refusal = make_effective({parser.method(), parser.target(), parser.minor(), Fields(fields_)}, origin_.peer_trusted,
+    refusal = make_effective({parser.method(), parser.target(), parser.minor(), parser.fields()}, origin_.peer_trusted,
                              request_);
   }
   if (!refusal && limits_.body && parser.framing() == Framing::length && parser.length() > *limits_.body) {

@@ -1,59 +1,56 @@
 #include "net/message_parser.hpp"
 
+#include <algorithm>
+#include <charconv>
 #include <cstring>
+
+#include "core/scan.hpp"
+#include "net/chunked_body.hpp"
 
 namespace pillion {
 
-namespace http = boost::beast::http;
-
 namespace {
 
-std::string_view std_view(boost::beast::string_view v) noexcept { return {v.data(), v.size()}; }
+bool is_space(char c) noexcept { return c == ' ' || c == '\t'; }
+bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
-// Whether a field's value stands on the line of its name. Beast unfolds obs-fold (RFC 9112 5.2), either by skipping to
-// the next line or into a buffer of its own; both show in where the value lies.
-bool is_folded(std::string_view head, std::string_view name, std::string_view value) noexcept {
-  if (value.data() < name.data() + name.size() || value.data() + value.size() > head.data() + head.size()) return true;
-  const char* gap = name.data() + name.size();
-  return std::memchr(gap, '\n', static_cast<std::size_t>(value.data() - gap)) != nullptr;
+// Of a request target all but white space and control characters; what may stand where is make_effective()'s business.
+bool is_target_character(char c) noexcept {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte > 0x20 && byte != 0x7f;
 }
 
-constexpr std::size_t max_size_digits = 16;
+std::string_view between(const char* begin, const char* end) noexcept {
+  return {begin, static_cast<std::size_t>(end - begin)};
+}
 
-bool is_hex(char c) noexcept { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+// Heads end in CRLF, which is part of no token, target or value: what skips over these stops there at the latest.
+const char* skip_token(const char* at, const char* end) noexcept {
+  at = skip_plain_name(at, end);
+  while (is_token_character(*at)) ++at;
+  return at;
+}
 
-// Fields that decide about framing, routing, caching or access have no say behind the body (RFC 9110 6.5.1).
-bool may_trail(Name id) noexcept {
-  switch (id) {
-    case Name::host:
-    case Name::content_length:
-    case Name::transfer_encoding:
-    case Name::trailer:
-    case Name::te:
-    case Name::content_encoding:
-    case Name::content_type:
-    case Name::content_range:
-    case Name::cache_control:
-    case Name::cdn_cache_control:
-    case Name::age:
-    case Name::expires:
-    case Name::date:
-    case Name::vary:
-    case Name::pragma:
-    case Name::expect:
-    case Name::range:
-    case Name::authorization:
-    case Name::cookie:
-    case Name::set_cookie:
-    case Name::location:
-    case Name::max_forwards:
-    case Name::surrogate_key:
-    case Name::cache_tag:
-    case Name::cache_status:
-      return false;
-    default:
-      return !is_hop_by_hop(id);
+// `HTTP/1.0` or `HTTP/1.1`. nullptr: another.
+const char* skip_version(const char* at, const char* end, unsigned& minor) noexcept {
+  constexpr std::string_view known = "HTTP/1.";
+  if (end - at <= static_cast<std::ptrdiff_t>(known.size()) || std::memcmp(at, known.data(), known.size()) != 0)
+    return nullptr;
+  at += known.size();
+  if (*at != '0' && *at != '1') return nullptr;
+  minor = *at == '1' ? 1 : 0;
+  return at + 1;
+}
+
+// RFC 9110 7.6.1: a list of tokens, members may be empty.
+bool is_token_list(std::string_view list) noexcept {
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    const std::string_view member = trim(list.substr(0, comma));
+    if (!member.empty() && !is_token(member)) return false;
+    list.remove_prefix(std::min(comma + 1, list.size()));
   }
+  return true;
 }
 
 }  // namespace
@@ -62,167 +59,191 @@ template <bool IsRequest>
 MessageParser<IsRequest>::MessageParser(std::vector<Field>& fields, const ParserLimits& limits)
     : fields_(fields), limits_(limits) {
   fields_.clear();
-  this->eager(false);
-  this->header_limit(static_cast<std::uint32_t>(limits.head));
-  this->body_limit(boost::none);
 }
+
+template <bool IsRequest>
+MessageParser<IsRequest>::~MessageParser() = default;
 
 template <bool IsRequest>
 ParseError MessageParser<IsRequest>::parse_head(std::string_view head, bool no_body) {
-  head_ = head;
-  if (no_body) this->skip(true);
-  Code code;
-  std::size_t used = 0;
-  while (used < head.size() && !this->is_header_done()) {
-    const std::size_t n = this->put({head.data() + used, head.size() - used}, code);
-    used += n;
-    if (code) return error_of(code);
-    if (n == 0) break;
-  }
-  if (!this->is_header_done() || used != head.size()) return ParseError::syntax;
-  in_head_ = false;
-  this->eager(true);
-  return check_framing();
+  if (head.size() > limits_.head || !head.ends_with("\r\n\r\n")) return ParseError::syntax;
+  const char* const end = head.data() + head.size();
+  ParseError error = ParseError::none;
+  const char* const fields = parse_start_line(head.data(), end, error);
+  if (!fields) return error;
+  error = parse_fields(fields, end);
+  return error == ParseError::none ? check_framing(no_body) : error;
 }
 
-// Beast reads "gzip, chunked" as chunked and takes a Transfer-Encoding in HTTP/1.0: a proxy must not (RFC
-// 9112 6.1, 11.2).
+// RFC 9112 3: method SP request-target SP HTTP-version CRLF. One space each, and nothing else that counts as one.
+template <>
+const char* MessageParser<true>::parse_start_line(const char* at, const char* end, ParseError& error) {
+  error = ParseError::syntax;
+  const char* begin = at;
+  at = skip_token(at, end);
+  if (at == begin || *at != ' ') return nullptr;
+  method_ = between(begin, at);
+  begin = ++at;
+  while (is_target_character(*at)) ++at;
+  if (at == begin || *at != ' ') return nullptr;
+  target_ = between(begin, at);
+  error = ParseError::version;
+  at = skip_version(at + 1, end, minor_);
+  if (!at || at[0] != '\r' || at[1] != '\n') return nullptr;
+  return at + 2;
+}
+
+// RFC 9112 4: HTTP-version SP status-code SP [ reason-phrase ] CRLF.
+template <>
+const char* MessageParser<false>::parse_start_line(const char* at, const char* end, ParseError& error) {
+  error = ParseError::version;
+  at = skip_version(at, end, minor_);
+  if (!at || *at != ' ') return nullptr;
+  ++at;
+  error = ParseError::syntax;
+  if (end - at < 5 || !is_digit(at[0]) || !is_digit(at[1]) || !is_digit(at[2]) || at[3] != ' ') return nullptr;
+  status_ = static_cast<unsigned>((at[0] - '0') * 100 + (at[1] - '0') * 10 + (at[2] - '0'));
+  const char* const begin = at + 4;
+  at = find_control(begin, end);
+  if (at[0] != '\r' || at[1] != '\n') return nullptr;
+  reason_ = between(begin, at);
+  return at + 2;
+}
+
+// RFC 9112 5: field-name ":" OWS field-value OWS CRLF, then an empty line, with which the head ends. A line that goes
+// on the one before (obs-fold, 5.2) is refused.
 template <bool IsRequest>
-ParseError MessageParser<IsRequest>::check_framing() {
-  const Field* coding = find(Fields(fields_), Name::transfer_encoding);
-  const bool has_length = find(Fields(fields_), Name::content_length) != nullptr;
+ParseError MessageParser<IsRequest>::parse_fields(const char* at, const char* end) {
+  while (*at != '\r') {
+    const char* const name = at;
+    at = skip_token(at, end);
+    if (at == name || *at != ':') return ParseError::syntax;
+    const char* const name_end = at;
+    do ++at;
+    while (is_space(*at));
+    const char* const value = at;
+    at = find_control(at, end);
+    if (at[0] != '\r' || at[1] != '\n') return ParseError::syntax;
+    const char* value_end = at;
+    while (value_end != value && is_space(value_end[-1])) --value_end;
+    at += 2;
+    if (is_space(*at)) return ParseError::syntax;
+
+    Field field{between(name, name_end), between(value, value_end)};
+    field.id = name_of(field.name);
+    if (const ParseError error = check_field(field); error != ParseError::none) return error;
+    if (fields_.size() >= limits_.fields) return ParseError::too_many_fields;
+    names_.add(field.id);
+    fields_.push_back(field);
+  }
+  return end - at == 2 && at[1] == '\n' ? ParseError::none : ParseError::syntax;
+}
+
+template <bool IsRequest>
+ParseError MessageParser<IsRequest>::check_field(const Field& field) {
+  switch (field.id) {
+    case Name::connection:
+    case Name::proxy_connection:
+      return is_token_list(field.value) ? ParseError::none : ParseError::syntax;
+    case Name::content_length:
+      return names_.has(Name::transfer_encoding) ? ParseError::framing : note_length(field.value);
+    case Name::transfer_encoding: {
+      const bool in_doubt = names_.has(Name::content_length) || names_.has(Name::transfer_encoding);
+      return in_doubt ? ParseError::framing : ParseError::none;
+    }
+    default:
+      return ParseError::none;
+  }
+}
+
+// Digits alone. The same number several times, in one line or in several, is taken for that number (RFC 9110 8.6).
+template <bool IsRequest>
+ParseError MessageParser<IsRequest>::note_length(std::string_view value) {
+  bool known = names_.has(Name::content_length);
+  for (;;) {
+    const std::size_t comma = std::min(value.find(','), value.size());
+    const std::string_view member = trim(value.substr(0, comma));
+    if (member.empty() || !std::all_of(member.begin(), member.end(), is_digit)) return ParseError::framing;
+    std::uint64_t length = 0;
+    const auto [last, error] = std::from_chars(member.data(), member.data() + member.size(), length);
+    if (error != std::errc{} || (known && length != length_)) return ParseError::framing;
+    length_ = length;
+    known = true;
+    if (comma == value.size()) return ParseError::none;
+    value.remove_prefix(comma + 1);
+  }
+}
+
+// RFC 9112 6.3. A Transfer-Encoding in HTTP/1.0 and one that isn't exactly `chunked` leave the length in doubt (6.1,
+// 11.2).
+template <bool IsRequest>
+ParseError MessageParser<IsRequest>::check_framing(bool no_body) {
+  const Field* coding = find(fields(), Name::transfer_encoding);
+  const bool has_length = names_.has(Name::content_length);
   if (coding) {
-    if (minor_ == 0 || has_length || count(Fields(fields_), Name::transfer_encoding) != 1) return ParseError::framing;
+    if (minor_ == 0) return ParseError::framing;
     if (!iequals(coding->value, "chunked")) return ParseError::transfer_coding;
   }
-  if (complete_) {
-    framing_ = Framing::none;
-  } else if (this->chunked()) {
+  if (!IsRequest) no_body = no_body || status_ / 100 == 1 || status_ == 204 || status_ == 304;
+  if (no_body || (has_length ? length_ == 0 : IsRequest && !coding)) {
+    complete_ = true;
+  } else if (coding) {
     framing_ = Framing::chunked;
+    chunked_ = std::make_unique<ChunkedBody>(limits_);
   } else if (has_length) {
     framing_ = Framing::length;
+    left_ = length_;
   } else {
-    framing_ = IsRequest ? Framing::none : Framing::until_close;
+    framing_ = Framing::until_close;
   }
-  if (has_length) length_ = this->content_length().value_or(0);
   return ParseError::none;
 }
 
 template <bool IsRequest>
-auto MessageParser<IsRequest>::decode(std::span<char> data) -> BodyPart {
+BodyPart MessageParser<IsRequest>::decode(std::span<char> data) {
   BodyPart part;
-  // Once it has asked for more, Beast counts on at least the shortest end of a body, `0 CRLF CRLF`, being there.
-  constexpr std::size_t shortest_end = 5;
-  if (complete_ || (starved_ && data.size() < shortest_end)) return part;
-  out_ = data.data();
-  head_ = {data.data(), data.size()};
-  Code code;
-  part.consumed = this->put({data.data(), data.size()}, code);
-  part.size = static_cast<std::size_t>(out_ - data.data());
-  starved_ = code == http::error::need_more;
-  if (code && !starved_) part.error = error_of(code);
+  if (complete_) return part;
+  if (chunked_) {
+    part = chunked_->decode(data);
+    complete_ = chunked_->complete();
+    return part;
+  }
+  part.size = part.consumed = data.size();
+  if (framing_ == Framing::until_close) return part;
+  part.size = part.consumed = static_cast<std::size_t>(std::min<std::uint64_t>(left_, data.size()));
+  left_ -= part.size;
+  complete_ = left_ == 0;
   return part;
 }
 
 template <bool IsRequest>
+std::string_view MessageParser<IsRequest>::trailers() const noexcept {
+  return chunked_ ? chunked_->trailers() : std::string_view{};
+}
+
+template <bool IsRequest>
 bool MessageParser<IsRequest>::finish_at_close() {
-  if (framing_ != Framing::until_close || complete_) return complete_;
-  Code code;
-  this->put_eof(code);
-  return complete_ && !code;
-}
-
-template <bool IsRequest>
-void MessageParser<IsRequest>::on_request_impl(http::verb, View method, View target, int version, Code&) {
-  method_ = std_view(method);
-  target_ = std_view(target);
-  minor_ = static_cast<unsigned>(version % 10);
-}
-
-template <bool IsRequest>
-void MessageParser<IsRequest>::on_response_impl(int code, View reason, int version, Code&) {
-  status_ = static_cast<unsigned>(code);
-  reason_ = std_view(reason);
-  minor_ = static_cast<unsigned>(version % 10);
-}
-
-template <bool IsRequest>
-void MessageParser<IsRequest>::on_field_impl(http::field, View name, View value, Code& code) {
-  if (!in_head_) {
-    trailer_bytes_ += name.size() + value.size() + 4;
-    if (trailer_bytes_ > limits_.trailers) {
-      refused_ = ParseError::trailers;
-    } else if (is_folded(head_, std_view(name), std_view(value))) {
-      refused_ = ParseError::syntax;
-    } else if (may_trail(name_of(std_view(name)))) {
-      trailers_.append(std_view(name)).append(": ").append(std_view(value)).append("\r\n");
-    }
-  } else if (fields_.size() >= limits_.fields) {
-    refused_ = ParseError::too_many_fields;
-  } else if (is_folded(head_, std_view(name), std_view(value))) {
-    refused_ = ParseError::syntax;
-  } else {
-    fields_.push_back({std_view(name), std_view(value), name_of(std_view(name))});
-  }
-  if (refused_ != ParseError::none) code = http::error::bad_field;
-}
-
-template <bool IsRequest>
-void MessageParser<IsRequest>::keep(View body) {
-  if (out_ != body.data()) std::memmove(out_, body.data(), body.size());
-  out_ += body.size();
-}
-
-template <bool IsRequest>
-std::size_t MessageParser<IsRequest>::on_body_impl(View body, Code&) {
-  keep(body);
-  return body.size();
-}
-
-template <bool IsRequest>
-std::size_t MessageParser<IsRequest>::on_chunk_body_impl(std::uint64_t, View body, Code&) {
-  keep(body);
-  return body.size();
-}
-
-template <bool IsRequest>
-void MessageParser<IsRequest>::on_chunk_header_impl(std::uint64_t, View extensions, Code& code) {
-  extension_bytes_ += extensions.size();
-  // Beast takes any number of leading zeros; others have cut such sizes short and lost the framing.
-  std::size_t digits = 0;
-  for (const char* p = extensions.data(); p > head_.data() && is_hex(p[-1]); --p) ++digits;
-  if (digits <= max_size_digits && extension_bytes_ <= limits_.chunk_extensions) return;
-  refused_ = digits > max_size_digits ? ParseError::syntax : ParseError::chunk_extensions;
-  code = http::error::bad_chunk_extension;
-}
-
-template <bool IsRequest>
-ParseError MessageParser<IsRequest>::error_of(const Code& code) const {
-  if (refused_ != ParseError::none) return refused_;
-  if (code == http::error::bad_version) return ParseError::version;
-  if (code == http::error::bad_content_length || code == http::error::multiple_content_length ||
-      code == http::error::bad_transfer_encoding) {
-    return ParseError::framing;
-  }
-  return ParseError::syntax;
+  if (framing_ == Framing::until_close) complete_ = true;
+  return complete_;
 }
 
 template class MessageParser<true>;
 template class MessageParser<false>;
 
 std::size_t find_head_end(std::string_view buffer, std::size_t& from) noexcept {
-  while (from < buffer.size()) {
-    const void* hit = std::memchr(buffer.data() + from, '\n', buffer.size() - from);
-    if (!hit) {
-      from = buffer.size();
-      return 0;
+  const char* const begin = buffer.data();
+  const char* const end = begin + buffer.size();
+  std::size_t size = 0;
+  for_each_line_feed(begin + from, end, [&](const char* at) {
+    if (at == begin || at[-1] != '\r') {
+      size = std::string_view::npos;
+    } else if (at - begin >= 3 && at[-2] == '\n') {
+      size = static_cast<std::size_t>(at - begin) + 1;
     }
-    const auto at = static_cast<std::size_t>(static_cast<const char*>(hit) - buffer.data());
-    if (at == 0 || buffer[at - 1] != '\r') return std::string_view::npos;
-    if (at >= 3 && buffer[at - 2] == '\n') return at + 1;
-    from = at + 1;
-  }
-  return 0;
+    return size == 0;
+  });
+  if (size == 0) from = buffer.size();
+  return size;
 }
 
 }  // namespace pillion

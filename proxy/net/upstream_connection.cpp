@@ -101,7 +101,7 @@ awaitable<UpstreamError> UpstreamConnection::read_head(std::chrono::milliseconds
   begin_ += size;
   if (error == ParseError::too_many_fields) co_return refuse(Limit::response_fields);
   if (error != ParseError::none) co_return refuse(Limit::bad_response);
-  head_ = {parser_->parse.status(), parser_->parse.reason(), parser_->parse.minor(), Fields(fields_)};
+  head_ = {parser_->parse.status(), parser_->parse.reason(), parser_->parse.minor(), parser_->parse.fields()};
   if (head_.status < 100) co_return refuse(Limit::bad_response);
   if (head_.status < 200 && head_.status != 101 && ++interim_ > limits_.interim_responses) {
     co_return refuse(Limit::interim_responses);

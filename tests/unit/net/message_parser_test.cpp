@@ -63,6 +63,14 @@ TEST_CASE("requests that leave their length in doubt are refused") {
       {"Content-Length: 3\r\nContent-Length: 3\r\n", ParseError::none},
       {"Content-Length: 3\r\nContent-Length: 4\r\n", ParseError::framing},
       {"Content-Length: 3, 4\r\n", ParseError::framing},
+      {"Content-Length: 3, 3\r\nContent-Length: 3\r\n", ParseError::none},
+      {"Content-Length: 3,\r\n", ParseError::framing},
+      {"Content-Length: ,3\r\n", ParseError::framing},
+      {"Content-Length: 3,,3\r\n", ParseError::framing},
+      {"Content-Length: 18446744073709551615\r\n", ParseError::none},
+      {"Content-Length: 3\r\nTransfer-Encoding: gzip\r\n", ParseError::framing},
+      {"Transfer-Encoding: gzip\r\nContent-Length: 3\r\n", ParseError::framing},
+      {"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", ParseError::framing},
       {"Content-Length: +3\r\n", ParseError::framing},
       {"Content-Length: -3\r\n", ParseError::framing},
       {"Content-Length: 0x3\r\n", ParseError::framing},
@@ -106,6 +114,81 @@ TEST_CASE("heads that are not exactly HTTP are refused") {
   }
   CHECK(parse<RequestParser>("GET / HTTP/2.0\r\nHost: a\r\n\r\n").error == ParseError::version);
   CHECK(parse<RequestParser>("GET / HTTP/1.2\r\nHost: a\r\n\r\n").error == ParseError::version);
+}
+
+TEST_CASE("what may stand in a head, byte by byte") {
+  // At every distance from the end of the head, so that what is looked at 16 bytes at a time and what is looked at one
+  // by one take the same.
+  for (std::size_t fill : {0u, 1u, 14u, 15u, 16u, 17u, 31u, 40u}) {
+    CAPTURE(fill);
+    const std::string after = fill == 0 ? "" : "F: " + std::string(fill, 'f') + "\r\n";
+    for (int byte = 0; byte < 256; ++byte) {
+      CAPTURE(byte);
+      const std::string c(1, static_cast<char>(byte));
+      const auto takes = [&](const std::string& head) {
+        return parse<RequestParser>(head + after + "\r\n").error == ParseError::none;
+      };
+      const bool token = is_token(c), control = byte < 0x20 || byte == 0x7f;
+      CHECK(takes("G" + c + "T / HTTP/1.1\r\n") == token);
+      CHECK(takes("GET /" + c + "a HTTP/1.1\r\n") == !(control || c == " "));
+      CHECK(takes("GET / HTTP/1.1\r\nA" + c + "A: b\r\n") == (token || c == ":"));
+      CHECK(takes("GET / HTTP/1.1\r\nA: b" + c + "b\r\n") == (!control || c == "\t"));
+      CHECK(takes("GET / HTTP/1.1\r\nAbcdefgh-Abcdefgh" + c + "Abcdefgh-Abcdefgh: b\r\n") == (token || c == ":"));
+      CHECK(takes("GET / HTTP/1.1\r\nA: a value of some length " + c + " b\r\n") == (!control || c == "\t"));
+      const auto status = [&](const std::string& line) {
+        return parse<ResponseParser>(line + after + "\r\n").error == ParseError::none;
+      };
+      CHECK(status("HTTP/1.1 200 O" + c + "K\r\n") == (!control || c == "\t"));
+      CHECK(status("HTTP/1.1 2" + c + "0 OK\r\n") == (byte >= '0' && byte <= '9'));
+      CHECK(status("HTTP/1." + c + " 200 OK\r\n") == (c == "0" || c == "1"));
+    }
+  }
+}
+
+TEST_CASE("values lose the white space around them, and names keep their case") {
+  const std::string head = "GET /?q HTTP/1.1\r\nhOST:\t a.example \t\r\nEmpty:\r\nSpaces: \t \r\nA:b  c\r\n\r\n";
+  std::vector<Field> fields;
+  RequestParser parser(fields, {});
+  REQUIRE(parser.parse_head(head) == ParseError::none);
+  CHECK(parser.method() == "GET");
+  CHECK(parser.target() == "/?q");
+  CHECK(parser.minor() == 1);
+  REQUIRE(fields.size() == 4);
+  CHECK(fields[0].name == "hOST");
+  CHECK(fields[0].id == Name::host);
+  CHECK(fields[0].value == "a.example");
+  CHECK(fields[1].value.empty());
+  CHECK(fields[2].value.empty());
+  CHECK(fields[3].value == "b  c");
+  CHECK(parser.fields().may_have(Name::host));
+  CHECK_FALSE(parser.fields().may_have(Name::cookie));
+  CHECK(find(parser.fields(), Name::host) == &fields[0]);
+  CHECK(find(parser.fields(), Name::cookie) == nullptr);
+}
+
+TEST_CASE("Connection is a list of tokens") {
+  const auto error_of = [](const std::string& value) {
+    return parse<RequestParser>("GET / HTTP/1.1\r\nConnection:" + value + "\r\n\r\n").error;
+  };
+  for (const char* good : {"", " close", " a, b", " a ,b", ",, a,", " ,"}) CHECK(error_of(good) == ParseError::none);
+  for (const char* bad : {" a b", " a;b", " \"a\"", " a, b c", " a=b"}) CHECK(error_of(bad) == ParseError::syntax);
+}
+
+TEST_CASE("a head ends with its only empty line") {
+  std::vector<Field> fields;
+  for (const char* head : {"", "\r\n\r\n", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\n\r\nA: b\r\n\r\n",
+                           "GET / HTTP/1.1\r\nA: b\r\n", "GET / HTTP/1.1", "GET /\r\n\r\n", "GET\r\n\r\n"}) {
+    CAPTURE(head);
+    RequestParser request(fields, {});
+    CHECK(request.parse_head(head) != ParseError::none);
+    ResponseParser response(fields, {});
+    CHECK(response.parse_head(head) != ParseError::none);
+  }
+  for (const char* head : {"HTTP/1.1\r\n\r\n", "HTTP/1.1 \r\n\r\n", "HTTP/1.1 2\r\n\r\n", "HTTP/1.1 200\r\n\r\n"}) {
+    CAPTURE(head);
+    ResponseParser response(fields, {});
+    CHECK(response.parse_head(head) != ParseError::none);
+  }
 }
 
 TEST_CASE("fields are bounded in number") {
@@ -187,6 +270,15 @@ TEST_CASE("where a head ends") {
   CHECK(find_head_end("GET / HTTP/1.1\r\nA: b\r\n", from) == 0);
   from = 0;
   CHECK(find_head_end("GET / HTTP/1.1\nA: b\r\n\r\n", from) == std::string_view::npos);
+  // Wherever in a block of 16 it stands.
+  for (std::size_t fill = 0; fill < 40; ++fill) {
+    const std::string line = "GET /" + std::string(fill, 'a') + " HTTP/1.1\r\nA: b\r\n";
+    from = 0;
+    CHECK(find_head_end(line, from) == 0);
+    CHECK(find_head_end(line + "\r\nrest of what has come\n", from) == line.size() + 2);
+    from = 0;
+    CHECK(find_head_end("GET /" + std::string(fill, 'a') + "\nHost: a\r\n\r\n", from) == std::string_view::npos);
+  }
   const std::string head = "GET / HTTP/1.1\r\nA: b\r\n\r\n";
   from = 0;
   for (std::size_t n = 1; n < head.size(); ++n) CHECK(find_head_end({head.data(), n}, from) == 0);
