@@ -25,6 +25,7 @@ struct ResponseMeta {
   std::int64_t last_modified_s = -1;  ///< -1: absent or invalid
   std::int32_t initial_age_ms = 0;    ///< corrected_initial_age at the time of receipt (RFC 9111 4.2.3)
   std::int64_t received_mono_ms = 0;  ///< when it was received, by the clock of this process
+  /// By the wall clock of the process that received it: it orders responses of the same Date, and no age comes of it.
   std::int64_t received_wall_ms = 0;
   bool request_had_cookie = false;  ///< of the request that fetched it
   bool request_had_authorization = false;

@@ -1,4 +1,4 @@
-// The bytes of one entry in Redis, version 2. All numbers little-endian:
+// The bytes of one entry in Redis, version 3. All numbers little-endian:
 //
 //   magic "PLN" and version byte                                      4
 //   store id                                                          8   at 4
@@ -10,8 +10,9 @@
 //   directives: one bit each                                          2
 //   max-age, s-maxage, stale-while-revalidate, stale-if-error     4 * 4   at 60
 //   expires, initial age                                          2 * 4
-//   date, last-modified, received (wall clock)                    3 * 8   at 84
-//   selectors                                                     n * 4   at 108
+//   date, last-modified                                           2 * 8   at 84
+//   received: by its receiver's wall clock, by the shared clock   2 * 8   at 100
+//   selectors                                                     n * 4   at 116
 //   strings: primary key, readable key, etag, head, body
 //   XXH3-64 of all before it                                          8
 //
@@ -28,9 +29,9 @@
 namespace pillion {
 namespace {
 
-constexpr std::string_view magic{"PLN\x02", 4};
+constexpr std::string_view magic{"PLN\x03", 4};
 constexpr std::size_t epoch_at = 12, form_at = 28, sizes_at = 32;
-constexpr std::size_t fixed_size = 4 + 3 * 8 + 2 * 2 + 6 * 4 + 2 * 2 + 6 * 4 + 3 * 8;
+constexpr std::size_t fixed_size = 4 + 3 * 8 + 2 * 2 + 6 * 4 + 2 * 2 + 6 * 4 + 4 * 8;
 constexpr std::size_t checksum_size = 8;
 constexpr std::int64_t max_date_s = std::int64_t{1} << 40;
 
@@ -133,17 +134,28 @@ bool in_range(const ResponseMeta& meta) {
          meta.received_wall_ms >= 0;
 }
 
-/// The time since receipt is all that one process can learn from another's clock.
-void rebase(ResponseMeta& meta, Now now) {
-  meta.received_wall_ms = std::min(meta.received_wall_ms, std::max<std::int64_t>(now.wall_ms, 0));
-  const std::int64_t since = std::max<std::int64_t>(now.wall_ms, 0) - meta.received_wall_ms;
-  constexpr std::int64_t earliest = std::numeric_limits<std::int64_t>::min();
-  meta.received_mono_ms = now.mono_ms < earliest + since ? earliest : now.mono_ms - since;
+std::int64_t saturating_add(std::int64_t a, std::int64_t b) {
+  std::int64_t sum = 0;
+  using Limits = std::numeric_limits<std::int64_t>;
+  return __builtin_add_overflow(a, b, &sum) ? (b < 0 ? Limits::min() : Limits::max()) : sum;
+}
+
+/// When it was received, for whoever has another clock.
+std::int64_t received_by_shared_clock(const ResponseMeta& meta, std::optional<std::int64_t> offset_ms) {
+  const std::int64_t at = offset_ms ? saturating_add(meta.received_mono_ms, *offset_ms) : meta.received_wall_ms;
+  return std::max<std::int64_t>(at, 0);
+}
+
+/// By this process's steady clock. The time since receipt is all that is learned from another's.
+std::int64_t received_here(std::int64_t received_shared_ms, const SharedNow& at) {
+  const std::int64_t now = at.offset_ms ? saturating_add(at.now.mono_ms, *at.offset_ms) : at.now.wall_ms;
+  const std::int64_t since = std::max<std::int64_t>(std::max<std::int64_t>(now, 0) - received_shared_ms, 0);
+  return saturating_add(at.now.mono_ms, -since);
 }
 
 }  // namespace
 
-PlainValue encode_plain(const StoredResponse& response) {
+PlainValue encode_plain(const StoredResponse& response, std::optional<std::int64_t> shared_offset_ms) {
   const ResponseMeta& meta = response.meta();
   const std::span<const std::uint32_t> selectors = response.selectors();
   const std::array<std::string_view, 5> parts{response.primary_key(), response.readable_key(), response.etag(),
@@ -170,6 +182,7 @@ PlainValue encode_plain(const StoredResponse& response) {
   put(out, meta.date_s);
   put(out, meta.last_modified_s);
   put(out, meta.received_wall_ms);
+  put(out, received_by_shared_clock(meta, shared_offset_ms));
   for (const std::uint32_t selector : selectors) put(out, selector);
   for (const std::string_view part : parts) out += part;
   return {std::move(out), static_cast<std::size_t>(sizes.front())};
@@ -182,8 +195,8 @@ void set_form(std::string& bytes, ValueForm form) {
 
 void seal(std::string& bytes) { put(bytes, hash64(bytes)); }
 
-std::string encode(const StoredResponse& response) {
-  PlainValue value = encode_plain(response);
+std::string encode(const StoredResponse& response, std::optional<std::int64_t> shared_offset_ms) {
+  PlainValue value = encode_plain(response, shared_offset_ms);
   seal(value.bytes);
   return std::move(value.bytes);
 }
@@ -224,19 +237,20 @@ std::optional<ValueParts> open_value(std::string_view bytes) noexcept {
                     sizes.strings()};
 }
 
-StoredResponsePtr decode(std::string_view bytes, std::string_view primary_key, Now now, std::uint64_t local_position,
-                         KeyMatch match) {
+StoredResponsePtr decode(std::string_view bytes, std::string_view primary_key, const SharedNow& now,
+                         std::uint64_t local_position, KeyMatch match) {
   const auto value = open_value(bytes);
   if (!value || value->form != ValueForm::plain) return nullptr;
   return decode(*value, value->strings, primary_key, now, local_position, match);
 }
 
-StoredResponsePtr decode(const ValueParts& value, std::string_view plain_strings, std::string_view primary_key, Now now,
-                         std::uint64_t local_position, KeyMatch match) {
+StoredResponsePtr decode(const ValueParts& value, std::string_view plain_strings, std::string_view primary_key,
+                         const SharedNow& now, std::uint64_t local_position, KeyMatch match) {
   Reader reader(value.front.substr(magic.size()));
   StoredParts parts;
   ResponseMeta& meta = parts.meta;
   std::uint16_t form = 0, flags = 0, directives = 0;
+  std::int64_t received = 0;
   Sizes sizes;
   reader.read(parts.store_id);
   reader.read(parts.epoch);
@@ -252,7 +266,8 @@ StoredResponsePtr decode(const ValueParts& value, std::string_view plain_strings
   reader.read(meta.date_s);
   reader.read(meta.last_modified_s);
   reader.read(meta.received_wall_ms);
-  if (sizes.strings() != plain_strings.size() || !in_range(meta)) return nullptr;
+  reader.read(received);
+  if (sizes.strings() != plain_strings.size() || received < 0 || !in_range(meta)) return nullptr;
   if (!unpack(static_cast<std::uint16_t>(flags >> 1), meta_flags, meta)) return nullptr;
   if (!unpack(directives, directive_flags, meta.directives)) return nullptr;
   parts.vary_marker = (flags & 1) != 0;
@@ -271,7 +286,7 @@ StoredResponsePtr decode(const ValueParts& value, std::string_view plain_strings
   parts.body = strings.read_bytes(sizes.of[5]);
   parts.position = local_position;
   parts.in_redis = true;
-  rebase(meta, now);
+  meta.received_mono_ms = received_here(received, now);
   return StoredResponse::make(parts);
 }
 

@@ -9,21 +9,22 @@
 #include <string_view>
 #include <vector>
 
+#include "core/shared_clock.hpp"
 #include "core/stored_response.hpp"
-#include "core/time.hpp"
 
 namespace pillion {
 
-/// A value with its strings plain.
-std::string encode(const StoredResponse& response);
+/// A value with its strings plain. `shared_offset_ms` is the shared clock's (SharedClock::offset_ms()), which tells its
+/// readers when it was received.
+std::string encode(const StoredResponse& response, std::optional<std::int64_t> shared_offset_ms = {});
 
 /// nullptr for anything that is not exactly an entry of this version, with plain strings, whose primary key is
 /// `primary_key` (or, where asked, begins with it): foreign, cut, flipped, of another version or of another key, or
 /// with numbers out of range (times from 0 on and dates within 2^40 s of 1970, so that arithmetic on them can't
-/// overflow). Never allocates more than the size of `bytes` plus a constant. `now` turns the stored wall time into this
+/// overflow). Never allocates more than the size of `bytes` plus a constant. `now` turns the time of receipt into this
 /// process's steady one (a time in the future counts as now); `local_position` becomes position().
-StoredResponsePtr decode(std::string_view bytes, std::string_view primary_key, Now now, std::uint64_t local_position,
-                         KeyMatch match = KeyMatch::whole);
+StoredResponsePtr decode(std::string_view bytes, std::string_view primary_key, const SharedNow& now,
+                         std::uint64_t local_position, KeyMatch match = KeyMatch::whole);
 
 /// So many bytes of a value's beginning are enough for store_id_of(): `GETRANGE key 0 11`.
 inline constexpr std::size_t store_id_prefix = 12;
@@ -58,15 +59,15 @@ struct ValueParts {
 /// nullopt unless magic, version and checksum are right and the front is whole.
 std::optional<ValueParts> open_value(std::string_view bytes) noexcept;
 /// As decode(), of a value that open_value() took apart, its strings plain by now.
-StoredResponsePtr decode(const ValueParts& value, std::string_view plain_strings, std::string_view primary_key, Now now,
-                         std::uint64_t local_position, KeyMatch match);
+StoredResponsePtr decode(const ValueParts& value, std::string_view plain_strings, std::string_view primary_key,
+                         const SharedNow& now, std::uint64_t local_position, KeyMatch match);
 
 /// Front and plain strings, without the checksum.
 struct PlainValue {
   std::string bytes;
   std::size_t front_size = 0;
 };
-PlainValue encode_plain(const StoredResponse& response);
+PlainValue encode_plain(const StoredResponse& response, std::optional<std::int64_t> shared_offset_ms = {});
 /// Changes the form that a front names.
 void set_form(std::string& bytes, ValueForm form);
 /// Appends the checksum, which makes front and strings a value.

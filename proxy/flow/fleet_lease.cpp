@@ -6,6 +6,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <charconv>
 
+#include "flow/endless_lease.hpp"
 #include "store/store_id.hpp"
 
 namespace pillion {
@@ -84,13 +85,10 @@ awaitable<std::optional<bool>> FleetLease::is_held() {
   co_return reply.type != RedisReply::Type::nil;
 }
 
-// Where the user of Redis may not PTTL it stays.
 awaitable<void> FleetLease::end_if_endless(std::chrono::milliseconds usual) {
-  const std::chrono::milliseconds longest = std::max<std::chrono::milliseconds>(std::chrono::hours(1), usual);
-  const RedisReply left = co_await client_.command(std::vector<std::string>{"PTTL", key_});
-  if (left.type != RedisReply::Type::integer || left.integer == -2) co_return;
-  if (left.integer >= 0 && left.integer <= longest.count()) co_return;
-  co_await client_.command(std::vector<std::string>{"PEXPIREAT", key_, "1"});
+  LeaseCommand command = [this](std::vector<std::string> words) { return client_.command(std::move(words)); };
+  const auto longest = std::max<std::chrono::milliseconds>(std::chrono::hours(1), usual);
+  co_await pillion::end_if_endless(std::move(command), key_, longest);
 }
 
 void FleetLease::release() {

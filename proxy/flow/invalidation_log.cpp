@@ -129,6 +129,8 @@ awaitable<void> InvalidationLog::sign_off() {
   co_await parts_->replicas.leave();
 }
 
+const SharedClock& InvalidationLog::clock() const noexcept { return parts_->clock.shared(); }
+
 Fence InvalidationLog::fence() const {
   Fence fence;
   if (redis_ready()) {

@@ -12,6 +12,7 @@
 
 #include "core/invalidation.hpp"
 #include "core/local_order.hpp"
+#include "core/shared_clock.hpp"
 #include "core/stored_response.hpp"
 #include "core/time.hpp"
 #include "flow/replica_table.hpp"
@@ -62,6 +63,9 @@ class InvalidationLog {
   Fence last_in_log() const;
   /// This process among the replicas: the host and a number.
   const std::string& replica() const noexcept { return replica_; }
+
+  /// Redis's, where the log stands: what replicas tell each other times by. Only with a Redis.
+  const SharedClock& clock() const noexcept;
 
   Fence fence() const;
   /// What this process has heard, in one order.

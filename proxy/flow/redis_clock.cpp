@@ -24,6 +24,7 @@ void RedisClock::learn(const RedisReply& time, std::int64_t sent_us, std::int64_
   const auto micros = number(time.elements[1].text, 999999);
   if (!seconds || !micros || (received_us - sent_us > slow_us && offset_us_)) return;
   offset_us_ = *seconds * 1000000 + *micros - (sent_us + received_us) / 2;
+  shared_.set(*offset_us_ / 1000);
 }
 
 std::optional<std::int64_t> RedisClock::at_us(std::int64_t steady_us) const {

@@ -1,9 +1,11 @@
-// Redis's clock, as far as its replies to TIME tell it. Pure; used on the control thread alone.
+// Redis's clock, as far as its replies to TIME tell it. Pure; used on the control thread alone, but for what shared()
+// says.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 
+#include "core/shared_clock.hpp"
 #include "net/redis_reply.hpp"
 
 namespace pillion {
@@ -16,11 +18,14 @@ class RedisClock {
   void learn(const RedisReply& time, std::int64_t sent_us, std::int64_t received_us);
   /// Microseconds since 1970 at that steady time.
   std::optional<std::int64_t> at_us(std::int64_t steady_us) const;
+  /// The same for any thread.
+  const SharedClock& shared() const noexcept { return shared_; }
   /// The steady time in milliseconds, of that of Redis.
   std::optional<std::int64_t> steady_ms(std::int64_t redis_ms) const;
 
  private:
   std::optional<std::int64_t> offset_us_;
+  SharedClock shared_;
 };
 
 }  // namespace pillion

@@ -7,6 +7,7 @@
 
 #include "core/cache_key.hpp"
 #include "core/stored_response_codec.hpp"
+#include "flow/endless_lease.hpp"
 #include "store/store_id.hpp"
 
 namespace pillion {
@@ -22,6 +23,7 @@ constexpr std::chrono::milliseconds between_scans{50};
 constexpr std::chrono::milliseconds lease_time{30s};
 constexpr std::chrono::milliseconds least_rest{60s};  // after a round, for all replicas; or ten times what it took
 constexpr std::chrono::milliseconds longest_rest{1h};
+constexpr std::chrono::milliseconds longest_lease = 2 * longest_rest;  // one that lasts longer is nobody's
 constexpr std::chrono::hours swept_time{24};
 constexpr config::Milliseconds patience{1000};  // for one command: nobody waits for it
 constexpr std::string_view scan_count = "200";
@@ -124,7 +126,13 @@ awaitable<void> RedisSweep::read_swept() {
 }
 
 awaitable<bool> RedisSweep::take_lease() {
-  const RedisReply reply = co_await command({"SET", lease_key_, token_, "NX", "PX", ms_text(lease_time)});
+  const std::vector<std::string> words{"SET", lease_key_, token_, "NX", "PX", ms_text(lease_time)};
+  RedisReply reply = co_await command(words);
+  if (reply.type == RedisReply::Type::nil) {
+    // What somebody else wrote there would keep all replicas from sweeping.
+    LeaseCommand ask = [this](std::vector<std::string> question) { return command(std::move(question)); };
+    if (co_await end_if_endless(std::move(ask), lease_key_, longest_lease)) reply = co_await command(words);
+  }
   co_return reply.type == RedisReply::Type::string&& reply.text == "OK";
 }
 

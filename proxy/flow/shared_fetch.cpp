@@ -84,9 +84,12 @@ void SharedFetch::refresh(ClientSession& session, const Plan& plan, const Found&
                           std::string_view request_id) {
   Collapser& collapser = context_.shared.collapser;
   if (collapser.is_failing(plan.hash, now().mono_ms)) return;
-  // While Redis was asked another refresh may have ended. What it stored is suspect until it is compared.
-  const Found again = look_up_memory(context_, session.request(), plan, now());
-  if (again.response && again.decision.reuse == Reuse::fresh) return;
+  // Another refresh may have ended since (while Redis was asked). What it stored is suspect until it is compared.
+  const auto look_again = [&] {
+    Found found_now = look_up_memory(context_, session.request(), plan, now());
+    return found_now.response && found_now.decision.reuse == Reuse::fresh ? found_now.response : nullptr;
+  };
+  if (look_again()) return;
   // Where the upstream has all that it may have, it isn't asked for what nobody waits for.
   auto in_flight = context_.upstreams.try_begin(*plan.upstream);
   if (!in_flight) return;
@@ -95,6 +98,12 @@ void SharedFetch::refresh(ClientSession& session, const Plan& plan, const Found&
   const auto joined =
       collapser.join(job->hash, job->key, job->place.fence.local, [](std::uint64_t) { return true; }, stream_window);
   if (!joined.leader) return;
+  // Nor is it fetched twice where another worker's refresh ended between the two.
+  if (StoredResponsePtr stored = look_again()) {
+    collapser.leave(job->hash, joined.flight.get());
+    joined.flight->settle(std::move(stored), {}, true, true);
+    return;
+  }
   job->flight = joined.flight;
   job->collapsing = true;
   if (shares_with_fleet(plan)) job->fleet = FetchJob::Fleet::refresh;

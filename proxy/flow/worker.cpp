@@ -15,7 +15,7 @@ Worker::Worker(std::size_t index, Shared& shared, SnapshotPtr snapshot)
   context_.redis_client =
       std::make_unique<RedisClient>(io_.get_executor(), *shared.redis, RedisStore::largest_value(redis.max_object),
                                     context_.counters, shared.log, redis.key_namespace + "pillion:log");
-  context_.redis = std::make_unique<RedisStore>(*context_.redis_client, redis);
+  context_.redis = std::make_unique<RedisStore>(*context_.redis_client, redis, shared.invalidations.clock());
 }
 
 Worker::~Worker() { join(); }

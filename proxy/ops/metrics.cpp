@@ -66,8 +66,8 @@ void add_routes(const Counters& counters, Families& out) {
   auto hits = counter("pillion_hits_total", "Answers from a store, by the tier that they came from.");
   auto stored = counter("pillion_stored_total", "Responses stored.");
   auto collapsed = counter("pillion_collapsed_total", "Requests that waited for another's fetch.");
-  auto unsure = counter("pillion_unsure_total",
-                        "Answers from memory while the invalidations of other replicas were not heard.");
+  auto unsure =
+      counter("pillion_unsure_total", "Answers from memory while the invalidations of other replicas were not heard.");
   auto bytes = counter("pillion_response_bytes_total", "Bytes of bodies sent to clients.");
   auto details = counter("pillion_details_total", "Answers by the detail of their Cache-Status.");
   counters.for_each_route([&](const std::string& name, const std::vector<RouteCounters*>& blocks) {
@@ -94,7 +94,8 @@ void add_routes(const Counters& counters, Families& out) {
       if (n != 0 && !word.empty()) add(details, {{"route", name}, {"detail", std::string(word)}}, n);
     }
   });
-  for (auto* f : {&requests, &seconds, &hits, &stored, &collapsed, &unsure, &bytes, &details}) out.push_back(std::move(*f));
+  for (auto* f : {&requests, &seconds, &hits, &stored, &collapsed, &unsure, &bytes, &details})
+    out.push_back(std::move(*f));
 }
 
 void add_upstreams(const Counters& counters, Families& out) {

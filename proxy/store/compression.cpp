@@ -82,8 +82,9 @@ bool may_compress(std::string_view head) {
   return true;
 }
 
-std::string write_value(const StoredResponse& response, const config::CompressSettings& settings) {
-  PlainValue value = encode_plain(response);
+std::string write_value(const StoredResponse& response, const config::CompressSettings& settings,
+                        std::optional<std::int64_t> shared_offset_ms) {
+  PlainValue value = encode_plain(response, shared_offset_ms);
   const std::size_t size = response.head().size() + response.body().size();
   if (settings.enabled && size >= settings.min && size <= max_compressed && may_compress(response.head())) {
     compress(value, settings.level);
@@ -92,8 +93,8 @@ std::string write_value(const StoredResponse& response, const config::CompressSe
   return std::move(value.bytes);
 }
 
-StoredResponsePtr read_value(std::string_view bytes, std::size_t largest, std::string_view primary_key, Now now,
-                             std::uint64_t local_position, KeyMatch match) {
+StoredResponsePtr read_value(std::string_view bytes, std::size_t largest, std::string_view primary_key,
+                             const SharedNow& now, std::uint64_t local_position, KeyMatch match) {
   const auto value = open_value(bytes);
   if (!value) return nullptr;
   if (value->form == ValueForm::plain) {

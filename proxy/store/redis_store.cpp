@@ -28,8 +28,9 @@ InRedis in_redis(const RedisReply& reply) {
 
 }  // namespace
 
-RedisStore::RedisStore(RedisClient& client, const config::RedisSettings& settings)
+RedisStore::RedisStore(RedisClient& client, const config::RedisSettings& settings, const SharedClock& clock)
     : client_(client),
+      clock_(clock),
       one_copy_(settings.cluster.empty()),
       namespace_(settings.key_namespace),
       max_object_(settings.max_object),
@@ -46,7 +47,8 @@ boost::asio::awaitable<StoredResponsePtr> RedisStore::find(std::string readable_
   const RedisReply reply = co_await read(std::move(arguments));
   if (seen) *seen = in_redis(reply);
   if (reply.type != RedisReply::Type::string) co_return nullptr;
-  co_return read_value(reply.text, largest_value(max_object_), primary_key, now, local_position, match);
+  co_return read_value(reply.text, largest_value(max_object_), primary_key, {now, clock_.offset_ms()}, local_position,
+                       match);
 }
 
 boost::asio::awaitable<InRedis> RedisStore::peek(std::string readable_key) {
@@ -71,7 +73,7 @@ boost::asio::awaitable<RedisStore::Stored> RedisStore::store(StoredResponsePtr r
   if (!response || ttl_ms <= 0 || !takes(*response)) co_return Stored::no;
   if (one_copy_ && !client_.is_same_copy()) co_return Stored::no;
   response->set_in_redis(true);  // before: from here on what happens to the key concerns it
-  std::string value = write_value(*response, compress_);
+  std::string value = write_value(*response, compress_, clock_.offset_ms());
   std::vector<std::string> arguments{"SET", redis_key(response->readable_key()), std::move(value), "PX",
                                      std::to_string(ttl_ms)};
   const RedisReply reply = co_await client_.command(std::move(arguments));

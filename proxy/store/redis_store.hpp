@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/model.hpp"
+#include "core/shared_clock.hpp"
 #include "core/stored_response.hpp"
 #include "core/time.hpp"
 #include "net/redis_client.hpp"
@@ -32,7 +33,8 @@ class RedisStore {
   /// around them is not stored, and a reply that is longer is none of ours.
   static constexpr std::size_t largest_value(std::size_t max_object) noexcept { return max_object + (64u << 10); }
 
-  RedisStore(RedisClient& client, const config::RedisSettings& settings);
+  /// `clock` tells other processes when what is stored was received.
+  RedisStore(RedisClient& client, const config::RedisSettings& settings, const SharedClock& clock);
 
   /// GET; a value that does not decode, or is another key's, is a miss. `local_position` becomes position() of the
   /// result. The caller still has to compare shared_position() and epoch() with the invalidations. `seen`: what stands
@@ -60,6 +62,7 @@ class RedisStore {
   std::string redis_key(std::string_view readable_key) const;
   boost::asio::awaitable<RedisReply> read(std::vector<std::string> arguments);
   RedisClient& client_;
+  const SharedClock& clock_;
   const bool one_copy_;  // the log lies beside what is stored
   std::string namespace_;
   std::size_t max_object_;

@@ -104,6 +104,7 @@ TEST_CASE("admin: metrics are Prometheus text with the promised names, and count
   proxy.get("/things/1");
   proxy.get("/things/1");
   proxy.get("/other");
+  CHECK(proxy.metric("pillion_store_entries{tier=\"memory\"}") == 1);  // what is invalidated is soon removed
   proxy.invalidate(R"({"tags": ["thing:1"]})");
   Response response = proxy.admin_get("/metrics");
   CHECK(response["Content-Type"].starts_with("text/plain"));
@@ -118,7 +119,6 @@ TEST_CASE("admin: metrics are Prometheus text with the promised names, and count
   CHECK(eventually([&] { return proxy.metric("pillion_requests_total{route=\"thing\",result=\"miss\"}") == 1; }));
   CHECK(eventually([&] { return proxy.metric("pillion_requests_total{route=\"thing\",result=\"hit\"}") == 1; }));
   CHECK(eventually([&] { return proxy.metric("pillion_requests_total{route=\"rest\",result=\"pass\"}") == 1; }));
-  CHECK(proxy.metric("pillion_store_entries{tier=\"memory\"}") >= 1);
   CHECK(proxy.metric("pillion_redis_up") == 1);
   // Each line is a comment, or a name, perhaps labels, and a number.
   std::size_t at = 0;

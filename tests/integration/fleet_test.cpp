@@ -286,14 +286,23 @@ TEST_CASE("fleet: who is done leaves a lease alone that has become another's") {
 }
 
 TEST_CASE("fleet: the README's user of Redis is refused nothing") {
-  RedisUser user = pillion_user();
-  user.rules.emplace_back("+eval");
-  RedisServer redis({.arguments = {}, .user = user});
-  ScriptedUpstream upstream(numbered({}));
-  Fleet fleet(upstream.endpoint(), redis.settings(), options(2));
+  RedisServer redis({.arguments = {}, .user = pillion_user_for("with `collapse: fleet`")});
+  ScriptedUpstream upstream;
+  auto& gate = upstream.gate();
+  upstream.answer(first_held(gate));
+  Fleet fleet(upstream.endpoint(), redis.settings(), options(2, "    collapse_wait: 1s\n"));
   REQUIRE(all_hear(fleet));
-  CHECK(fleet[0].get("/thing").body == "1");
+  Asking first(fleet[0]);
+  REQUIRE(upstream.wait_for_requests(1));
+  const std::string lease = the_lease(redis);
+  gate.open();
+  CHECK(first.answer().body == "1");
   CHECK(eventually([&] { return detailed(fleet[1].get("/thing")).starts_with("hit"); }));
+  CHECK(eventually([&] { return !has_lease(redis); }));
+  // Nor is who ends a lease that somebody else wrote.
+  redis.command({"SET", lease, "x"});
+  fleet.invalidate(1, R"({"all": true})");
+  CHECK(fleet[1].get("/thing").body == "2");
   CHECK(eventually([&] { return !has_lease(redis); }));
   CHECK(redis.command({"ACL", "LOG"}).to_string() == "[]");
 }

@@ -22,9 +22,7 @@ void run_histories(const std::string& name, const WorldOptions& options, const F
   std::map<std::string, long> answers;
   Totals totals;
   for (std::uint64_t seed = history_seed();; ++seed) {
-    RedisUser user = pillion_user();
-    user.rules.emplace_back("+eval");  // for collapse: fleet
-    RedisServer redis({.arguments = {}, .user = user});
+    RedisServer redis({.arguments = {}, .user = pillion_user_for("with `collapse: fleet`")});
     WorldOptions mine = options;
     mine.seed = seed;
     World world(redis, mine);

@@ -422,7 +422,8 @@ TEST_CASE("the store's entries have readable names, a lifetime, and nothing wron
   settings.key_namespace = "shop:";
   settings.max_object = 10'000;
   ClientWorker worker(settings);
-  RedisStore store(*worker.connection, settings);
+  const SharedClock clock;
+  RedisStore store(*worker.connection, settings, clock);
   CHECK(!store.is_up("character:7:abc"));
   REQUIRE(worker.up());
   const Now now{1'700'000'000'000, 5'000};

@@ -155,6 +155,23 @@ TEST_CASE("sweep: a place beyond the log's end, where another is said to have co
   CHECK(eventually([&] { return redis.keys(odd_keys).empty(); }));
 }
 
+TEST_CASE("sweep: a lease without an end, or something else in its place, keeps nobody from sweeping") {
+  for (const std::vector<std::string>& foreign : {std::vector<std::string>{"SET", "pillion:sweep", "x"},
+                                                  {"RPUSH", "pillion:sweep", "x"},
+                                                  {"SET", "pillion:sweep", "x", "EX", "86400"}}) {
+    CAPTURE(foreign[0]);
+    RedisServer redis({.arguments = pillion_user().arguments()});
+    ScriptedUpstream upstream(cacheable("body"));
+    Pillion proxy(tagged(upstream.endpoint(), redis_store("    url: redis://pillion:s3cret@127.0.0.1:" +
+                                                          std::to_string(redis.port()) + "\n")));
+    fill(proxy, 10);
+    REQUIRE(eventually([&] { return redis.keys(even_keys).size() == 10; }));
+    redis.command(foreign);
+    proxy.invalidate(R"({"tags": ["even"]})");
+    CHECK(eventually([&] { return redis.keys(even_keys).empty(); }));
+  }
+}
+
 TEST_CASE("sweep: every master of a cluster") {
   RedisCluster cluster;
   ScriptedUpstream upstream(cacheable("body"));

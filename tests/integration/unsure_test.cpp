@@ -98,7 +98,9 @@ TEST_CASE("unsure: a replica that is cut off from Redis, while another invalidat
     }
     CHECK(fleet[0].metric("pillion_unsure_total") == 0);
     fleet.relay(1).heal();
-    // What it missed is applied, and then it is sure again, but for hiccups of a busy machine.
+    // What it missed is applied, and then it is sure again: a moment later, when it knows that this was the log's end,
+    // and that it is the log it knew; and but for a busy machine's hiccups, since hearing is two blocks of 400 ms old
+    // at most.
     CHECK(eventually([&] { return ask(1).body != old; }));
     CHECK(eventually([&] {
       const double counted = fleet[1].metric("pillion_unsure_total");

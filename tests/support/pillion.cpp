@@ -16,6 +16,10 @@ std::string pillion_binary() {
   return path;
 }
 
+std::map<std::string, std::string> with_clock_ahead(long seconds) {
+  return {{"LD_PRELOAD", PILLION_SKEWED_CLOCK}, {"PILLION_TEST_CLOCK_SKEW", std::to_string(seconds)}};
+}
+
 std::string source_folder() { return PILLION_SOURCE_FOLDER; }
 
 Finished run_pillion(std::vector<std::string> arguments, Deadline deadline) {

@@ -35,6 +35,8 @@ struct PillionOptions {
   bool wait_for_redis = true;
 };
 
+/// The environment of a process whose wall clock is ahead by so many seconds, or behind (PillionOptions).
+std::map<std::string, std::string> with_clock_ahead(long seconds);
 /// A proxy.yaml of the usual shape: a TCP listener and an admin address on free ports, one upstream `app`, and `rest`
 /// (routes and whatever else, as top-level YAML).
 std::string config_for(const Endpoint& upstream, std::string_view rest);

@@ -94,6 +94,19 @@ RedisUser pillion_user(const std::string& ns) {
   return user;
 }
 
+RedisUser pillion_user_for(std::string_view purpose) {
+  RedisUser user = pillion_user();
+  const std::string readme = read_file(std::string(PILLION_SOURCE_FOLDER) + "/README.md");
+  // ... `+rule +rule` PURPOSE ...
+  const auto end = readme.find("` " + std::string(purpose), readme.find("ACL SETUSER pillion on >"));
+  const auto begin = readme.rfind('`', end == std::string::npos ? end : end - 1);
+  if (end == std::string::npos || readme[begin + 1] != '+')
+    throw std::runtime_error("the README adds no rules " + std::string(purpose));
+  std::istringstream words(readme.substr(begin + 1, end - begin - 1));
+  for (std::string word; words >> word;) user.rules.push_back(word);
+  return user;
+}
+
 RedisServer::RedisServer(RedisOptions options) : options_(std::move(options)) {
   for (const auto& [name, content] : options_.files) folder_.write(name, content);
   for (int attempt = 0; attempt < 5; ++attempt) {

@@ -54,6 +54,8 @@ struct RedisUser {
 /// Pillion's own user: the smallest ACL that works, as the README gives it (its `ACL SETUSER pillion on >... ` line),
 /// with password `s3cret`; `ns` replaces the README's empty namespace.
 RedisUser pillion_user(const std::string& ns = {});
+/// The same with what the README adds to it for something in particular, such as "with `collapse: fleet`" (its words).
+RedisUser pillion_user_for(std::string_view purpose);
 
 struct RedisOptions {
   std::vector<std::string> arguments;          ///< more for redis-server, such as {"--maxmemory", "1mb"}

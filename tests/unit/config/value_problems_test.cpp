@@ -250,7 +250,8 @@ upstreams:
   c: { url: http://h, max_in_flight: [] }
 )",
      {"2:40: '0' is not a number from 1 to 1000000, nor none",
-      "3:38: 'off' is not a number from 1 to 1000000, nor none", "4:38: a single value belongs here, and this is a list"}},
+      "3:38: 'off' is not a number from 1 to 1000000, nor none",
+      "4:38: a single value belongs here, and this is a list"}},
     {"compression of stored responses",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }

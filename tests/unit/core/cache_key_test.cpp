@@ -403,8 +403,8 @@ TEST_CASE("names of responses are told from others by their form") {
   }
   for (const std::string& name :
        {std::string(), hash, ":" + hash.substr(1), "api." + hash, "a:" + hash + "." + hash.substr(1), "a:" + hash + ":",
-        "a:" + hash + "." + hash + "." + hash, std::string("a:0123456789ABCDEF0123456789abcdef"), "pillion:lease:" + hash,
-        std::string("pillion:log"), std::string("character:42")}) {
+        "a:" + hash + "." + hash + "." + hash, std::string("a:0123456789ABCDEF0123456789abcdef"),
+        "pillion:lease:" + hash, std::string("pillion:log"), std::string("character:42")}) {
     CAPTURE(name);
     CHECK_FALSE(is_response_key(name));
   }

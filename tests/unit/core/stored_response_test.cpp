@@ -184,20 +184,21 @@ TEST_CASE("every directive and every fact survives by itself") {
   }
 }
 
-TEST_CASE("the layout of version two does not move") {
+TEST_CASE("the layout of version three does not move") {
   // Replicas of two versions share one Redis: these bytes may only change together with the version byte.
-  const std::string bytes = encode(*StoredResponse::make(sample_parts()));
+  const std::string bytes = encode(*StoredResponse::make(sample_parts()), 1'600'000);
   std::string hex;
   for (const char c : std::string_view(bytes).substr(0, bytes.size() - 8)) {
     hex += "0123456789abcdef"[static_cast<unsigned char>(c) >> 4];
     hex += "0123456789abcdef"[c & 0xf];
   }
-  CHECK(hex ==
-        "504c4e0208070605040302011032547698badcfe88776655443322110000320003000000090000000e00000003000000"
-        "1e00000005000000cb0011023c00000000000000ffffffffffffff7f1e000000d204000000f1536500000000fbffffff"
-        "ffffffff0068e5cf8b01000001000000ffffffff4d0000007503617070006b65796368617261637465723a313a303022"
-        "7822485454502f312e31203230332046696e650d0a455461673a202278220d0a626f006479");
-  CHECK(bytes.substr(bytes.size() - 8) == std::string_view("\xe6\xd6\xb7\x27\x88\x18\x5b\x37", 8));
+  CHECK(
+      hex ==
+      "504c4e0308070605040302011032547698badcfe88776655443322110000320003000000090000000e00000003000000"
+      "1e00000005000000cb0011023c00000000000000ffffffffffffff7f1e000000d204000000f1536500000000fbffffff"
+      "ffffffff0068e5cf8b01000080841e000000000001000000ffffffff4d0000007503617070006b65796368617261637465723a313a303022"
+      "7822485454502f312e31203230332046696e650d0a455461673a202278220d0a626f006479");
+  CHECK(bytes.substr(bytes.size() - 8) == std::string_view("\x5d\xf9\xca\xc4\x39\x41\x29\xaf", 8));
 }
 
 TEST_CASE("an entry with any one bit flipped is a miss") {
@@ -231,7 +232,7 @@ TEST_CASE("an entry of another key or another version is a miss") {
   CHECK(decode(bytes, key + "x", now, 0) == nullptr);
   CHECK(decode(bytes, key.substr(1), now, 0) == nullptr);
   CHECK(decode(bytes, "", now, 0) == nullptr);
-  for (const char version : {'\1', '\3'}) {
+  for (const char version : {'\2', '\4'}) {
     bytes[3] = version;
     CHECK(decode(resealed(bytes), key, now, 0) == nullptr);
     CHECK(store_id_of(bytes) == std::nullopt);
@@ -262,7 +263,7 @@ TEST_CASE("sizes and numbers that lie are a miss though the checksum holds") {
     CAPTURE(number);
     CHECK(with_bytes(number, least) == nullptr);
   }
-  for (std::size_t date = 84; date < 108; date += 8) {
+  for (std::size_t date = 84; date < 116; date += 8) {
     CAPTURE(date);
     CHECK(with_bytes(date + 4, least) == nullptr);
   }
@@ -283,7 +284,7 @@ TEST_CASE("a value's front alone tells when it was fetched and what selects it")
   const std::string bytes = encode(*StoredResponse::make(sample_parts()));
   const std::string_view all(bytes);
   const auto size = front_size_of(all.substr(0, front_prefix));
-  REQUIRE(size == 120);
+  REQUIRE(size == 128);
   const auto front = read_front(all.substr(0, *size));
   REQUIRE(front);
   CHECK(front->epoch == 0xfedcba9876543210);
@@ -296,7 +297,7 @@ TEST_CASE("a value's front alone tells when it was fetched and what selects it")
   // A count that lies needs more bytes than there are: nothing is allocated for it.
   std::string lying(bytes);
   lying.replace(32, 4, "\xff\xff\xff\xff");
-  CHECK(front_size_of(lying) == 108 + std::size_t{0xffffffff} * 4);
+  CHECK(front_size_of(lying) == 116 + std::size_t{0xffffffff} * 4);
   CHECK_FALSE(read_front(lying));
 }
 
@@ -305,23 +306,49 @@ TEST_CASE("the time of receipt is carried over to this process's clock") {
   const std::string_view key = sample_parts().primary_key;
   struct {
     Now now;
-    std::int64_t mono, wall;
+    std::int64_t mono;
   } const cases[] = {
-      {{1'700'000'100'000, 500'000}, 400'000, 1'700'000'000'000},
-      {{1'700'000'000'000, 7}, 7, 1'700'000'000'000},
-      {{1'699'999'999'999, 7}, 7, 1'699'999'999'999},  // from the future: it came just now
-      {{0, 7}, 7, 0},
-      {{-1, 7}, 7, 0},
-      {{1'700'000'100'000, 1}, -99'999, 1'700'000'000'000},
+      {{1'700'000'100'000, 500'000}, 400'000},
+      {{1'700'000'000'000, 7}, 7},
+      {{1'699'999'999'999, 7}, 7},  // from the future: it came just now
+      {{0, 7}, 7},
+      {{-1, 7}, 7},
+      {{1'700'000'100'000, 1}, -99'999},
       {{std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::min()},
-       std::numeric_limits<std::int64_t>::min(),
-       1'700'000'000'000},
+       std::numeric_limits<std::int64_t>::min()},
   };
   for (const auto& c : cases) {
     CAPTURE(c.now.wall_ms);
     const StoredResponsePtr stored = decode(bytes, key, c.now, 0);
     REQUIRE(stored != nullptr);
     CHECK(stored->meta().received_mono_ms == c.mono);
-    CHECK(stored->meta().received_wall_ms == c.wall);
+    CHECK(stored->meta().received_wall_ms == 1'700'000'000'000);
+  }
+}
+
+TEST_CASE("where replicas share a clock, their own don't count") {
+  // Received when the writer's steady clock was at 400,000 and the shared one at 2,000,000.
+  const std::string bytes = encode(*StoredResponse::make(sample_parts()), 1'600'000);
+  const std::string_view key = sample_parts().primary_key;
+  for (const std::int64_t wall : {0LL, 1'600'000'000'000LL, 1'700'000'000'000LL, 1'900'000'000'000LL}) {
+    CAPTURE(wall);
+    // 30 s later by the shared clock, and then 1 ms before.
+    const StoredResponsePtr later = decode(bytes, key, {{wall, 90'000}, 1'940'000}, 0);
+    REQUIRE(later != nullptr);
+    CHECK(later->meta().received_mono_ms == 60'000);
+    CHECK(later->meta().received_wall_ms == 1'700'000'000'000);
+    CHECK(encode(*later, 1'940'000) == bytes);
+    const StoredResponsePtr before = decode(bytes, key, {{wall, 59'999}, 1'940'000}, 0);
+    REQUIRE(before != nullptr);
+    CHECK(before->meta().received_mono_ms == 59'999);
+  }
+  // A clock that makes no sense overflows nothing.
+  constexpr std::int64_t least = std::numeric_limits<std::int64_t>::min(),
+                         most = std::numeric_limits<std::int64_t>::max();
+  for (const std::int64_t offset : {least + 1, most}) {
+    const StoredResponsePtr stored = decode(encode(*StoredResponse::make(sample_parts()), offset), key, now, 0);
+    REQUIRE(stored != nullptr);
+    CHECK(stored->meta().received_mono_ms <= now.mono_ms);
+    CHECK(decode(bytes, key, {now, offset}, 0)->meta().received_mono_ms <= now.mono_ms);
   }
 }

@@ -73,10 +73,12 @@ TEST_CASE("Redis's clock is known by the middle of a question and its answer") {
   RedisClock clock;
   CHECK_FALSE(clock.at_us(0).has_value());
   CHECK_FALSE(clock.steady_ms(0).has_value());
+  CHECK_FALSE(clock.shared().offset_ms().has_value());
   clock.learn(texts_reply({"100", "500000"}), 1000, 3000);
   CHECK(clock.at_us(2000) == 100500000);
   CHECK(clock.at_us(1002000) == 101500000);
   CHECK(clock.steady_ms(101500) == 1002);
+  CHECK(clock.shared().offset_ms() == 100498);
 }
 
 TEST_CASE("an answer that took long, or makes no sense, moves no clock that is known") {
