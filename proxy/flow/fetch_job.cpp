@@ -1,5 +1,7 @@
 #include "flow/fetch_job.hpp"
 
+#include <algorithm>
+
 #include "core/cache_key.hpp"
 #include "core/invalidation.hpp"
 #include "core/no_vary_search.hpp"
@@ -18,7 +20,23 @@ void OwnedFields::copy(Fields from) {
   }
 }
 
+const std::vector<std::uint32_t>& FetchJob::own_selectors() const {
+  bool complete = true;  // as long as no response adds to them
+  if (own_selectors_.empty()) own_selectors_ = make_selectors({}, complete);
+  return own_selectors_;
+}
+
 std::vector<std::uint32_t> FetchJob::selectors(Fields response_fields, bool& complete) const {
+  const bool adds = std::ranges::any_of(response_fields, [](const Field& field) {
+    return field.id == Name::surrogate_key || field.id == Name::cache_tag || field.id == Name::cache_groups ||
+           field.id == Name::no_vary_search;
+  });
+  if (adds) return make_selectors(response_fields, complete);
+  complete = true;
+  return own_selectors();
+}
+
+std::vector<std::uint32_t> FetchJob::make_selectors(Fields response_fields, bool& complete) const {
   std::vector<std::string> all = tags;
   complete = append_response_tags(response_fields, all);
   std::vector<std::uint32_t> selectors = selectors_of(all, scheme, host, path, query, has_query);
@@ -40,6 +58,7 @@ std::vector<std::uint32_t> FetchJob::selectors(Fields response_fields, bool& com
 void FetchJob::use_rule(const std::string& rule) {
   if (rule == search_rule) return;
   search_rule = rule;
+  own_selectors_.clear();
   const std::string_view prefix = std::string_view(place.readable_key).substr(0, place.readable_key.rfind(':') + 1);
   if (rule.empty()) {
     place.primary_key = exact_key;

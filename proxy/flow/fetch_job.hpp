@@ -47,10 +47,16 @@ struct FetchJob {
   bool strong_only = false;      ///< it was invalidated: a strong entity tag alone can tell that it holds
   bool serves_error = false;     ///< `stale` answers where the upstream fails: an error doesn't take its place
 
+  /// Hashes of all that selects whatever answers the request, before it is known what that says.
+  const std::vector<std::uint32_t>& own_selectors() const;
   /// Hashes of all that selects the response; false in `complete` where it names more than can be kept.
   std::vector<std::uint32_t> selectors(Fields response_fields, bool& complete) const;
   /// Makes the place that of a response with another search rule.
   void use_rule(const std::string& rule);
+
+ private:
+  std::vector<std::uint32_t> make_selectors(Fields response_fields, bool& complete) const;
+  mutable std::vector<std::uint32_t> own_selectors_;  // empty until they are asked for
 };
 
 }  // namespace pillion

@@ -112,7 +112,8 @@ awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
     whole = end.whole;
     // Whoever has read it to its end finds it in memory.
     const bool in_memory = job->place.route->settings.store_memory;
-    if (in_memory) co_await keep(*job, kept);
+    if (in_memory && keeper_.uses_redis(job->place)) co_await keeper_.drop_overtaken(job->place, kept);
+    if (in_memory) keeper_.put(job->place, kept);
     job->flight->finish(whole, std::move(end.trailers));
     if (!in_memory) co_await keep(*job, kept);
   }
@@ -120,7 +121,7 @@ awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
   if (whole) context_.upstreams.release(std::move(connection));
   connection.reset();
   // Until Redis has it too, those who come may still read the flight: with Redis alone they would find nothing else.
-  co_await keeper_.put_in_redis(job->place, kept);
+  if (keeper_.uses_redis(job->place)) co_await keeper_.put_in_redis(job->place, kept);
   job->lease.reset();
   landing.leave();
   if (!not_modified.fields.empty()) co_await freshen_others(*job, not_modified, asked, kept.variant);
@@ -156,16 +157,23 @@ awaitable<UpstreamError> Fetcher::ask(FetchJob& job, Connection& connection) {
     wanted.fresh = again;
     wanted.in_flight = connection ? connection->take_in_flight() : std::move(job.in_flight);
     connection.reset();  // and its permit with it
-    auto acquired =
-        co_await context_.upstreams.acquire(*job.upstream, job.place.snapshot->config->limits, std::move(wanted));
-    if (acquired.error) co_return acquired.error;
-    connection = std::move(acquired.connection);
+    // Each step is tried without waiting first: a coroutine more costs more than the step.
+    connection = context_.upstreams.acquire_now(*job.upstream, wanted);
+    if (!connection) {
+      auto acquired =
+          co_await context_.upstreams.acquire(*job.upstream, job.place.snapshot->config->limits, std::move(wanted));
+      if (acquired.error) co_return acquired.error;
+      connection = std::move(acquired.connection);
+    }
     connection->begin(false);
     UpstreamError error;
-    if (co_await connection->send(job.wire)) {
+    std::string_view unsent = job.wire;
+    if (!connection->send_now(unsent) && co_await connection->send(unsent)) {
       error = {Detail::connection_reset, true};
     } else {
-      error = co_await read_final_head(job, *connection);
+      error = co_await connection->read_head(job.upstream->response_timeout);
+      if (!error && connection->head().status < 200 && connection->head().status != 101)
+        error = co_await pass_interim(job, *connection);
     }
     if (!error && connection->head().status == 101) error = {Detail::bad_response, false};
     if (!error && connection->head().status == 304 && !answers_condition(job, connection->head())) {
@@ -180,16 +188,17 @@ awaitable<UpstreamError> Fetcher::ask(FetchJob& job, Connection& connection) {
   }
 }
 
-// Interim answers go on as they arrive, to the client for whom the fetch began (RFC 9110 15.2).
-awaitable<UpstreamError> Fetcher::read_final_head(FetchJob& job, UpstreamConnection& connection) {
+// Interim answers go on as they arrive, to the client for whom the fetch began (RFC 9110 15.2). Returns with the final
+// head; the first of them has been read.
+awaitable<UpstreamError> Fetcher::pass_interim(FetchJob& job, UpstreamConnection& connection) {
   for (;;) {
-    const UpstreamError error = co_await connection.read_head(job.upstream->response_timeout);
     const ResponseHead& head = connection.head();
-    if (error || head.status >= 200 || head.status == 101) co_return error;
     std::string fields;
     append_response_head(head, false, fields);
     fields.erase(0, fields.find('\n') + 1);
     job.flight->pass_interim({head.status, std::string(head.reason), std::move(fields)});
+    const UpstreamError error = co_await connection.read_head(job.upstream->response_timeout);
+    if (error || head.status >= 200 || head.status == 101) co_return error;
   }
 }
 
@@ -198,6 +207,7 @@ std::shared_ptr<FlightHead> Fetcher::judge(const FetchJob& job, UpstreamConnecti
   const Now came = now();
   auto head = std::make_shared<FlightHead>();
   head->status = response.status;
+  head->wire.reserve(512);
   append_response_head(response, true, head->wire);
   append_missing_date(response.fields, came.wall_ms / 1000, head->wire);
   append_set_cookies(response.fields, head->set_cookies);
@@ -273,29 +283,40 @@ awaitable<Fetcher::End> Fetcher::receive(FetchJob& job, UpstreamConnection& conn
     job.lease.reset();
     job.flight->release(head, holds_back(job, *head));
   }
-  // An upstream that says nothing for long, as event streams do, isn't read for nobody.
-  const auto target = std::make_shared<UpstreamConnection*>(&connection);
-  job.flight->when_abandoned(context_.executor, [target] {
-    if (*target) (*target)->stream().close();
-  });
-  End end = co_await receive_body(job, connection, storing, !storing && holds_back(job, *head));
-  *target = nullptr;
-  job.flight->when_abandoned(context_.executor, {});
+  End end;
+  const bool holding = !storing && holds_back(job, *head);
+  const auto first = connection.buffered_body();
+  const bool whole = first && first->end && !first->error;
+  if (whole && ((!storing && !holding) || first->data.size() <= keeper_.largest(job.place))) {
+    if (!first->data.empty()) job.flight->append(first->data);
+    end.trailers = first->trailers;
+  } else {
+    // An upstream that says nothing for long, as event streams do, isn't read for nobody.
+    const auto target = std::make_shared<UpstreamConnection*>(&connection);
+    job.flight->when_abandoned(context_.executor, [target] {
+      if (*target) (*target)->stream().close();
+    });
+    end = co_await receive_body(job, connection, first, storing, holding);
+    *target = nullptr;
+    job.flight->when_abandoned(context_.executor, {});
+  }
   const bool superseded = !storing && (head->storing || supersedes(head->status, head->reason));
   if (!end.whole || (!storing && !superseded)) note_failure(job);
   if (end.whole && superseded && job.stale) co_await keeper_.forget(job.place, job.stale);
-  if (end.whole && storing) kept = pack(job, *head, job.flight->body());
+  if (end.whole && storing) kept = pack(job, *head, *job.flight->body());
   co_return end;
 }
 
-// `storing` turns false where it grows too large to be kept.
-awaitable<Fetcher::End> Fetcher::receive_body(FetchJob& job, UpstreamConnection& connection, bool& storing,
+// `part`: what has been taken of it already. `storing` turns false where it grows too large to be kept.
+awaitable<Fetcher::End> Fetcher::receive_body(FetchJob& job, UpstreamConnection& connection,
+                                              std::optional<UpstreamConnection::Body> part, bool& storing,
                                               bool holding) {
   const std::size_t largest = keeper_.largest(job.place);
   const bool events = is_event_stream(connection.head().fields);
   std::size_t size = 0;
-  for (;;) {
-    const auto body = co_await connection.read_body(events ? config::Milliseconds(0) : job.upstream->silence_timeout);
+  for (;; part.reset()) {
+    if (!part) part = co_await connection.read_body(events ? config::Milliseconds(0) : job.upstream->silence_timeout);
+    const UpstreamConnection::Body& body = *part;
     if (body.error) {
       if (body.error.detail == Detail::response_timeout)
         context_.counters.limits[static_cast<std::size_t>(Limit::silence_timeout)].add();
@@ -325,7 +346,9 @@ awaitable<Fetcher::End> Fetcher::receive_body(FetchJob& job, UpstreamConnection&
 
 Kept Fetcher::pack(const FetchJob& job, const FlightHead& head, std::string_view body) const {
   Kept kept;
-  std::string wire = head.wire + head.stored_only;
+  std::string wire;
+  wire.reserve(head.wire.size() + head.stored_only.size() + 40);  // and what append_length() adds
+  wire.append(head.wire).append(head.stored_only);
   if (head.status != 204) append_length(body.size(), wire);
   StoredParts parts;
   parts.meta = head.meta;
@@ -334,16 +357,18 @@ Kept Fetcher::pack(const FetchJob& job, const FlightHead& head, std::string_view
   parts.shared_position = job.place.fence.shared;
   parts.epoch = job.place.fence.epoch;
   parts.store_id = new_store_id();
-  std::string key = job.place.primary_key, readable = job.place.readable_key;
+  parts.primary_key = job.place.primary_key;
+  parts.readable_key = job.place.readable_key;
+  std::string key, readable;
   if (!head.vary.empty()) {
     kept.vary = head.vary;
     kept.variant = hash128(head.variant);
-    key += head.variant;
-    readable += '.';
+    key = job.place.primary_key + head.variant;
+    readable = job.place.readable_key + '.';
     append_hex(kept.variant, readable);
+    parts.primary_key = key;
+    parts.readable_key = readable;
   }
-  parts.primary_key = key;
-  parts.readable_key = readable;
   parts.head = wire;
   parts.etag = head.etag;
   parts.body = body;

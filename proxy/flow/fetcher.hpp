@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "flow/context.hpp"
@@ -23,14 +24,15 @@ class Fetcher {
   awaitable<void> run(std::shared_ptr<FetchJob> job);
   awaitable<bool> is_ours(FetchJob& job);
   awaitable<UpstreamError> ask(FetchJob& job, Connection& connection);
-  awaitable<UpstreamError> read_final_head(FetchJob& job, UpstreamConnection& connection);
+  awaitable<UpstreamError> pass_interim(FetchJob& job, UpstreamConnection& connection);
   /// How a body came to its end.
   struct End {
     bool whole = true;
     std::string trailers;
   };
   awaitable<End> receive(FetchJob& job, UpstreamConnection& connection, Now asked, Kept& kept);
-  awaitable<End> receive_body(FetchJob& job, UpstreamConnection& connection, bool& storing, bool holding);
+  awaitable<End> receive_body(FetchJob& job, UpstreamConnection& connection,
+                              std::optional<UpstreamConnection::Body> part, bool& storing, bool holding);
   std::shared_ptr<FlightHead> judge(const FetchJob& job, UpstreamConnection& connection, Now asked) const;
   awaitable<void> settle(FetchJob& job, Fields not_modified, Now asked, Kept& kept);
   awaitable<void> keep(FetchJob& job, Kept& kept);

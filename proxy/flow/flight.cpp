@@ -111,11 +111,12 @@ bool Flight::has_readers() const {
   return !readers_.empty();
 }
 
-std::string Flight::body() const {
+std::shared_ptr<const std::string> Flight::body() const {
   std::lock_guard lock(mutex_);
-  std::string whole;
-  whole.reserve(size_);
-  for (const auto& chunk : chunks_) whole += *chunk;
+  if (chunks_.size() == 1) return chunks_.front();
+  auto whole = std::make_shared<std::string>();
+  whole->reserve(size_);
+  for (const auto& chunk : chunks_) *whole += *chunk;
   return whole;
 }
 

@@ -90,8 +90,8 @@ class Flight {
   /// `abandoned` is posted to `executor` when the last reader of what isn't kept has left; an empty one is called no
   /// more, but may be on its way.
   void when_abandoned(asio::any_io_executor executor, std::function<void()> abandoned);
-  /// The whole body so far.
-  std::string body() const;
+  /// The whole body so far. Not copied where it came in one piece.
+  std::shared_ptr<const std::string> body() const;
 
  private:
   friend class Reader;

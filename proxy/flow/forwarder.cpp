@@ -22,7 +22,9 @@ struct Forwarder::Exchange {
   CacheStatus status;
   Outcome& outcome;
   Connection connection;
+  UpstreamPool::Wanted wanted;  // of what is asked for it first
   std::string wire;
+  std::string_view unsent;  // of it
   Method method;
   UnsafeRequest unsafe;  // what has to be known of it once its head is gone
   bool is_unsafe = false;
@@ -32,10 +34,21 @@ struct Forwarder::Exchange {
   bool pumping = false;
   Now asked;
   Fence fence;
-  bool invalidated = false;   // what was found
-  unsigned client_fault = 0;  // 400, 408, 413 or 499: what the client did wrong in its body
-  asio::steady_timer pumped;
+  bool head_put = false;                          // with all of the body
+  bool invalidated = false;                       // what was found
+  unsigned client_fault = 0;                      // 400, 408, 413 or 499: what the client did wrong in its body
+  std::optional<UpstreamConnection::Body> first;  // of the answer's body, taken already
+  std::optional<asio::steady_timer> pumped;       // cancelled at the pump's end
 };
+
+namespace {
+
+/// Without a bound while the request's body is still on its way.
+config::Milliseconds head_timeout(const config::Upstream& upstream, bool pumping) {
+  return pumping ? config::Milliseconds(0) : upstream.response_timeout;
+}
+
+}  // namespace
 
 awaitable<void> Forwarder::forward(ClientSession& session, const Plan& plan, const Found& found,
                                    const SnapshotPtr& snapshot, std::string_view request_id, CacheStatus status,
@@ -62,7 +75,9 @@ awaitable<void> Forwarder::forward(ClientSession& session, const Plan& plan, con
                     status,
                     outcome,
                     nullptr,
+                    {},
                     compose_request(to_send),
+                    {},
                     request.method,
                     {},
                     !is_safe(request.method),
@@ -72,50 +87,73 @@ awaitable<void> Forwarder::forward(ClientSession& session, const Plan& plan, con
                     now(),
                     context_.shared.invalidations.fence(),
                     false,
+                    false,
                     0,
-                    asio::steady_timer(context_.executor, asio::steady_timer::time_point::max())};
+                    std::nullopt,
+                    std::nullopt};
   // The fence was taken before: what is invalidated from here on is told by it.
   exchange.invalidated =
       found.response &&
       (found.strong_only || context_.shared.invalidations.order().standing(*found.response).is_touched());
   if (exchange.is_unsafe) exchange.unsafe = remember_unsafe(request, plan.match);
-  UpstreamError error = co_await send(exchange);
-  if (!error) error = co_await read_final_head(exchange);
+  // Each step is tried without waiting first: a coroutine more costs more than the step.
+  UpstreamError error;
+  if (!send_now(exchange)) error = co_await send(exchange, false);
+  if (!error) {
+    error = co_await exchange.connection->read_head(head_timeout(*plan.upstream, exchange.pumping));
+    if (error || exchange.connection->head().status < 200) error = co_await read_final_head(exchange, error);
+  }
   if (error) {
     co_await fail(exchange, error);
   } else {
-    co_await answer(exchange);
+    note_answered(exchange);
+    if (!answer_now(exchange)) co_await answer(exchange);
   }
-  co_await stop_pump(exchange);
+  if (exchange.pumping) co_await stop_pump(exchange);
   if (exchange.connection && session.request_body_done() && !session.is_cut()) {
     context_.upstreams.release(std::move(exchange.connection));
   }
 }
 
-// Takes a connection and sends the head. A safe request without a body is sent once more where a pooled connection
-// turns out to have been closed (RFC 9112 9.3.1); read_final_head() does the same.
-awaitable<UpstreamError> Forwarder::send(Exchange& e) {
-  const bool again = e.connection != nullptr;
-  UpstreamPool::Wanted wanted;
-  wanted.unsafe = e.is_unsafe || e.has_body;
-  wanted.fresh = again;
-  if (again) wanted.in_flight = e.connection->take_in_flight();
-  e.connection.reset();  // and its permit with it
-  auto acquired = co_await context_.upstreams.acquire(*e.plan.upstream, e.snapshot->config->limits, std::move(wanted));
-  if (acquired.error) co_return acquired.error;
-  e.connection = std::move(acquired.connection);
+// Without waiting: the head of a request without a body, over a pooled connection. False where send() goes on.
+bool Forwarder::send_now(Exchange& e) {
+  e.wanted.unsafe = e.is_unsafe || e.has_body;
+  if (e.has_body) return false;
+  e.connection = context_.upstreams.acquire_now(*e.plan.upstream, e.wanted);
+  if (!e.connection) return false;
   e.connection->begin(e.method == Method::head);
-  if (co_await e.connection->send(e.wire)) {
-    if (!again && !e.is_unsafe && !e.has_body && e.connection->is_reused()) co_return co_await send(e);
+  e.unsent = e.wire;
+  e.sent = e.connection->send_now(e.unsent);
+  return e.sent;
+}
+
+// Takes a connection, where there is none yet or it is sent again, and sends the head. A safe request without a body is
+// sent once more where a pooled connection turns out to have been closed (RFC 9112 9.3.1); read_final_head() does the
+// same.
+awaitable<UpstreamError> Forwarder::send(Exchange& e, bool again) {
+  if (again || !e.connection) {
+    e.wanted.fresh = again;
+    if (again) e.wanted.in_flight = e.connection->take_in_flight();
+    e.connection.reset();  // and its permit with it
+    auto acquired =
+        co_await context_.upstreams.acquire(*e.plan.upstream, e.snapshot->config->limits, std::move(e.wanted));
+    if (acquired.error) co_return acquired.error;
+    e.connection = std::move(acquired.connection);
+    e.connection->begin(e.method == Method::head);
+    e.unsent = e.wire;
+  }
+  if (co_await e.connection->send(e.unsent)) {
+    if (!again && !e.is_unsafe && !e.has_body && e.connection->is_reused()) co_return co_await send(e, true);
     e.sent = true;
     co_return UpstreamError{Detail::connection_reset, true};
   }
   e.sent = true;
   if (e.has_body) {
     e.pumping = true;
+    e.pumped.emplace(context_.executor, asio::steady_timer::time_point::max());
     asio::co_spawn(context_.executor, pump(e), [&e](std::exception_ptr) {
       e.pumping = false;
-      e.pumped.cancel();
+      e.pumped->cancel();
     });
   }
   co_return UpstreamError{};
@@ -163,17 +201,16 @@ awaitable<void> Forwarder::stop_pump(Exchange& e) {
   e.session.cancel_read();
   e.connection->spoil();
   e.connection->stream().close();
-  while (e.pumping) co_await e.pumped.async_wait(no_throw);
+  while (e.pumping) co_await e.pumped->async_wait(no_throw);
 }
 
-awaitable<UpstreamError> Forwarder::read_final_head(Exchange& e) {
-  for (bool again = false;;) {
-    const auto timeout = e.pumping ? config::Milliseconds(0) : e.plan.upstream->response_timeout;
-    const UpstreamError error = co_await e.connection->read_head(timeout);
+// What follows the first head, or the attempt to read it, where that isn't the final one.
+awaitable<UpstreamError> Forwarder::read_final_head(Exchange& e, UpstreamError error) {
+  for (bool again = false;; error = co_await e.connection->read_head(head_timeout(*e.plan.upstream, e.pumping))) {
     if (error) {
       if (again || !error.untouched || !e.connection->is_reused() || e.is_unsafe || e.has_body) co_return error;
       again = true;
-      if (const UpstreamError failed = co_await send(e)) co_return failed;
+      if (const UpstreamError failed = co_await send(e, true)) co_return failed;
       continue;
     }
     const ResponseHead& head = e.connection->head();
@@ -307,13 +344,33 @@ void Forwarder::put_head(Exchange& e) {
   e.session.end_head(head.status, length);
 }
 
-awaitable<void> Forwarder::answer(Exchange& e) {
-  const unsigned status = e.connection->head().status;
+void Forwarder::note_answered(Exchange& e) {
   const auto index = static_cast<std::size_t>(e.plan.upstream - e.snapshot->config->upstreams.data());
   e.outcome.upstream_us = static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - e.session.started())
           .count());
   (*e.snapshot->upstream_counters[index])[context_.index]->observe_us(e.outcome.upstream_us);
+}
+
+// The answer that came in one piece, put out in one write. False where answer() has to be awaited.
+bool Forwarder::answer_now(Exchange& e) {
+  UpstreamConnection& upstream = *e.connection;
+  const ResponseHead& head = upstream.head();
+  if (e.is_unsafe || e.found.response || head.status == 101 || is_event_stream(head.fields)) return false;
+  e.first = upstream.buffered_body();
+  if (!e.first || !e.first->end || e.first->error) return false;
+  put_head(e);
+  e.session.put_body(e.first->data, true, e.first->trailers);
+  e.head_put = true;
+  return e.session.out().flush_now(e.session.socket());
+}
+
+awaitable<void> Forwarder::answer(Exchange& e) {
+  if (e.head_put) {
+    co_await e.session.flush();
+    co_return;
+  }
+  const unsigned status = e.connection->head().status;
   if (e.is_unsafe) co_await invalidate_after(e);
   if (e.found.response) {
     if (status >= 500 && may_serve_error(e)) {
@@ -338,9 +395,11 @@ awaitable<void> Forwarder::stream_body(Exchange& e) {
   const auto silence = events ? config::Milliseconds(0) : e.plan.upstream->silence_timeout;
   // A silent event stream would never notice that its client has left.
   if (events && !e.pumping) e.session.watch([&upstream] { upstream.stream().close(); });
-  if (!upstream.has_buffered() && co_await e.session.flush()) co_return;
-  for (;;) {
-    const auto body = co_await upstream.read_body(silence);
+  std::optional<UpstreamConnection::Body> part = e.first ? std::exchange(e.first, {}) : upstream.buffered_body();
+  if (!part && co_await e.session.flush()) co_return;
+  for (;; part.reset()) {
+    if (!part) part = co_await upstream.read_body(silence);
+    const UpstreamConnection::Body& body = *part;
     if (body.error) {
       if (body.error.detail == Detail::response_timeout)
         context_.counters.limits[static_cast<std::size_t>(Limit::silence_timeout)].add();

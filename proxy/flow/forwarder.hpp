@@ -21,12 +21,15 @@ class Forwarder {
  private:
   struct Exchange;
   using Connection = std::unique_ptr<UpstreamConnection>;
-  awaitable<UpstreamError> send(Exchange& exchange);
-  awaitable<UpstreamError> read_final_head(Exchange& exchange);
+  bool send_now(Exchange& exchange);
+  awaitable<UpstreamError> send(Exchange& exchange, bool again);
+  awaitable<UpstreamError> read_final_head(Exchange& exchange, UpstreamError error);
   awaitable<void> pump(Exchange& exchange);
   awaitable<void> stop_pump(Exchange& exchange);
   awaitable<void> invalidate(Exchange& exchange, const ResponseHead* response);
   awaitable<void> invalidate_after(Exchange& exchange);
+  void note_answered(Exchange& exchange);
+  bool answer_now(Exchange& exchange);
   awaitable<void> answer(Exchange& exchange);
   bool may_serve_error(const Exchange& exchange) const;
   awaitable<bool> update_stored(Exchange& exchange);

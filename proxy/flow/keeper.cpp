@@ -126,8 +126,8 @@ void Keeper::store_in_memory(const Place& place, const Hash128& hash, StoredResp
 
 // The same of Redis.
 awaitable<void> Keeper::store_in_redis(StoredResponsePtr response, std::int64_t ttl_ms) {
+  if (co_await context_.redis->store(response, ttl_ms) == RedisStore::Stored::yes) co_return;
   std::vector<std::string> names{std::string(response->readable_key())};
-  if (co_await context_.redis->store(std::move(response), ttl_ms) == RedisStore::Stored::yes) co_return;
   co_await context_.redis->erase(std::move(names));
 }
 
@@ -145,6 +145,7 @@ awaitable<void> Keeper::put_in_redis(const Place& place, const Kept& kept) {
   // The marker first: a variant without it would never be found.
   if (kept.marker) co_await store_in_redis(kept.marker, kept.marker_ttl_ms);
   co_await store_in_redis(kept.response, ttl_ms);
+  if (kept.dropped.empty()) co_return;
   std::vector<std::string> dropped;
   for (const Hash128& variant : kept.dropped) dropped.push_back(variant_name(place, variant));
   co_await context_.redis->erase(std::move(dropped));

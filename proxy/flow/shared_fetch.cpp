@@ -36,13 +36,14 @@ std::shared_ptr<FetchJob> SharedFetch::make_job(ClientSession& session, const Pl
   job->key = found.key.empty() ? plan.primary_key : found.key;
   job->hash = found.hash;
   job->plan_hash = plan.hash;
-  job->path_key = path_key_of(request, plan.match, plan.upstream->name);
   job->search_rule = plan.search_rule;
   if (plan.search_rule.empty()) {
     job->exact_key = plan.primary_key;
   } else {
     append_primary_key(request, plan.match, plan.upstream->name, job->exact_key);
   }
+  job->path_key =
+      request.has_query ? path_key_of(request, plan.match, plan.upstream->name) : std::string(job->exact_key);
   for (const Template& tag : plan.route->tags)
     job->tags.push_back(tag.fill(plan.match.parameters, Template::Encode::raw));
   job->scheme = request.scheme;
@@ -123,8 +124,7 @@ awaitable<void> SharedFetch::answer(ClientSession& session, const Plan& plan, co
     auto job = make_job(session, plan, found, snapshot, request_id);
     bool leader = true;
     if (collapse) {
-      bool ignored = true;
-      const auto selectors = job->selectors({}, ignored);
+      const auto& selectors = job->own_selectors();
       auto joined = context_.shared.collapser.join(
           job->hash, job->key, job->place.fence.local,
           [&](std::uint64_t fence) {
@@ -161,12 +161,11 @@ bool SharedFetch::may_serve_error(const Found& found) const {
   return found.serves_error() && !context_.shared.invalidations.order().is_invalidated(*found.response);
 }
 
-// Waits for the head; what comes before it goes on at once.
-awaitable<Flight::Phase> SharedFetch::wait_head(ClientSession& session, const Plan& plan, Flight::Reader& reader) {
-  const auto patience = reader.is_first() ? config::Milliseconds(0) : plan.route->settings.collapse_wait;
+// Waits for the head, where the first wait ended with `phase`; what comes before it goes on at once.
+awaitable<Flight::Phase> SharedFetch::wait_head(ClientSession& session, Flight::Reader& reader,
+                                                config::Milliseconds patience, Flight::Phase phase) {
   auto left = patience;
-  for (;;) {
-    const Flight::Phase phase = co_await reader.wait_head(left);
+  for (;; phase = co_await reader.wait_head(left)) {
     if (phase == Flight::Phase::waiting && patience.count() > 0) {
       // While another replica was waited for the fetch here hadn't begun: whoever came meanwhile has patience from
       // then.
@@ -184,7 +183,10 @@ awaitable<Flight::Phase> SharedFetch::wait_head(ClientSession& session, const Pl
 awaitable<SharedFetch::Reading> SharedFetch::read_flight(ClientSession& session, const Plan& plan, const Found& found,
                                                          Flight::Reader& reader, CacheStatus status, Outcome& outcome) {
   const bool first = reader.is_first();
-  const Flight::Phase phase = co_await wait_head(session, plan, reader);
+  const auto patience = first ? config::Milliseconds(0) : plan.route->settings.collapse_wait;
+  Flight::Phase phase = co_await reader.wait_head(patience);
+  if (phase == Flight::Phase::waiting || phase == Flight::Phase::interim)
+    phase = co_await wait_head(session, reader, patience, phase);
   if (first) {
     outcome.upstream_us = static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - session.started())

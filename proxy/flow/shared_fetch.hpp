@@ -35,7 +35,8 @@ class SharedFetch {
   bool shares_with_fleet(const Plan& plan) const;
   bool is_selected(const Plan& plan, const StoredResponse& stored, const ClientSession& session) const;
   bool may_share(const Plan& plan, const Flight::Reader& reader, const ClientSession& session, Now at) const;
-  awaitable<Flight::Phase> wait_head(ClientSession& session, const Plan& plan, Flight::Reader& reader);
+  awaitable<Flight::Phase> wait_head(ClientSession& session, Flight::Reader& reader, config::Milliseconds patience,
+                                     Flight::Phase phase);
   awaitable<Reading> read_flight(ClientSession& session, const Plan& plan, const Found& found, Flight::Reader& reader,
                                  CacheStatus status, Outcome& outcome);
   Reading put_settled(ClientSession& session, const Plan& plan, Flight::Reader& reader, CacheStatus status,

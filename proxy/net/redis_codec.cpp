@@ -1,30 +1,37 @@
-// hiredis 0.14 as the codec. Its own reply objects are not used, since they are laid out by the lengths that the
+// hiredis 0.14 reads the protocol. Its own reply objects are not used, since they are laid out by the lengths that the
 // server declares; ours grow as elements arrive.
 #include "net/redis_codec.hpp"
 
 #include <hiredis/hiredis.h>
 
+#include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <new>
 #include <utility>
-#include <vector>
 
 namespace pillion {
 
+namespace {
+
+void append_count(char kind, std::size_t count, std::string& out) {
+  char line[24];
+  line[0] = kind;
+  char* end = std::to_chars(line + 1, line + sizeof line - 2, count).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  out.append(line, end);
+}
+
+}  // namespace
+
+// Not hiredis' formatter, which builds each command in memory of its own first.
 void append_redis_command(std::span<const std::string> arguments, std::string& out) {
-  std::vector<const char*> texts;
-  std::vector<std::size_t> sizes;
-  texts.reserve(arguments.size());
-  sizes.reserve(arguments.size());
+  append_count('*', arguments.size(), out);
   for (const std::string& argument : arguments) {
-    texts.push_back(argument.data());
-    sizes.push_back(argument.size());
+    append_count('$', argument.size(), out);
+    out.append(argument).append("\r\n", 2);
   }
-  char* formatted = nullptr;
-  const int size = redisFormatCommandArgv(&formatted, static_cast<int>(texts.size()), texts.data(), sizes.data());
-  if (size < 0) throw std::bad_alloc();
-  const std::unique_ptr<char, decltype(&redisFreeCommand)> owner(formatted, &redisFreeCommand);
-  out.append(formatted, static_cast<std::size_t>(size));
 }
 
 /// The reader and the functions that build our replies for it. The objects that hiredis passes around are RedisReply:
@@ -102,32 +109,51 @@ RedisReplyReader::RedisReplyReader(std::size_t max_reply, std::size_t most_value
 RedisReplyReader::~RedisReplyReader() = default;
 
 void RedisReplyReader::feed(std::string_view bytes) {
-  if (!error_.empty() || bytes.empty()) return;
+  if (error_.empty()) waiting_ = bytes;
+}
+
+// hiredis moves all that it holds to the front after each reply: with all that one read brings that took a seventh of a
+// hit from Redis (6,400 instructions of 45,000). So it is given about a reply at a time, more where that doesn't do.
+bool RedisReplyReader::feed_slice() {
+  constexpr std::size_t smallest = 2u << 10;
+  slice_ = std::max(slice_, smallest);
+  const std::string_view bytes = waiting_.substr(0, slice_);
+  if (bytes.empty()) return false;
+  waiting_.remove_prefix(bytes.size());
+  slice_ *= 2;
   fed_ += bytes.size();
-  if (redisReaderFeed(builder_->reader, bytes.data(), bytes.size()) != REDIS_OK) error_ = builder_->reader->errstr;
+  if (redisReaderFeed(builder_->reader, bytes.data(), bytes.size()) == REDIS_OK) return true;
+  error_ = builder_->reader->errstr;
+  return false;
 }
 
 std::optional<RedisReply> RedisReplyReader::next() {
-  if (!error_.empty()) return std::nullopt;
   redisReader* reader = builder_->reader;
   void* root = nullptr;
-  if (redisReaderGetReply(reader, &root) != REDIS_OK) {
-    error_ = builder_->refused ? builder_->refused : reader->errstr;
-    return std::nullopt;
-  }
-  const std::unique_ptr<RedisReply> owner(static_cast<RedisReply*>(root));
-  const std::uint64_t reached = root ? fed_ - (reader->len - reader->pos) : fed_;
-  if (reached - reply_began_ > max_reply_) {
-    error_ = "a reply of too many bytes";
-  } else if (!root && in_reply() && builder_->is_endless_line()) {
-    error_ = "an endless line";
-  }
-  if (!root || !error_.empty()) return std::nullopt;
-  reply_began_ = reached;
-  builder_->values = 0;
-  return std::move(*owner);
+  do {
+    if (!error_.empty()) return std::nullopt;
+    if (redisReaderGetReply(reader, &root) != REDIS_OK) {
+      error_ = builder_->refused ? builder_->refused : reader->errstr;
+      return std::nullopt;
+    }
+    const std::uint64_t reached = root ? fed_ - (reader->len - reader->pos) : fed_;
+    if (reached - reply_began_ > max_reply_) {
+      error_ = "a reply of too many bytes";
+    } else if (!root && in_reply() && builder_->is_endless_line()) {
+      error_ = "an endless line";
+    }
+    if (root) {
+      const std::unique_ptr<RedisReply> owner(static_cast<RedisReply*>(root));
+      if (!error_.empty()) return std::nullopt;
+      reply_began_ = reached;
+      builder_->values = 0;
+      slice_ = 0;
+      return std::move(*owner);
+    }
+  } while (error_.empty() && feed_slice());
+  return std::nullopt;
 }
 
-bool RedisReplyReader::in_reply() const noexcept { return fed_ != reply_began_; }
+bool RedisReplyReader::in_reply() const noexcept { return fed_ + waiting_.size() != reply_began_; }
 
 }  // namespace pillion

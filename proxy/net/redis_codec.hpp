@@ -1,4 +1,4 @@
-// The Redis protocol (RESP2) without a socket: hiredis' reader and formatter inside. Worker-local, no I/O.
+// The Redis protocol (RESP2) without a socket: hiredis' reader inside. Worker-local, no I/O.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +31,7 @@ class RedisReplyReader {
   ~RedisReplyReader();
   RedisReplyReader(const RedisReplyReader&) = delete;
 
-  /// Takes in what was read. Ask next() until it has nothing before the next call.
+  /// Takes in what was read. Ask next() until it has nothing before the next call: the bytes have to stay until then.
   void feed(std::string_view bytes);
   /// The next whole reply, nullopt where more bytes are needed or after an error.
   std::optional<RedisReply> next();
@@ -42,8 +42,11 @@ class RedisReplyReader {
 
  private:
   struct Builder;
+  bool feed_slice();
   std::unique_ptr<Builder> builder_;
   const std::size_t max_reply_;
+  std::string_view waiting_;                 // not yet given to hiredis
+  std::size_t slice_ = 0;                    // how much of it is given next
   std::uint64_t fed_ = 0, reply_began_ = 0;  // offsets in the stream
   std::string error_;
 };

@@ -1,9 +1,12 @@
 // Connecting, and connecting again. The socket: redis_link.cpp; the commands: redis_pipeline.cpp.
 #include "net/redis_connection.hpp"
 
+#include <boost/asio/append.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <random>
+#include <tuple>
 #include <utility>
 
 #include "net/async.hpp"
@@ -31,12 +34,9 @@ struct RedisConnection::Impl : std::enable_shared_from_this<Impl> {
         random(std::random_device{}()) {}
 
   static awaitable<void> run(std::shared_ptr<Impl> self);
-  static awaitable<RedisReply> command(std::shared_ptr<Impl> self, std::vector<std::string> arguments,
-                                       config::Milliseconds budget);
-  static awaitable<RedisReply> command_of(std::shared_ptr<Impl> self, const std::vector<std::string>& arguments,
-                                          config::Milliseconds budget, bool asking);
-  static auto sent(std::shared_ptr<Impl>& self, const std::vector<std::string>& arguments, config::Milliseconds budget,
-                   bool asking);
+  template <typename Arguments>
+  static awaitable<RedisReply> sent(std::shared_ptr<Impl> self, Arguments&& arguments, config::Milliseconds budget,
+                                    bool asking);
   static awaitable<void> first_attempt(std::shared_ptr<Impl> self, config::Milliseconds time);
   void connection_failed(const std::string& why);
   void first_attempt_ended();
@@ -107,27 +107,24 @@ awaitable<void> RedisConnection::Impl::first_attempt(std::shared_ptr<Impl> self,
 
 // ---- commands
 
-/// Sends it and completes with its reply. The frame that waits doesn't own Impl, since Impl owns what resumes the
-/// frame.
-auto RedisConnection::Impl::sent(std::shared_ptr<Impl>& self, const std::vector<std::string>& arguments,
-                                 config::Milliseconds budget, bool asking) {
-  auto initiate = [&self, &arguments, budget, asking](auto handler) {
-    std::exchange(self, nullptr)->pipeline->start(RedisWaiters::Handler(std::move(handler)), arguments, budget, asking);
+/// Sends it and completes with its reply, or with why it isn't sent. Who waits doesn't own Impl, since Impl owns what
+/// resumes them. Of `Arguments` it keeps what it is given, a value or a reference.
+template <typename Arguments>
+awaitable<RedisReply> RedisConnection::Impl::sent(std::shared_ptr<Impl> self, Arguments&& arguments,
+                                                  config::Milliseconds budget, bool asking) {
+  auto initiate = [self = std::move(self), held = std::tuple<Arguments>(std::forward<Arguments>(arguments)), budget,
+                   asking](auto handler) mutable {
+    const std::shared_ptr<Impl> impl = std::exchange(self, nullptr);
+    RedisPipeline& pipeline = *impl->pipeline;
+    const std::vector<std::string>& command = std::get<0>(held);
+    if (const char* why = pipeline.why_not(command)) {
+      asio::post(impl->executor, asio::append(std::move(handler), pipeline.skipped(why)));
+    } else {
+      pipeline.start(RedisWaiters::Handler(std::move(handler)), command, budget, asking);
+    }
   };
-  return asio::async_initiate<const asio::use_awaitable_t<>, void(RedisReply)>(initiate, asio::use_awaitable);
-}
-
-awaitable<RedisReply> RedisConnection::Impl::command(std::shared_ptr<Impl> self, std::vector<std::string> arguments,
-                                                     config::Milliseconds budget) {
-  if (const char* why = self->pipeline->why_not(arguments)) co_return self->pipeline->skipped(why);
-  co_return co_await sent(self, arguments, budget, false);
-}
-
-awaitable<RedisReply> RedisConnection::Impl::command_of(std::shared_ptr<Impl> self,
-                                                        const std::vector<std::string>& arguments,
-                                                        config::Milliseconds budget, bool asking) {
-  if (const char* why = self->pipeline->why_not(arguments)) co_return self->pipeline->skipped(why);
-  co_return co_await sent(self, arguments, budget, asking);
+  return asio::async_initiate<const asio::use_awaitable_t<>, void(RedisReply)>(std::move(initiate),
+                                                                               asio::use_awaitable);
 }
 
 void RedisConnection::Impl::stop() {
@@ -151,12 +148,12 @@ RedisConnection::~RedisConnection() { stop(); }
 
 awaitable<RedisReply> RedisConnection::command(std::vector<std::string> arguments,
                                                std::optional<config::Milliseconds> budget) {
-  return Impl::command(impl_, std::move(arguments), budget.value_or(impl_->node.settings.timeout));
+  return Impl::sent(impl_, std::move(arguments), budget.value_or(impl_->node.settings.timeout), false);
 }
 
 awaitable<RedisReply> RedisConnection::command_of(const std::vector<std::string>& arguments,
                                                   config::Milliseconds budget, bool asking) {
-  return Impl::command_of(impl_, arguments, budget, asking);
+  return Impl::sent(impl_, arguments, budget, asking);
 }
 
 awaitable<void> RedisConnection::first_attempt(config::Milliseconds time) { return Impl::first_attempt(impl_, time); }

@@ -1,7 +1,6 @@
 #include "net/redis_pipeline.hpp"
 
 #include <algorithm>
-#include <boost/asio/append.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/post.hpp>
@@ -115,8 +114,33 @@ void RedisPipeline::start(RedisWaiters::Handler handler, const std::vector<std::
 }
 
 void RedisPipeline::complete(RedisWaiters::Handler handler, RedisReply reply) {
-  // Posted, since whoever waits may do anything next, end this connection for one.
-  if (handler) asio::post(executor_, asio::append(std::move(handler), std::move(reply)));
+  if (!handler) return;
+  completions_.push_back({std::move(handler), std::move(reply)});
+  if (!completions_posted_) post_completions();
+}
+
+// Posted, since whoever waits may do anything next, end this connection for one. All at once: a post costs more than
+// the rest.
+void RedisPipeline::post_completions() {
+  completions_posted_ = true;
+  asio::post(executor_, [self = shared_from_this()] { self->run_completions(); });
+}
+
+void RedisPipeline::run_completions() {
+  // What one of them throws must not keep the others waiting.
+  struct Rest {
+    RedisPipeline& pipeline;
+    ~Rest() {
+      pipeline.completions_posted_ = false;
+      if (!pipeline.completions_.empty()) pipeline.post_completions();
+    }
+  } rest{*this};
+  // Who is added meanwhile comes with the next post.
+  for (std::size_t left = completions_.size(); left > 0; --left) {
+    Completion first = std::move(completions_.front());
+    completions_.pop_front();
+    std::move(first.handler)(std::move(first.reply));
+  }
 }
 
 void RedisPipeline::fail_all(const char* why) {

@@ -6,6 +6,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -51,7 +52,13 @@ class RedisPipeline : public std::enable_shared_from_this<RedisPipeline> {
   using Time = RedisHealth::Time;
 
   void refused(RedisReply& reply);
+  struct Completion {
+    RedisWaiters::Handler handler;
+    RedisReply reply;
+  };
   void complete(RedisWaiters::Handler handler, RedisReply reply);
+  void post_completions();
+  void run_completions();
   void fail_all(const char* why);
   void on_timer();
   void probe_if_due(Time now);
@@ -70,6 +77,8 @@ class RedisPipeline : public std::enable_shared_from_this<RedisPipeline> {
   bool asking_copy_ = false;
   Time connected_since_{};
   RedisWaiters waiters_;
+  std::deque<Completion> completions_;  // to be called by what is posted
+  bool completions_posted_ = false;
   Time waiting_since_{};      // since when some reply has been outstanding
   asio::steady_timer timer_;  // the earliest of all deadlines
   Time armed_for_ = Time::max();

@@ -93,6 +93,14 @@ awaitable<error_code> Stream::write(std::span<const asio::const_buffer> buffers,
   co_return error_code{};
 }
 
+bool Stream::write_now(std::string_view& bytes) {
+  if (tls_) return false;
+  error_code error;
+  const std::size_t size = socket_.write_some(asio::buffer(bytes.data(), bytes.size()), error);
+  if (!error) bytes.remove_prefix(size);
+  return bytes.empty();
+}
+
 bool Stream::is_quiet() {
   if (tls_ && SSL_pending(tls_->native_handle()) > 0) return false;
   char byte;

@@ -35,6 +35,9 @@ class Stream {
     const asio::const_buffer one(bytes.data(), bytes.size());
     co_return co_await write(std::span(&one, 1), timeout);
   }
+  /// Writes what goes without waiting and leaves the rest in `bytes`. True where nothing is left. An error is left to
+  /// write(), which meets it again; TLS too.
+  bool write_now(std::string_view& bytes);
   /// Nothing has come while nobody read: neither data nor the end of the stream.
   bool is_quiet();
   void close() noexcept;

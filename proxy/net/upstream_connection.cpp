@@ -12,9 +12,9 @@ constexpr std::size_t first_buffer = 8u << 10;
 constexpr std::size_t body_buffer = 64u << 10;
 }  // namespace
 
+// Apart, since it is costly to include; its memory is reused.
 struct UpstreamConnection::Parser {
-  Parser(std::vector<Field>& fields, const ParserLimits& limits) : parse(fields, limits) {}
-  ResponseParser parse;
+  std::optional<ResponseParser> parse;  // once a head is there
 };
 
 UpstreamConnection::UpstreamConnection(Socket socket, Deadlines& deadlines, const config::Upstream& settings,
@@ -25,7 +25,9 @@ UpstreamConnection::UpstreamConnection(Socket socket, Deadlines& deadlines, cons
       limits_(limits),
       permit_(std::move(permit)),
       counters_(counters),
-      buffer_(first_buffer),
+      buffer_(std::make_unique_for_overwrite<char[]>(first_buffer)),
+      capacity_(first_buffer),
+      parser_(std::make_unique<Parser>()),
       idle_limit_(settings.idle) {
   counters_.upstream_connections.add();
 }
@@ -36,7 +38,7 @@ void UpstreamConnection::begin(bool head_only) noexcept {
   head_only_ = head_only;
   interim_ = 0;
   any_byte_ = false;
-  parser_.reset();
+  parser_->parse.reset();
 }
 
 UpstreamError UpstreamConnection::refuse(Limit limit) noexcept {
@@ -45,27 +47,48 @@ UpstreamError UpstreamConnection::refuse(Limit limit) noexcept {
   return {Detail::bad_response, false};
 }
 
-// Reads more behind what is there. The end of the stream is an error here: whoever can do with it asks the parser
-// first.
-awaitable<UpstreamError> UpstreamConnection::fill(std::chrono::milliseconds timeout) {
+void UpstreamConnection::grow_buffer(std::size_t size) {
+  if (size <= capacity_) return;
+  auto larger = std::make_unique_for_overwrite<char[]>(size);
+  std::copy_n(buffer_.get() + begin_, end_ - begin_, larger.get());
+  end_ -= begin_;
+  begin_ = 0;
+  buffer_ = std::move(larger);
+  capacity_ = size;
+}
+
+// Small bodies need no more than the heads; of the others as much is read at a time as one large buffer takes.
+std::size_t UpstreamConnection::wanted_for_body() const noexcept {
+  if (parser_->parse->framing() == Framing::length) {
+    return body_left_ > first_buffer ? body_buffer : first_buffer;
+  }
+  return was_full_ ? body_buffer : first_buffer;
+}
+
+// Where to read to, behind what is there.
+asio::mutable_buffer UpstreamConnection::room() {
   if (begin_ == end_) begin_ = end_ = scanned_ = 0;
-  if (end_ == buffer_.size() && begin_ > 0) {
-    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_),
-              buffer_.begin() + static_cast<std::ptrdiff_t>(end_), buffer_.begin());
+  if (end_ == capacity_ && begin_ > 0) {
+    std::copy(buffer_.get() + begin_, buffer_.get() + end_, buffer_.get());
     end_ -= begin_;
     begin_ = 0;
   }
-  if (end_ == buffer_.size()) buffer_.resize(buffer_.size() * 2);
-  const IoResult read = co_await stream_.read_some(asio::buffer(buffer_.data() + end_, buffer_.size() - end_), timeout);
+  if (end_ == capacity_) grow_buffer(capacity_ * 2);
+  return asio::buffer(buffer_.get() + end_, capacity_ - end_);
+}
+
+// The end of the stream is an error here: whoever can do with it asks the parser first.
+UpstreamError UpstreamConnection::note_read(const IoResult& read) {
   if (read.error) {
     spoiled_ = true;
     at_end_ = read.error == asio::error::eof;
-    if (read.error == asio::error::timed_out) co_return UpstreamError{Detail::response_timeout, false};
-    co_return UpstreamError{Detail::connection_reset, !any_byte_};
+    if (read.error == asio::error::timed_out) return {Detail::response_timeout, false};
+    return {Detail::connection_reset, !any_byte_};
   }
   any_byte_ = true;
   end_ += read.size;
-  co_return UpstreamError{};
+  was_full_ = end_ == capacity_;
+  return {};
 }
 
 awaitable<UpstreamError> UpstreamConnection::read_head(std::chrono::milliseconds timeout) {
@@ -74,7 +97,7 @@ awaitable<UpstreamError> UpstreamConnection::read_head(std::chrono::milliseconds
   scanned_ = 0;
   std::size_t size = 0;
   for (;;) {
-    size = find_head_end({buffer_.data() + begin_, end_ - begin_}, scanned_);
+    size = find_head_end({buffer_.get() + begin_, end_ - begin_}, scanned_);
     if (size == std::string_view::npos) co_return refuse(Limit::bad_response);
     if (size > limits_.response_head || (size == 0 && end_ - begin_ >= limits_.response_head)) {
       co_return refuse(Limit::response_head);
@@ -85,7 +108,8 @@ awaitable<UpstreamError> UpstreamConnection::read_head(std::chrono::milliseconds
       left = std::chrono::duration_cast<std::chrono::milliseconds>(head_until_ - std::chrono::steady_clock::now());
       left = std::max(left, std::chrono::milliseconds(1));
     }
-    if (const UpstreamError error = co_await fill(left)) {
+    const IoResult read = co_await stream_.read_some(room(), left);
+    if (const UpstreamError error = note_read(read)) {
       if (error.detail == Detail::response_timeout)
         counters_.limits[static_cast<std::size_t>(Limit::response_timeout)].add();
       co_return error;
@@ -96,16 +120,17 @@ awaitable<UpstreamError> UpstreamConnection::read_head(std::chrono::milliseconds
   limits.fields = limits_.response_fields;
   limits.trailers = limits_.trailers;
   limits.chunk_extensions = limits_.chunk_extensions;
-  parser_ = std::make_unique<Parser>(fields_, limits);
-  const ParseError error = parser_->parse.parse_head({buffer_.data() + begin_, size}, head_only_);
+  ResponseParser& parser = parser_->parse.emplace(fields_, limits);
+  const ParseError error = parser.parse_head({buffer_.get() + begin_, size}, head_only_);
   begin_ += size;
   if (error == ParseError::too_many_fields) co_return refuse(Limit::response_fields);
   if (error != ParseError::none) co_return refuse(Limit::bad_response);
-  head_ = {parser_->parse.status(), parser_->parse.reason(), parser_->parse.minor(), parser_->parse.fields()};
+  head_ = {parser.status(), parser.reason(), parser.minor(), parser.fields()};
   if (head_.status < 100) co_return refuse(Limit::bad_response);
   if (head_.status < 200 && head_.status != 101 && ++interim_ > limits_.interim_responses) {
     co_return refuse(Limit::interim_responses);
   }
+  body_left_ = parser.framing() == Framing::length ? parser.length() : 0;
   if (head_.status >= 200) note_persistence();
   co_return UpstreamError{};
 }
@@ -133,71 +158,71 @@ void UpstreamConnection::note_persistence() {
   }
 }
 
-Framing UpstreamConnection::framing() const noexcept { return parser_->parse.framing(); }
-std::uint64_t UpstreamConnection::length() const noexcept { return parser_->parse.length(); }
+Framing UpstreamConnection::framing() const noexcept { return parser_->parse->framing(); }
+std::uint64_t UpstreamConnection::length() const noexcept { return parser_->parse->length(); }
+
+std::optional<UpstreamConnection::Body> UpstreamConnection::buffered_body() {
+  ResponseParser& parser = *parser_->parse;
+  Body body;
+  while (!parser.complete() && end_ > begin_) {
+    const auto part = parser.decode({buffer_.get() + begin_, end_ - begin_});
+    body.data = {buffer_.get() + begin_, part.size};
+    begin_ += part.consumed;
+    body_left_ -= std::min<std::uint64_t>(body_left_, part.size);
+    if (part.error != ParseError::none) {
+      const auto limit = part.error == ParseError::chunk_extensions ? Limit::chunk_extensions
+                         : part.error == ParseError::trailers       ? Limit::trailers
+                                                                    : Limit::bad_response;
+      body.error = refuse(limit);
+      return body;
+    }
+    if (!body.data.empty()) break;
+    if (parser.complete()) break;
+    // A chunk header or trailer section that doesn't fit in what a body may buffer.
+    if (end_ - begin_ < body_buffer) return std::nullopt;
+    body.error = refuse(Limit::chunk_extensions);
+    return body;
+  }
+  if (parser.complete()) {
+    in_flight_.reset();
+    body.end = true;
+    body.trailers = parser.trailers();
+    return body;
+  }
+  if (body.data.empty()) return std::nullopt;
+  return body;
+}
 
 awaitable<UpstreamConnection::Body> UpstreamConnection::read_body(std::chrono::milliseconds timeout) {
-  Body body;
-  if (buffer_.size() < body_buffer && parser_->parse.framing() != Framing::none) {
-    if (end_ == begin_) begin_ = end_ = 0;
-    buffer_.resize(body_buffer);
-  }
   for (;;) {
-    if (parser_->parse.complete()) {
-      in_flight_.reset();
-      body.end = true;
-      body.trailers = parser_->parse.trailers();
-      co_return body;
-    }
-    if (end_ > begin_) {
-      const auto part = parser_->parse.decode({buffer_.data() + begin_, end_ - begin_});
-      body.data = {buffer_.data() + begin_, part.size};
-      begin_ += part.consumed;
-      if (part.error != ParseError::none) {
-        const auto limit = part.error == ParseError::chunk_extensions ? Limit::chunk_extensions
-                           : part.error == ParseError::trailers       ? Limit::trailers
-                                                                      : Limit::bad_response;
-        body.error = refuse(limit);
-        co_return body;
-      }
-      if (!body.data.empty()) {
-        body.end = parser_->parse.complete();
-        if (body.end) {
-          in_flight_.reset();
-          body.trailers = parser_->parse.trailers();
-        }
-        co_return body;
-      }
-      if (parser_->parse.complete()) continue;
-      // A chunk header or trailer section that doesn't fit in what a body may buffer.
-      if (end_ - begin_ >= body_buffer) {
-        body.error = refuse(Limit::chunk_extensions);
-        co_return body;
-      }
-    }
-    body.error = co_await fill(timeout);
+    if (const auto buffered = buffered_body()) co_return *buffered;
+    grow_buffer(wanted_for_body());
+    const IoResult read = co_await stream_.read_some(room(), timeout);
+    Body body;
+    body.error = note_read(read);
     if (!body.error) continue;
-    if (body.error.detail == Detail::connection_reset && parser_->parse.framing() == Framing::until_close && at_end_) {
+    ResponseParser& parser = *parser_->parse;
+    if (body.error.detail == Detail::connection_reset && parser.framing() == Framing::until_close && at_end_) {
       body.error = {};
-      body.end = parser_->parse.finish_at_close();
+      body.end = parser.finish_at_close();
     }
     co_return body;
   }
 }
 
-std::string_view UpstreamConnection::left_over() const noexcept { return {buffer_.data() + begin_, end_ - begin_}; }
+std::string_view UpstreamConnection::left_over() const noexcept { return {buffer_.get() + begin_, end_ - begin_}; }
 
-bool UpstreamConnection::reusable() {
-  return !spoiled_ && !closes_ && parser_ && parser_->parse.complete() && begin_ == end_ && head_.status >= 200 &&
-         stream_.is_quiet();
+bool UpstreamConnection::reusable() const noexcept {
+  return !spoiled_ && !closes_ && parser_->parse && parser_->parse->complete() && begin_ == end_ && head_.status >= 200;
 }
 
 void UpstreamConnection::mark_idle() noexcept {
   reused_ = true;
   in_flight_.reset();
   idle_since_ = std::chrono::steady_clock::now();
-  if (buffer_.size() > first_buffer) {
-    buffer_ = std::vector<char>(first_buffer);
+  if (capacity_ > first_buffer) {
+    buffer_ = std::make_unique_for_overwrite<char[]>(first_buffer);
+    capacity_ = first_buffer;
     begin_ = end_ = 0;
   }
 }

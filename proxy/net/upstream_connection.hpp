@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,9 @@ class UpstreamConnection {
 
   /// Head and body of a request, as wire bytes.
   awaitable<error_code> send(std::string_view bytes) { return stream_.write(bytes, settings_.silence_timeout); }
+  /// What the socket takes of them at once, without a coroutine: nearly always all, which is what true says. The rest
+  /// is left in `bytes`, for send(), which also says what is wrong where nothing went.
+  bool send_now(std::string_view& bytes) { return stream_.write_now(bytes); }
   awaitable<error_code> send(std::span<const asio::const_buffer> buffers) {
     return stream_.write(buffers, settings_.silence_timeout);
   }
@@ -47,8 +51,6 @@ class UpstreamConnection {
   awaitable<UpstreamError> read_head(std::chrono::milliseconds timeout);
   /// Bounds a read_head() in progress, from now on.
   void expect_head_within(std::chrono::milliseconds timeout) noexcept;
-  /// Bytes of the answer are there already: the next read doesn't wait.
-  bool has_buffered() const noexcept { return end_ > begin_; }
   const ResponseHead& head() const noexcept { return head_; }
   Framing framing() const noexcept;
   std::uint64_t length() const noexcept;
@@ -61,11 +63,14 @@ class UpstreamConnection {
   };
   /// The next piece of the body. After a body delimited by close, end without error is set too.
   awaitable<Body> read_body(std::chrono::milliseconds timeout);
+  /// The same without reading from the socket, without a coroutine: nullopt where there is nothing of it yet.
+  std::optional<Body> buffered_body();
   /// Bytes behind the head of a 101 answer that belong to the other protocol.
   std::string_view left_over() const noexcept;
 
-  /// The whole answer was read, nothing came behind it, and neither side wants to close.
-  bool reusable();
+  /// The whole answer was read, nothing came behind it so far, and neither side wants to close. Whether it stayed so is
+  /// asked when it is used again (Stream::is_quiet()).
+  bool reusable() const noexcept;
   /// Marks it as not to be reused.
   void spoil() noexcept { spoiled_ = true; }
 
@@ -88,7 +93,10 @@ class UpstreamConnection {
 
  private:
   struct Parser;
-  awaitable<UpstreamError> fill(std::chrono::milliseconds timeout);
+  asio::mutable_buffer room();
+  UpstreamError note_read(const IoResult& read);
+  void grow_buffer(std::size_t size);
+  std::size_t wanted_for_body() const noexcept;
   UpstreamError refuse(Limit limit) noexcept;
   void note_persistence();
 
@@ -97,14 +105,18 @@ class UpstreamConnection {
   const config::Limits limits_;
   std::shared_ptr<Permit> permit_, in_flight_;
   WorkerCounters& counters_;
-  std::vector<char> buffer_;
+  std::unique_ptr<char[]>
+      buffer_;  // not a vector: it would be filled with zeros, more work than the rest of an exchange
+  std::size_t capacity_ = 0;
   std::size_t begin_ = 0, end_ = 0, scanned_ = 0;
+  std::uint64_t body_left_ = 0;  // of Framing::length
   std::vector<Field> fields_;
   std::unique_ptr<Parser> parser_;
   ResponseHead head_;
   std::chrono::steady_clock::time_point head_until_{};  // of read_head(); epoch: no bound
   unsigned interim_ = 0;
   bool head_only_ = false, spoiled_ = false, reused_ = false, any_byte_ = false, closes_ = false, at_end_ = false;
+  bool was_full_ = false;  // the last read filled the buffer
   std::chrono::steady_clock::time_point idle_since_{};
   std::chrono::milliseconds idle_limit_;
 };

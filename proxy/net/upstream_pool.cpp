@@ -35,17 +35,15 @@ UpstreamPool::~UpstreamPool() {
 }
 
 UpstreamPool::Group& UpstreamPool::group_of(const config::Upstream& upstream) {
-  // The name alone doesn't do: a reload may have given it another address.
-  const std::string id = upstream.name + ' ' + upstream.url;
-  auto& group = groups_[id];
-  if (!group) {
-    group = std::make_unique<Group>();
-    group->limits = limits_.of(upstream);
-    Group* raw = group.get();  // groups live as long as the pool, and a pool outlives its executor's work
-    group->holder = group->limits.connections->add_holder(executor_, [raw] {
-      if (!raw->idle.empty()) raw->idle.pop_front();
-    });
-  }
+  const auto found = groups_.find(GroupView(upstream.name, upstream.url));
+  if (found != groups_.end()) return *found->second;
+  auto& group = groups_[{upstream.name, upstream.url}];
+  group = std::make_unique<Group>();
+  group->limits = limits_.of(upstream);
+  Group* raw = group.get();  // groups live as long as the pool, and a pool outlives its executor's work
+  group->holder = group->limits.connections->add_holder(executor_, [raw] {
+    if (!raw->idle.empty()) raw->idle.pop_front();
+  });
   return *group;
 }
 
@@ -70,6 +68,18 @@ std::optional<PermitPtr> UpstreamPool::try_begin(const config::Upstream& upstrea
   if (permit) return permit;
   counters_.limits[static_cast<std::size_t>(Limit::refresh_in_flight)].add();
   return std::nullopt;
+}
+
+UpstreamPool::Connection UpstreamPool::acquire_now(const config::Upstream& upstream, Wanted& wanted) {
+  if (wanted.fresh) return nullptr;
+  Group& group = group_of(upstream);
+  if (upstream.max_in_flight && !wanted.in_flight) {
+    wanted.in_flight = group.limits.in_flight->try_acquire();
+    if (!wanted.in_flight) return nullptr;
+  }
+  Connection connection = take_idle(group, upstream, wanted.unsafe);
+  if (connection) connection->hold_in_flight(std::move(wanted.in_flight));
+  return connection;
 }
 
 awaitable<UpstreamPool::Acquired> UpstreamPool::acquire(const config::Upstream& upstream, const config::Limits& limits,

@@ -8,6 +8,8 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "config/model.hpp"
 #include "net/concurrency_limit.hpp"
@@ -48,6 +50,9 @@ class UpstreamPool {
   /// The right to be in flight where max_in_flight asks for one, and a pooled connection that still lives or a new one.
   /// Waits for both together for max_wait at most.
   awaitable<Acquired> acquire(const config::Upstream& upstream, const config::Limits& limits, Wanted wanted);
+  /// The same where nothing has to be waited for, without a coroutine: nullptr where acquire() has to be awaited, with
+  /// `wanted` as this leaves it.
+  Connection acquire_now(const config::Upstream& upstream, Wanted& wanted);
   /// The right to be in flight (nullptr where max_in_flight asks for none), for what isn't worth waiting; nullopt where
   /// there is none to be had.
   std::optional<PermitPtr> try_begin(const config::Upstream& upstream);
@@ -79,7 +84,16 @@ class UpstreamPool {
   Deadlines& deadlines_;
   UpstreamLimits& limits_;
   WorkerCounters& counters_;
-  std::map<std::string, std::unique_ptr<Group>> groups_;
+  // By name and URL: a reload may give a name another address.
+  using GroupName = std::pair<std::string, std::string>;
+  using GroupView = std::pair<std::string_view, std::string_view>;
+  struct ByName {
+    using is_transparent = void;
+    static GroupView view(const GroupView& name) noexcept { return name; }
+    static GroupView view(const GroupName& name) noexcept { return {name.first, name.second}; }
+    bool operator()(const auto& a, const auto& b) const noexcept { return view(a) < view(b); }
+  };
+  std::map<GroupName, std::unique_ptr<Group>, ByName> groups_;
   asio::steady_timer sweeper_;
   bool armed_ = false;
 };

@@ -26,6 +26,15 @@ InRedis in_redis(const RedisReply& reply) {
   return {.state = reply.ok() ? InRedis::State::absent : InRedis::State::unknown};
 }
 
+// Not by an initializer list, which copies: a value may be large.
+template <typename... Texts>
+std::vector<std::string> command_of(Texts&&... texts) {
+  std::vector<std::string> arguments;
+  arguments.reserve(sizeof...(texts));
+  (arguments.emplace_back(std::forward<Texts>(texts)), ...);
+  return arguments;
+}
+
 }  // namespace
 
 RedisStore::RedisStore(RedisClient& client, const config::RedisSettings& settings, const SharedClock& clock)
@@ -37,14 +46,17 @@ RedisStore::RedisStore(RedisClient& client, const config::RedisSettings& setting
       compress_(settings.compress) {}
 
 std::string RedisStore::redis_key(std::string_view readable_key) const {
-  return namespace_ + std::string(readable_key);
+  std::string key;
+  key.reserve(namespace_.size() + readable_key.size());
+  key.append(namespace_).append(readable_key);
+  return key;
 }
 
 boost::asio::awaitable<StoredResponsePtr> RedisStore::find(std::string readable_key, std::string primary_key, Now now,
                                                            std::uint64_t local_position, KeyMatch match,
                                                            InRedis* seen) {
-  std::vector<std::string> arguments{"GET", redis_key(readable_key)};
-  const RedisReply reply = co_await read(std::move(arguments));
+  RedisReply reply;
+  if (may_ask()) reply = trusted(co_await client_.command(command_of("GET", redis_key(readable_key))));
   if (seen) *seen = in_redis(reply);
   if (reply.type != RedisReply::Type::string) co_return nullptr;
   co_return read_value(reply.text, largest_value(max_object_), primary_key, {now, clock_.offset_ms()}, local_position,
@@ -52,15 +64,15 @@ boost::asio::awaitable<StoredResponsePtr> RedisStore::find(std::string readable_
 }
 
 boost::asio::awaitable<InRedis> RedisStore::peek(std::string readable_key) {
-  std::vector<std::string> arguments{"GETRANGE", redis_key(readable_key), "0", std::to_string(store_id_prefix - 1)};
-  co_return in_redis(co_await read(std::move(arguments)));
+  if (!may_ask()) co_return InRedis{};
+  auto arguments = command_of("GETRANGE", redis_key(readable_key), "0", std::to_string(store_id_prefix - 1));
+  co_return in_redis(trusted(co_await client_.command(std::move(arguments))));
 }
 
-boost::asio::awaitable<RedisReply> RedisStore::read(std::vector<std::string> arguments) {
-  if (one_copy_ && !client_.is_same_copy()) co_return RedisReply{};
-  RedisReply reply = co_await client_.command(std::move(arguments));
-  if (one_copy_ && !client_.is_same_copy(reply)) co_return RedisReply{};
-  co_return reply;
+// What it said of another copy of the data is no answer.
+RedisReply RedisStore::trusted(RedisReply reply) {
+  if (one_copy_ && !client_.is_same_copy(reply)) return {};
+  return reply;
 }
 
 bool RedisStore::takes(const StoredResponse& response) const noexcept {
@@ -71,11 +83,10 @@ bool RedisStore::takes(const StoredResponse& response) const noexcept {
 
 boost::asio::awaitable<RedisStore::Stored> RedisStore::store(StoredResponsePtr response, std::int64_t ttl_ms) {
   if (!response || ttl_ms <= 0 || !takes(*response)) co_return Stored::no;
-  if (one_copy_ && !client_.is_same_copy()) co_return Stored::no;
+  if (!may_ask()) co_return Stored::no;
   response->set_in_redis(true);  // before: from here on what happens to the key concerns it
-  std::string value = write_value(*response, compress_, clock_.offset_ms());
-  std::vector<std::string> arguments{"SET", redis_key(response->readable_key()), std::move(value), "PX",
-                                     std::to_string(ttl_ms)};
+  auto arguments = command_of("SET", redis_key(response->readable_key()),
+                              write_value(*response, compress_, clock_.offset_ms()), "PX", std::to_string(ttl_ms));
   const RedisReply reply = co_await client_.command(std::move(arguments));
   if (reply.type == RedisReply::Type::unavailable) co_return Stored::unknown;
   if (reply.type == RedisReply::Type::string && reply.text == "OK") co_return Stored::yes;

@@ -60,7 +60,8 @@ class RedisStore {
 
  private:
   std::string redis_key(std::string_view readable_key) const;
-  boost::asio::awaitable<RedisReply> read(std::vector<std::string> arguments);
+  bool may_ask() { return !one_copy_ || client_.is_same_copy(); }
+  RedisReply trusted(RedisReply reply);
   RedisClient& client_;
   const SharedClock& clock_;
   const bool one_copy_;  // the log lies beside what is stored

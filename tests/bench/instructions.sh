@@ -1,6 +1,7 @@
 #!/bin/bash
-# Counts the user-space instructions of one memory hit of the release binary (callgrind) and fails where they are more
-# than 5 % over what tests/bench/instructions.txt has. The same on a busy machine; some ten seconds.
+# Counts the user-space instructions of one memory hit, one pass-through and one miss that is stored of the release
+# binary (callgrind) and fails where they are more than 5 % over what tests/bench/instructions.txt has. The same on a busy
+# machine; some twenty seconds.
 #
 #   tests/bench/instructions.sh [--update] [--top] [BINARY]
 #

@@ -1,10 +1,11 @@
-"""Counts what one memory hit takes of user-space instructions; see ../instructions.sh, which calls this.
+"""Counts what one request takes of user-space instructions; see ../instructions.sh, which calls this.
 
 The release binary runs in callgrind with one worker. A client asks over one connection, again and again for the same
-key, and each time only when the worker is back at waiting, so that every hit is the same work. Counters are read every
-few hits; the lowest of these windows is the figure, so that timers that fall into the others change nothing."""
+key (of misses: for a new one), and each time only when the worker is back at waiting, so that all are the same work. Counters are read every
+few requests; the lowest of these windows is the figure, so that timers that fall into the others change nothing."""
 import argparse
 import glob
+import itertools
 import os
 import re
 import shutil
@@ -22,9 +23,9 @@ from processes import BenchError, Process, free_port
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUDGET = os.path.join(os.path.dirname(HERE), "instructions.txt")
 MAY_GROW = 1.05
-WINDOWS, HITS = 5, 300
+WINDOWS, COUNT = 5, 300
 
-# What is asked: as a load generator does it, and as a browser does.
+# What is asked: as a load generator does it, and as a browser does. `%d` is a number that none had before.
 REQUESTS = {
     "hit": b"GET /hit/one HTTP/1.1\r\nHost: bench.test\r\n\r\n",
     "hit of a browser": (
@@ -34,7 +35,10 @@ REQUESTS = {
         b"Accept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, deflate, br\r\nReferer: http://bench.test/\r\n"
         b"Upgrade-Insecure-Requests: 1\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\n"
         b"Sec-Fetch-Site: same-origin\r\nSec-Fetch-User: ?1\r\nPriority: u=0, i\r\n\r\n"),
+    "pass-through": b"GET /pass/one HTTP/1.1\r\nHost: bench.test\r\n\r\n",
+    "miss and store": b"GET /hit/%d HTTP/1.1\r\nHost: bench.test\r\n\r\n",
 }
+EXPECTED = {"pass-through": b"fwd=bypass", "miss and store": b"stored"}  # else a hit
 # Age and lifetime keep their number of digits for as long as this runs.
 ANSWER = (b"HTTP/1.1 200 OK\r\nDate: " + formatdate(usegmt=True).encode() +
           b"\r\nContent-Type: application/json\r\nAge: 100\r\n"
@@ -120,14 +124,14 @@ def counted(folder):
 
 
 def show_top(folder, name, most=20):
-    """The functions that take most of a hit, without what they call."""
+    """The functions that take most of a request, without what they call."""
     told = subprocess.run(["callgrind_annotate", "--threshold=100", os.path.join(folder, "busiest")],
                           capture_output=True, text=True).stdout
     functions = re.findall(r"^\s*([\d,]+) \(.*?%\)\s+\S*?:(.*?)(?: \[.*)?$", told, re.M)
-    own = [(int(count.replace(",", "")) / HITS, function) for count, function in functions]
+    own = [(int(count.replace(",", "")) / COUNT, function) for count, function in functions]
     # What was under way when the counters were set to zero is counted with all that it calls.
     own = [(count, function) for count, function in own if count < 0.9 * max(own)[0]]
-    print(f"{name}, instructions a hit by function:")
+    print(f"{name}, instructions a request by function:")
     for count, function in sorted(own, reverse=True)[:most]:
         print(f"  {count:6.0f}  {function[:150]}")
 
@@ -159,21 +163,26 @@ def measure(binary, folder, top=False):
     with Process("pillion", command, os.sched_getaffinity(0), folder) as process:
         client = connect(port, process)
         for name, request in REQUESTS.items():
+            numbers = itertools.count(100_000)  # of the same length all
+
+            def ask():
+                return hit(client, request % next(numbers) if b"%d" in request else request)
+
             for _ in range(20):
-                answer = hit(client, request)
-            if b"Cache-Status: pillion; hit" not in answer:
-                raise BenchError("what was to be a hit is none: " + answer.split(b"\r\n\r\n")[0].decode())
+                answer = ask()
+            if EXPECTED.get(name, b"hit") not in answer.split(b"Cache-Status: pillion; ")[1].split(b"\r\n")[0]:
+                raise BenchError(f"this is no {name}: " + answer.split(b"\r\n\r\n")[0].decode())
             fetched = origin.answered
             windows = []
             for _ in range(WINDOWS):
                 control(folder, "-z", str(process.pid))
-                for _ in range(HITS):
-                    hit(client, request)
+                for _ in range(COUNT):
+                    ask()
                     wait_until_idle(process.pid)
                 control(folder, "-d", str(process.pid))
-                windows.append(counted(counts) / HITS)
-            if origin.answered != fetched:
-                raise BenchError("the origin was asked while hits were counted")
+                windows.append(counted(counts) / COUNT)
+            if origin.answered - fetched != (WINDOWS * COUNT if name in EXPECTED else 0):
+                raise BenchError(f"the origin was asked {origin.answered - fetched} times while this was counted: {name}")
             if top:
                 show_top(counts, name)
             figures[name] = (min(windows), max(windows))

@@ -60,7 +60,7 @@ TEST_CASE("readers on other threads stream what the leader appends") {
   CHECK(body == other_body);
   CHECK(end == Phase::complete);
   CHECK(other_end == Phase::complete);
-  CHECK(flight->body() == body);
+  CHECK(*flight->body() == body);
 }
 
 TEST_CASE("what may not be shared lets everyone but the first go") {

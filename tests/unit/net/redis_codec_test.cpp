@@ -87,6 +87,21 @@ TEST_CASE("replies come out the same however the bytes are split") {
   CHECK(read(deep, 4).substr(0, 31) == "!No support for nested multi bu");
 }
 
+TEST_CASE("all replies of one read come out, small and large ones, and the last is known to be cut") {
+  std::string bytes, expected;
+  for (std::size_t i = 0; i < 300; ++i) {
+    const std::string text(i * 37 % 5000, static_cast<char>('a' + i % 26));
+    bytes += '$' + std::to_string(text.size()) + "\r\n" + text + "\r\n";
+    expected += '"' + text + "\" ";
+  }
+  CHECK(read(bytes, bytes.size(), 6000) == expected);
+  CHECK(read(bytes + "$5000\r\nabc", bytes.size() + 100, 6000) == expected + "...");
+  RedisReplyReader reader(6000);
+  reader.feed(bytes);
+  CHECK(reader.next());
+  CHECK(reader.in_reply());  // more of this read is still to come
+}
+
 TEST_CASE("a reply over the bound is an error, complete or not, alone or among others") {
   const std::string fits = "$10\r\n0123456789\r\n";  // 17 bytes
   CHECK(read(fits + fits, 1000, 17) == "\"0123456789\" \"0123456789\" ");
