@@ -14,6 +14,9 @@
 
 namespace pillion {
 
+/// What every value begins with, of whatever version.
+inline constexpr std::string_view value_mark = "PLN";
+
 /// A value with its strings plain.
 std::string encode(const StoredResponse& response);
 
