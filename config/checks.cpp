@@ -66,9 +66,32 @@ void check_addresses(Context& context, const Draft& draft) {
   // Without a section the defaults listen; a clash with them is told where the other one stands.
   if (draft.admin != nullptr) claim(config.admin.address, address_place(*draft.admin));
   if (config.metrics) claim(*config.metrics, address_place(*draft.metrics));
+  if (config.query_cache && draft.query_cache != nullptr)
+    claim(config.query_cache->address, address_place(*draft.query_cache));
   if (config.admin.address.is_set() && !is_local(config.admin.address) && config.admin.token_file.empty()) {
     context.error(draft.admin != nullptr ? address_place(*draft.admin) : Position{},
                   "the admin address is reached from other machines: give it a token_file, or listen on 127.0.0.1");
+  }
+}
+
+/// It asks nobody who they are: whoever reaches it reads and writes the application's values.
+void check_query_cache(Context& context, const Draft& draft) {
+  if (!draft.config.query_cache) return;
+  const Node& node = *draft.query_cache;
+  const Node* address = node.find("address");
+  if (const Address& there = draft.config.query_cache->address; there.is_set() && !is_local(there)) {
+    context.error(address != nullptr ? address->at : node.at,
+                  "the query cache would be reached from other machines, and asks for no token: listen on 127.0.0.1 or "
+                  "unix:/path, and give each replica of the application a Pillion of its own");
+  }
+  if (draft.config.ttl.empty()) {
+    context.warn(node.at, "the query cache has no types: they are the names of ttl:, such as ttl: { character: 5m }");
+  }
+  if (draft.ttl == nullptr) return;
+  for (const Node::Entry& entry : draft.ttl->entries) {
+    if (entry.key != "pillion") continue;
+    context.error(entry.key_at,
+                  "'pillion' can't be a type of the query cache: keys that begin with 'pillion:' are Pillion's own");
   }
 }
 
@@ -307,6 +330,7 @@ void check_all(Context& context, const Draft& draft) {
                  "there are no routes: every request is passed through uncached");
   }
   check_addresses(context, draft);
+  check_query_cache(context, draft);
   check_tunnels(context, draft);
   check_stores(context, draft);
   check_fleet(context, draft);

@@ -15,6 +15,7 @@ struct Draft {
   const Node* listeners = nullptr;
   const Node* admin = nullptr;
   const Node* metrics = nullptr;
+  const Node* query_cache = nullptr;
   const Node* upstreams = nullptr;
   const Node* store = nullptr;
   const Node* ttl = nullptr;
@@ -29,6 +30,7 @@ struct Draft {
 void read_listeners(Context& context, const Node& node, Draft& draft);
 void read_admin(Context& context, const Node& node, Draft& draft);
 void read_metrics(Context& context, const Node& node, Draft& draft);
+void read_query_cache(Context& context, const Node& node, Draft& draft);
 void read_upstreams(Context& context, const Node& node, Draft& draft);
 // redis.cpp
 void read_redis(Context& context, const Node& node, Draft& draft);

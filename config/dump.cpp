@@ -23,6 +23,12 @@ Tree duration(Milliseconds value) { return Tree::string(duration_text(value)); }
 Tree size(std::uint64_t bytes) { return Tree::string(size_text(bytes)); }
 Tree on_off(bool value) { return Tree::string(value ? "on" : "off"); }
 
+Tree file_mode(unsigned mode) {
+  std::string text = "0";
+  for (const int shift : {6, 3, 0}) text += static_cast<char>('0' + ((mode >> shift) & 7u));
+  return Tree::string(text);
+}
+
 Tree listeners(const std::vector<Listener>& all) {
   Tree tree = Tree::list();
   for (const Listener& listener : all) {
@@ -30,10 +36,7 @@ Tree listeners(const std::vector<Listener>& all) {
     if (!listener.name.empty()) item.add("name", Tree::string(listener.name));
     item.add("address", Tree::string(listener.address.to_string()));
     if (listener.h2c_tunnel) item.add("h2c", Tree::string("tunnel"));
-    if (!listener.address.is_unix()) continue;
-    std::string mode = "0";
-    for (const int shift : {6, 3, 0}) mode += static_cast<char>('0' + ((listener.mode >> shift) & 7u));
-    item.add("mode", Tree::string(mode));
+    if (listener.address.is_unix()) item.add("mode", file_mode(listener.mode));
   }
   return tree;
 }
@@ -255,6 +258,12 @@ Tree describe(const Config& config, bool hide) {
   admin.add("address", Tree::string(config.admin.address.to_string()));
   if (!config.admin.token_file.empty()) admin.add("token_file", Tree::string(config.admin.token_file));
   if (config.metrics) tree.add("metrics", Tree::map()).add("address", Tree::string(config.metrics->to_string()));
+  if (config.query_cache) {
+    Tree& query_cache = tree.add("query_cache", Tree::map());
+    query_cache.add("address", Tree::string(config.query_cache->address.to_string()));
+    if (config.query_cache->address.is_unix()) query_cache.add("mode", file_mode(config.query_cache->mode));
+    query_cache.add("lease", duration(config.query_cache->lease));
+  }
   Tree& upstreams = tree.add("upstreams", Tree::map());
   for (const Upstream& u : config.upstreams) upstreams.add(u.name, upstream(u, hide));
   tree.add("store", store(config, hide));

@@ -20,6 +20,7 @@ constexpr Key<Draft> top_keys[] = {
      [](Context& c, const Node& n, Draft& d) { read_value(c, n, d.config.canonical_host, parse_authority); }},
     {"admin", read_admin},
     {"metrics", read_metrics},
+    {"query_cache", read_query_cache},
     {"upstreams", read_upstreams},
     {"store", read_store},
     {"ttl", read_ttl},
@@ -31,7 +32,6 @@ constexpr Key<Draft> top_keys[] = {
     {"drain", read_drain},
     {"workers", read_workers},
     {"log", read_log},
-    {"query_cache"},
     {"warm"},
 };
 

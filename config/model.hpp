@@ -42,6 +42,14 @@ struct Admin {
   friend bool operator==(const Admin&, const Admin&) = default;
 };
 
+/// The look-aside cache for the application's own queries. Its types are the names of `ttl:`.
+struct QueryCache {
+  Address address{"127.0.0.1", 9902, {}};  ///< loopback or a Unix socket
+  unsigned mode = 0660;                    ///< file mode of a Unix socket
+  Milliseconds lease{10000};               ///< how long one caller may take to load a value before another may
+  friend bool operator==(const QueryCache&, const QueryCache&) = default;
+};
+
 /// Where an application answers.
 struct Upstream {
   std::string name;
@@ -235,6 +243,7 @@ struct Config {
   std::string canonical_host;  ///< empty: none
   Admin admin;
   std::optional<Address> metrics;
+  std::optional<QueryCache> query_cache;
   std::vector<Upstream> upstreams;
   MemorySettings memory;
   RedisSettings redis;

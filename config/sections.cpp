@@ -11,6 +11,7 @@ namespace {
 constexpr std::size_t max_listeners = 64;
 constexpr std::size_t max_upstreams = 256;
 constexpr std::size_t max_request_headers = 32;
+constexpr Milliseconds max_lease{3'600'000};
 
 /// Unset where what is written is no address, so that it clashes with no other.
 void read_address(Context& context, const Node& node, Address& into) {
@@ -43,6 +44,16 @@ constexpr Key<Admin> admin_keys[] = {
 
 constexpr Key<Address> metrics_keys[] = {
     {"address", [](Context& c, const Node& n, Address& a) { read_address(c, n, a); }},
+};
+
+constexpr Key<QueryCache> query_cache_keys[] = {
+    {"address", [](Context& c, const Node& n, QueryCache& q) { read_address(c, n, q.address); }},
+    {"mode", [](Context& c, const Node& n, QueryCache& q) { read_value(c, n, q.mode, parse_mode); }},
+    {"lease",
+     [](Context& c, const Node& n, QueryCache& q) {
+       read_deadline(c, n, q.lease);
+       if (q.lease > max_lease) c.error(n.at, "a lease is 1h at most: a loader that died would be waited for so long");
+     }},
 };
 
 constexpr Key<Upstream> connection_keys[] = {
@@ -194,6 +205,16 @@ void read_metrics(Context& context, const Node& node, Draft& draft) {
   draft.config.metrics = std::move(address);
 }
 
+void read_query_cache(Context& context, const Node& node, Draft& draft) {
+  draft.query_cache = &node;
+  QueryCache query_cache;
+  if (node.kind != Node::Kind::null) read_map(context, node, "query_cache", query_cache_keys, query_cache);
+  if (const Node* mode = node.find("mode"); mode != nullptr && !query_cache.address.is_unix()) {
+    context.warn(mode->at, "mode has no effect: the address is not a Unix socket");
+  }
+  draft.config.query_cache = std::move(query_cache);
+}
+
 void read_upstreams(Context& context, const Node& node, Draft& draft) {
   draft.upstreams = &node;
   if (node.kind == Node::Kind::null || !expect(context, node, Node::Kind::map, "upstreams")) return;
@@ -225,6 +246,7 @@ void append_section_keys(std::vector<KeyList>& lists) {
   lists.push_back(list_keys("listeners.*", listener_keys));
   lists.push_back(list_keys("admin", admin_keys));
   lists.push_back(list_keys("metrics", metrics_keys));
+  lists.push_back(list_keys("query_cache", query_cache_keys));
   lists.push_back(list_keys("upstreams.*", upstream_keys));
   lists.push_back(list_keys("upstreams.*.connections", connection_keys));
   lists.push_back(list_keys("upstreams.*.request_headers.*", header_file_keys));

@@ -33,6 +33,11 @@ std::string fixed_differences(const config::Config& old, const config::Config& f
   note(old.listeners == fresh.listeners, "listeners");
   note(old.admin == fresh.admin, "admin");
   note(old.metrics == fresh.metrics, "metrics");
+  note(old.query_cache.has_value() == fresh.query_cache.has_value(), "query_cache");
+  if (old.query_cache && fresh.query_cache) {
+    note(old.query_cache->address == fresh.query_cache->address && old.query_cache->mode == fresh.query_cache->mode,
+         "query_cache.address");
+  }
   note(old.workers == fresh.workers, "workers");
   note(old.redis == fresh.redis, "store.redis");
   return names;

@@ -56,9 +56,11 @@ struct Server::Impl {
   void start();
   void wait_for_redis(const config::RedisSettings& settings);
   void start_listeners();
+  std::unique_ptr<Listener> listen(const config::Listener& settings, const ClientOrigin& origin);
+  void start_query_cache();
   void start_admin(AdminServer& server, const std::string& what, const config::Address& address);
   void reload();
-  void take(Socket socket, std::string peer, const config::Listener& listener, std::size_t worker);
+  void take(Socket socket, std::string peer, ClientOrigin origin, std::size_t worker);
   void refuse(Socket socket);
   void watch_signals();
   void begin_drain(bool with_delay);
@@ -82,7 +84,7 @@ struct Server::Impl {
   std::unique_ptr<Shared> shared;
   std::unique_ptr<Sweep> sweep;  // on the admin thread
   std::vector<std::unique_ptr<Worker>> workers;
-  std::vector<std::unique_ptr<Listener>> listeners;
+  std::vector<std::unique_ptr<Listener>> listeners;  // of the configuration's list; the query cache's behind them
   std::unique_ptr<RunningControl> running;
   std::unique_ptr<AdminServer> admin_server, metrics_server;
   std::unique_ptr<FileWatch> watch;
@@ -122,6 +124,7 @@ void Server::Impl::start() {
   for (std::size_t i = 0; i < worker_count; ++i) workers.push_back(std::make_unique<Worker>(i, *shared, snapshot));
   running = std::make_unique<RunningControl>(*shared, *workers.front(), snapshot);
   start_listeners();
+  if (config->query_cache) start_query_cache();
   admin_server = std::make_unique<AdminServer>(admin, *running, AdminFlavour::full);
   start_admin(*admin_server, "admin", config->admin.address);
   if (config->metrics) {
@@ -133,7 +136,7 @@ void Server::Impl::start() {
   if (!options.config) {
     watch = std::make_unique<FileWatch>(control.get_executor(), options.config_path, [this] { reload(); });
   }
-  sweep = std::make_unique<Sweep>(admin.get_executor(), *shared);
+  sweep = std::make_unique<Sweep>(admin.get_executor(), *shared, config->query_cache.has_value());
   sweep->start();
   const ConfigPtr first = config;  // the control thread replaces it from now on
   for (auto& worker : workers) worker->start();
@@ -168,34 +171,50 @@ void Server::Impl::wait_for_redis(const config::RedisSettings& settings) {
 
 void Server::Impl::start_listeners() {
   for (const config::Listener& settings : config->listeners) {
-    auto listener = std::make_unique<Listener>(
-        control.get_executor(), settings,
-        [this] {
-          // Fewest connections first: SO_REUSEPORT would spread a sidecar's few keep-alive connections badly.
-          const auto least = std::min_element(workers.begin(), workers.end(),
-                                              [](const auto& a, const auto& b) { return a->load() < b->load(); });
-          return (*least)->executor();
-        },
-        [this, settings](Socket socket, std::string peer) {
-          const auto executor = socket.get_executor();
-          for (std::size_t i = 0; i < workers.size(); ++i) {
-            if (workers[i]->executor() == executor) return take(std::move(socket), std::move(peer), settings, i);
-          }
-        });
-    listener->start();
-    log->info("listening on " + listener->address().to_string());
-    listeners.push_back(std::move(listener));
+    ClientOrigin origin;
+    origin.listener = settings.name;
+    origin.h2c_tunnel = settings.h2c_tunnel;
+    listeners.push_back(listen(settings, origin));
+    log->info("listening on " + listeners.back()->address().to_string());
   }
 }
 
-void Server::Impl::take(Socket socket, std::string peer, const config::Listener& listener, std::size_t worker) {
+void Server::Impl::start_query_cache() {
+  config::Listener settings;
+  settings.address = config->query_cache->address;
+  settings.mode = config->query_cache->mode;
+  ClientOrigin origin;
+  origin.query_cache = true;
+  listeners.push_back(listen(settings, origin));
+  log->info("query cache on " + listeners.back()->address().to_string());
+}
+
+// `origin`: of every connection, but for whose it is.
+std::unique_ptr<Listener> Server::Impl::listen(const config::Listener& settings, const ClientOrigin& origin) {
+  auto listener = std::make_unique<Listener>(
+      control.get_executor(), settings,
+      [this] {
+        // Fewest connections first: SO_REUSEPORT would spread a sidecar's few keep-alive connections badly.
+        const auto least = std::min_element(workers.begin(), workers.end(),
+                                            [](const auto& a, const auto& b) { return a->load() < b->load(); });
+        return (*least)->executor();
+      },
+      [this, origin](Socket socket, std::string peer) {
+        const auto executor = socket.get_executor();
+        for (std::size_t i = 0; i < workers.size(); ++i) {
+          if (workers[i]->executor() == executor) return take(std::move(socket), std::move(peer), origin, i);
+        }
+      });
+  listener->start();
+  return listener;
+}
+
+void Server::Impl::take(Socket socket, std::string peer, ClientOrigin origin, std::size_t worker) {
   std::size_t open = 0;
   for (const auto& w : workers) open += w->load();
   if (open >= connection_limit(snapshot->config->limits)) return refuse(std::move(socket));
-  ClientOrigin origin;
-  origin.listener = listener.name;
-  origin.h2c_tunnel = listener.h2c_tunnel;
-  origin.peer_trusted = trusted->contains(peer);
+  // Nobody stands before the query cache: its Host is the one that was sent.
+  origin.peer_trusted = !origin.query_cache && trusted->contains(peer);
   origin.peer_address = std::move(peer);
   workers[worker]->serve(std::move(socket), std::move(origin));
 }

@@ -25,7 +25,7 @@ class Server {
   /// Throws std::runtime_error with one line for standard error (a port in use, Unix socket in the way...), and
   /// std::invalid_argument with one line an error for a configuration that is refused.
   void start();
-  /// Where it listens, in the configuration's order, with the ports that the kernel chose.
+  /// Where it listens, in the configuration's order, the query cache's last, with the ports that the kernel chose.
   std::vector<config::Address> addresses() const;
   config::Address admin_address() const;
   /// Blocks until SIGTERM, SIGINT or stop() and all is drained. The exit code: 0, or 1 where requests had to be cut.

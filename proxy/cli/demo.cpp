@@ -34,7 +34,8 @@ config::Loaded demo_config(const config::Address& app) {
   const std::string yaml = "listeners: [ { address: 127.0.0.1:0 } ]\nadmin: { address: 127.0.0.1:0 }\n" +
                            std::string("upstreams: { app: http://") + app.to_string() +
                            " }\nstore: { memory: { size: 16MiB } }\nlog: { level: warn, access: off }\n" +
-                           "drain: { delay: 0s }" + std::string(demo_routes);
+                           "drain: { delay: 0s }\nquery_cache: { address: 127.0.0.1:0 }\nttl: { character: 5m }" +
+                           std::string(demo_routes);
   return config::load_text(
       yaml, [](const std::string&) { return std::optional<std::string>(); }, config::read_small_file);
 }
@@ -153,11 +154,14 @@ bool make_requests(const config::Address& proxy, const config::Address& admin, c
   return !tour.failed();
 }
 
-void print_hints(const std::string& proxy, const std::string& admin) {
+void print_hints(const std::string& proxy, const std::string& admin, const std::string& queries) {
   std::cout << "Try it yourself, until Ctrl-C ends it:\n"
             << "  curl -i " << proxy << "/api/characters/char_123\n"
             << "  curl -i -X PUT -d '{}' " << proxy << "/api/characters/char_123\n"
             << "  curl -s '" << admin << "/explain?url=/api/characters/char_123'\n"
+            << "  curl -i " << queries
+            << "/query/character/char_123      # a lease to load what the application caches itself\n"
+            << "  curl -i -X PUT -d Ann " << queries << "/query/character/char_123\n"
             << "  curl -s " << admin << "/stats\n"
             << "  curl -s " << admin << "/metrics\n"
             << "  pillion invalidate --admin " << admin << " --tag characters" << std::endl;
@@ -176,8 +180,10 @@ int demo(const DemoFlags& flags) {
   const config::Address proxy_address = server.addresses().front();
   const std::string proxy = curl_base(proxy_address);
   const std::string admin = curl_base(server.admin_address());
+  const std::string queries = curl_base(server.addresses().back());
   std::cout << "pillion " << version() << " demo\n  application  http://" << app.address().to_string()
-            << "   each character takes it 100 ms\n  proxy        " << proxy << "\n  admin        " << admin << "\n"
+            << "   each character takes it 100 ms\n  proxy        " << proxy << "\n  admin        " << admin
+            << "\n  query cache  " << queries << "\n"
             << demo_routes << std::endl;
   if (!make_requests(proxy_address, server.admin_address(), app)) {
     if (server.is_ending()) return server.wait();  // interrupted before the tour was over
@@ -186,7 +192,7 @@ int demo(const DemoFlags& flags) {
     server.wait();
     return 1;
   }
-  print_hints(proxy, admin);
+  print_hints(proxy, admin, queries);
   return server.wait();
 }
 

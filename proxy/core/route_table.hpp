@@ -13,6 +13,11 @@ namespace pillion {
 
 inline constexpr std::size_t max_path_parameters = 16;
 
+/// Appends a value as keys hold it: percent-encoded octets stay, every other byte outside `A-Za-z0-9-._~` is
+/// percent-encoded (upper-case hex), and a value whose encoded form is over 256 bytes is replaced by the hex of its
+/// hash128.
+void append_key_value(std::string_view value, std::string& out);
+
 /// A template such as `character:{character_id}` cut into literals and parameter indexes.
 class Template {
  public:
@@ -21,9 +26,7 @@ class Template {
   Template(std::string_view text, const std::vector<std::string>& names);
   Template() = default;
   enum class Encode { raw, key };
-  /// Fills in. With Encode::key each value is made safe for a Redis key: percent-encoded octets stay, every other byte
-  /// outside `A-Za-z0-9-._~` is percent-encoded (upper-case hex), and a value whose encoded form is over 256 bytes is
-  /// replaced by the hex of its hash128.
+  /// Fills in. With Encode::key each value is made safe for a Redis key, by append_key_value().
   void append(std::string& out, const std::vector<std::string_view>& values, Encode encode) const;
   std::string fill(const std::vector<std::string_view>& values, Encode encode) const;
 

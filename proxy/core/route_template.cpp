@@ -16,8 +16,17 @@ bool is_plain_in_keys(char c) {
          c == '_' || c == '~';
 }
 
-/// No byte that means something in a key or in a pattern (`:`, `*`, `?`, white space...) gets through, so that a
-/// client can't aim a value at another's key.
+int parameter_index(std::string_view name, const std::vector<std::string>& names) {
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (names[i] == name) return static_cast<int>(i);
+  }
+  throw std::invalid_argument("the path has no parameter {" + std::string(name) + "}");
+}
+
+}  // namespace
+
+// No byte that means something in a key or in a pattern (`:`, `*`, `?`, white space...) gets through, so that a
+// client can't aim a value at another's key.
 void append_key_value(std::string_view value, std::string& out) {
   static constexpr char digits[] = "0123456789ABCDEF";
   const std::size_t start = out.size();
@@ -36,15 +45,6 @@ void append_key_value(std::string_view value, std::string& out) {
     }
   }
 }
-
-int parameter_index(std::string_view name, const std::vector<std::string>& names) {
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (names[i] == name) return static_cast<int>(i);
-  }
-  throw std::invalid_argument("the path has no parameter {" + std::string(name) + "}");
-}
-
-}  // namespace
 
 Template::Template(std::string_view text, const std::vector<std::string>& names) {
   while (!text.empty()) {

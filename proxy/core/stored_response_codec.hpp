@@ -14,6 +14,9 @@
 
 namespace pillion {
 
+/// What every value begins with, of whatever version.
+inline constexpr std::string_view value_mark = "PLN";
+
 /// A value with its strings plain. `shared_offset_ms` is the shared clock's (SharedClock::offset_ms()), which tells its
 /// readers when it was received.
 std::string encode(const StoredResponse& response, std::optional<std::int64_t> shared_offset_ms = {});

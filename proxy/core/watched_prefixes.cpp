@@ -22,6 +22,10 @@ std::vector<std::string> watched_prefixes(const config::Config& config) {
     if (fleet) wanted.push_back(name_space + "pillion:lease:");
     if (fleet || (route.store_memory && config.memory.enabled)) wanted.push_back(name_space + key_prefix(route.key));
   }
+  if (config.query_cache) {
+    wanted.push_back(name_space + "pillion:lease:");
+    for (const auto& [type, lifetime] : config.ttl) wanted.push_back(name_space + type + ':');
+  }
   std::ranges::sort(wanted);
   std::vector<std::string> disjoint;
   // In this order a prefix stands before all that begin with it.

@@ -17,7 +17,8 @@ inline constexpr std::size_t max_watched_prefixes = 64;
 std::string key_prefix(std::string_view key_template);
 
 /// Prefixes of which none begins another, since Redis refuses that, and which cover the keys of all routes that keep
-/// copies in memory of what stands in Redis or wait for what other replicas put there, namespace included. One, the
+/// copies in memory of what stands in Redis or wait for what other replicas put there, and those of the query cache,
+/// namespace included. One, the
 /// namespace, where they were too many. An empty one means all keys; none at all that nothing is kept so.
 std::vector<std::string> watched_prefixes(const config::Config& config);
 

@@ -15,6 +15,20 @@ Snapshot::Snapshot(std::shared_ptr<const config::Config> settings, Counters& cou
   unmatched.settings.name = "-";
   unmatched.index = route_counters.size();
   route_counters.push_back(&counters.route(unmatched.settings.name));
+  const auto add_query_type = [&](CompiledRoute& type, const std::string& name) {
+    type.settings.name = "query:" + name;
+    type.settings.cache = config::CacheMode::on;
+    type.index = route_counters.size();
+    route_counters.push_back(&counters.route(type.settings.name));
+  };
+  if (config->query_cache) {
+    add_query_type(query_unmatched, "-");
+    for (const auto& [name, lifetime] : config->ttl) {
+      CompiledRoute& type = query_types[name];
+      type.settings.ttl = lifetime;
+      add_query_type(type, name);
+    }
+  }
   for (std::size_t i = 0; i < config->upstreams.size(); ++i) {
     upstream_counters.push_back(&counters.upstream(config->upstreams[i].name));
     if (config->upstreams.size() == 1 || config->upstreams[i].name == "app") {

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <array>
+#include <atomic>
+#include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -13,6 +16,8 @@
 #include "core/time.hpp"
 #include "flow/collapser.hpp"
 #include "flow/invalidation_log.hpp"
+#include "flow/notice_board.hpp"
+#include "flow/query_leases.hpp"
 #include "flow/search_rules.hpp"
 #include "net/deadline.hpp"
 #include "net/upstream_pool.hpp"
@@ -32,8 +37,15 @@ struct Snapshot {
   std::vector<std::string> listeners;  ///< their names, each once; empty for unnamed ones
   CompiledRoute unmatched;             ///< for what no route matches: passed through; named `-`
   bool has_default_upstream = false;   ///< unmatched.upstream means something
+  /// Of the query cache: a type as a route, called `query:{type}`; nullptr where there is no such type.
+  const CompiledRoute* query_type(std::string_view type) const {
+    const auto found = query_types.find(type);
+    return found == query_types.end() ? nullptr : &found->second;
+  }
+  std::map<std::string, CompiledRoute, std::less<>> query_types;
+  CompiledRoute query_unmatched;  ///< for what names none; called `query:-`
   std::vector<const std::vector<RouteCounters*>*>
-      route_counters;  ///< by route index, one block a worker; the last is unmatched's
+      route_counters;  ///< by route index, one block a worker; unmatched and the query cache's stand behind
   std::vector<const std::vector<Histogram*>*> upstream_counters;  ///< by upstream index
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
@@ -59,6 +71,9 @@ struct Shared {
   SearchRules search_rules;
   std::array<std::mutex, 64> variant_locks;  ///< of a URL's marker, by its hash (flow/keeper.cpp)
   UpstreamLimits upstream_limits;
+  QueryLeases query_leases;
+  NoticeBoard query_board;                   ///< without Redis; else that of `watch` serves
+  std::atomic<std::size_t> query_bodies{0};  ///< bytes of values for the query cache that are on their way
 };
 
 /// Of one worker; used on its thread alone.

@@ -177,7 +177,7 @@ awaitable<InvalidationLog::Outcome> InvalidationLog::invalidate(std::vector<Sele
   // compares what it read from Redis.
   if (parts_) outgoing.ticket = parts_->unsent.add(selectors);
   const std::uint64_t position = local_.invalidate(selectors, strength, outgoing.mono_ms);
-  if (!parts_) co_return Outcome{std::to_string(position), false, {}};
+  if (!parts_) co_return Outcome{std::to_string(position), false, {}, position};
   outgoing.selectors = std::move(selectors);
 
   const auto until = Clock::now() + parts_->redis.timeout;
@@ -187,7 +187,7 @@ awaitable<InvalidationLog::Outcome> InvalidationLog::invalidate(std::vector<Sele
     asio::co_spawn(parts->executor, parts->publish(std::move(outgoing), until, delivery), asio::detached);
   });
   co_await delivery->wake.async_wait(no_throw);
-  Outcome outcome{delivery->record.id, delivery->record.id.empty(), delivery->record};
+  Outcome outcome{delivery->record.id, delivery->record.id.empty(), delivery->record, position};
   if (outcome.pending) outcome.position = "local-" + std::to_string(position);
   co_return outcome;
 }

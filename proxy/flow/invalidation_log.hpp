@@ -49,8 +49,9 @@ class InvalidationLog {
 
   struct Outcome {
     std::string position;
-    bool pending = false;  ///< Redis is configured, and has not got it yet
-    KnownRecord record;    ///< in the log; none without Redis or while pending
+    bool pending = false;     ///< Redis is configured, and has not got it yet
+    KnownRecord record;       ///< in the log; none without Redis or while pending
+    std::uint64_t local = 0;  ///< its place in order()
   };
   /// Applies here before it returns for the first time; then waits for Redis within its budget. From any executor. What
   /// can't be delivered is kept and delivered as soon as Redis is back.

@@ -48,6 +48,8 @@ awaitable<bool> NoticeBoard::Waiter::wait(std::chrono::steady_clock::time_point 
   co_return std::exchange(wake_->changed, false);
 }
 
+void NoticeBoard::Waiter::wake() { wake_->wake(); }
+
 void NoticeBoard::changed(std::string_view key) {
   if (waiting_.load(std::memory_order_acquire) == 0) return;
   const std::lock_guard lock(mutex_);

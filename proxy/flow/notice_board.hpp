@@ -31,6 +31,8 @@ class NoticeBoard {
     bool is_told() const noexcept { return !keys_.empty(); }
     /// True where one of them has changed since the last call that said so, false when the time is over.
     awaitable<bool> wait(std::chrono::steady_clock::time_point until);
+    /// As if one had changed: for a reason of the caller's own. From any thread.
+    void wake();
 
    private:
     friend class NoticeBoard;

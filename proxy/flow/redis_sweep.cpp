@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "core/cache_key.hpp"
+#include "core/query_key.hpp"
 #include "core/stored_response_codec.hpp"
 #include "flow/endless_lease.hpp"
 #include "store/store_id.hpp"
@@ -42,7 +43,7 @@ std::string ms_text(std::chrono::milliseconds time) { return std::to_string(time
 }  // namespace
 
 RedisSweep::RedisSweep(asio::any_io_executor executor, RedisTopology& redis, InvalidationLog& invalidations,
-                       Counters& counters, Log& log)
+                       Counters& counters, Log& log, bool query_cache)
     : executor_(executor),
       redis_(redis),
       invalidations_(invalidations),
@@ -52,7 +53,8 @@ RedisSweep::RedisSweep(asio::any_io_executor executor, RedisTopology& redis, Inv
       namespace_(redis.settings().key_namespace),
       lease_key_(namespace_ + "pillion:sweep"),
       swept_key_(namespace_ + "pillion:swept"),
-      token_(std::to_string(new_store_id())) {}
+      token_(std::to_string(new_store_id())),
+      query_cache_(query_cache) {}
 
 RedisSweep::~RedisSweep() { stop(); }
 
@@ -155,7 +157,8 @@ awaitable<bool> RedisSweep::walk(config::Address master) {
     cursor = batch.elements[0].text;
     for (const RedisReply& name : batch.elements[1].elements) {
       if (name.text.size() <= namespace_.size() || !name.text.starts_with(namespace_)) continue;
-      if (!is_response_key(std::string_view(name.text).substr(namespace_.size()))) continue;
+      const std::string_view readable = std::string_view(name.text).substr(namespace_.size());
+      if (!is_response_key(readable) && !(query_cache_ && is_query_key(readable))) continue;
       if (!co_await look_at(name.text)) co_return false;
     }
     co_await pause(between_scans);
@@ -176,10 +179,22 @@ awaitable<std::string> RedisSweep::front_of(const std::string& name) {
   }
 }
 
+// Not UNLINK: what Pillion itself removes is counted apart from what others do (flow/removal_history.hpp).
+awaitable<RedisReply> RedisSweep::remove(std::string name, std::string_view front) {
+  constexpr std::string_view if_still =
+      "if redis.call('GETRANGE',KEYS[1],0,#ARGV[1]-1)==ARGV[1] then return redis.call('PEXPIREAT',KEYS[1],1) end "
+      "return 0";
+  if (is_response_key(std::string_view(name).substr(namespace_.size())))
+    co_return co_await command({"PEXPIREAT", std::move(name), "1"});
+  std::string known(front.substr(0, store_id_prefix));
+  co_return co_await command({"EVAL", std::string(if_still), "1", std::move(name), std::move(known)});
+}
+
 // False where the round has to end: Redis fails, or the log isn't heard.
 awaitable<bool> RedisSweep::look_at(std::string name) {
   if (stopped_) co_return false;
-  const auto front = read_front(co_await front_of(name));
+  const std::string bytes = co_await front_of(name);
+  const auto front = read_front(bytes);
   if (!front) co_return client_->is_up();
   // Of another log nothing is known here: it may be that of a namespace that this one has no share in. What an old one
   // has left expires.
@@ -192,8 +207,7 @@ awaitable<bool> RedisSweep::look_at(std::string name) {
   parts.readable_key = std::string_view(name).substr(namespace_.size());
   const StoredResponsePtr known = StoredResponse::make(parts);
   if (!invalidations_.standing_in_redis(*known).invalidated) co_return true;
-  // Not UNLINK: what Pillion itself removes is counted apart from what others do (flow/removal_history.hpp).
-  const RedisReply reply = co_await command({"PEXPIREAT", std::move(name), "1"});
+  const RedisReply reply = co_await remove(std::move(name), bytes);
   if (reply.type != RedisReply::Type::integer) co_return false;
   counters_.swept_redis.add(static_cast<std::uint64_t>(std::max<std::int64_t>(0, reply.integer)));
   co_return true;

@@ -29,10 +29,12 @@ std::string_view trace_id_of(Fields fields) {
 
 }  // namespace
 
-// What the access log says of a request, kept for when its head is gone.
-struct RequestHandler::Names {
-  std::string method, path, request_id, trace_id;
-};
+RequestHandler::Names RequestHandler::names_of(const RequestHead& request) {
+  const Field* id = find(request.fields, Name::x_request_id);
+  return {std::string(request.method_name), std::string(request.path),
+          id && is_sane_request_id(id->value) ? std::string(id->value) : make_request_id(),
+          std::string(trace_id_of(request.fields))};
+}
 
 bool RequestHandler::answer_now(ClientSession& session) {
   const Snapshot& snapshot = *context_.snapshot;
@@ -56,11 +58,7 @@ awaitable<void> RequestHandler::handle(ClientSession& session) {
   make_plan(request, session.origin().listener, session.has_request_body(), *snapshot, context_.shared.search_rules,
             plan);
 
-  Names names{
-      std::string(request.method_name), std::string(request.path), {}, std::string(trace_id_of(request.fields))};
-  const Field* id = find(request.fields, Name::x_request_id);
-  names.request_id = id && is_sane_request_id(id->value) ? std::string(id->value) : make_request_id();
-
+  const Names names = names_of(request);
   Outcome outcome;
   Found found;
   const Now at = now();

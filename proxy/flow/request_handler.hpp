@@ -22,12 +22,18 @@ class RequestHandler final : public ClientHandler {
   awaitable<void> tunnel_http2(ClientSession& session) override;
   void note_own_answer(ClientSession& session, unsigned status) override;
 
- private:
-  struct Names;
-  void put_only_if_cached(ClientSession& session, const Plan& plan, Outcome& outcome);
-  void put_hit(ClientSession& session, const Plan& plan, const Found& found, Now at, Outcome& outcome);
+  /// What the access log says of a request, kept for when its head is gone.
+  struct Names {
+    std::string method, path, request_id, trace_id;
+  };
+  Names names_of(const RequestHead& request);
+  /// Counters and access log. Without `names` the head has to be there yet.
   void finish(ClientSession& session, const Snapshot& snapshot, const CompiledRoute& route, const Outcome& outcome,
               const Names* names);
+
+ private:
+  void put_only_if_cached(ClientSession& session, const Plan& plan, Outcome& outcome);
+  void put_hit(ClientSession& session, const Plan& plan, const Found& found, Now at, Outcome& outcome);
   std::string make_request_id();
 
   WorkerContext& context_;

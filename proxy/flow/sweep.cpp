@@ -19,13 +19,14 @@ constexpr std::chrono::milliseconds least_rest{1s};   // after a round; or as lo
 
 }  // namespace
 
-Sweep::Sweep(asio::any_io_executor executor, Shared& shared)
+Sweep::Sweep(asio::any_io_executor executor, Shared& shared, bool query_cache)
     : executor_(executor),
       shared_(shared),
       memory_(shared.memory, shared.invalidations.order(), shared.variant_locks),
       timer_(executor) {
   if (shared.redis) {
-    redis_ = std::make_unique<RedisSweep>(executor, *shared.redis, shared.invalidations, shared.counters, shared.log);
+    redis_ = std::make_unique<RedisSweep>(executor, *shared.redis, shared.invalidations, shared.counters, shared.log,
+                                          query_cache);
   }
 }
 

@@ -13,7 +13,8 @@ namespace pillion {
 
 class Sweep {
  public:
-  Sweep(asio::any_io_executor executor, Shared& shared);
+  /// `query_cache`: there is one.
+  Sweep(asio::any_io_executor executor, Shared& shared, bool query_cache);
 
   void start();
   /// On the executor, or when nothing runs there any more.

@@ -10,12 +10,14 @@ namespace pillion {
 Worker::Worker(std::size_t index, Shared& shared, SnapshotPtr snapshot)
     : context_(index, io_.get_executor(), shared), handler_(context_) {
   context_.snapshot = std::move(snapshot);
-  const config::RedisSettings& redis = context_.snapshot->config->redis;
-  if (!shared.redis) return;
-  context_.redis_client =
-      std::make_unique<RedisClient>(io_.get_executor(), *shared.redis, RedisStore::largest_value(redis.max_object),
-                                    context_.counters, shared.log, redis.key_namespace + "pillion:log");
-  context_.redis = std::make_unique<RedisStore>(*context_.redis_client, redis, shared.invalidations.clock());
+  if (shared.redis) {
+    const config::RedisSettings& redis = context_.snapshot->config->redis;
+    context_.redis_client =
+        std::make_unique<RedisClient>(io_.get_executor(), *shared.redis, RedisStore::largest_value(redis.max_object),
+                                      context_.counters, shared.log, redis.key_namespace + "pillion:log");
+    context_.redis = std::make_unique<RedisStore>(*context_.redis_client, redis, shared.invalidations.clock());
+  }
+  query_handler_.emplace(context_, handler_);
 }
 
 Worker::~Worker() { join(); }
@@ -42,7 +44,8 @@ void Worker::serve(Socket socket, ClientOrigin origin) {
 
 awaitable<void> Worker::run_session(Socket socket, ClientOrigin origin) {
   {
-    ClientSession session(std::move(socket), std::move(origin), handler_, context_.deadlines, context_.counters);
+    ClientHandler& handler = origin.query_cache ? static_cast<ClientHandler&>(*query_handler_) : handler_;
+    ClientSession session(std::move(socket), std::move(origin), handler, context_.deadlines, context_.counters);
     sessions_.insert(&session);
     if (on_empty_) session.finish_soon();
     context_.counters.accepted.add();
@@ -56,6 +59,7 @@ awaitable<void> Worker::run_session(Socket socket, ClientOrigin origin) {
 void Worker::drain(std::function<void()> on_empty) {
   asio::post(io_, [this, on_empty = std::move(on_empty)]() mutable {
     on_empty_ = std::move(on_empty);
+    query_handler_->finish_soon();
     const std::vector<ClientSession*> all(sessions_.begin(), sessions_.end());
     for (ClientSession* session : all) session->finish_soon();
     if (all.empty()) on_empty_();

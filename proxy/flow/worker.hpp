@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "flow/context.hpp"
+#include "flow/query_handler.hpp"
 #include "flow/request_handler.hpp"
 #include "net/event_loop.hpp"
 
@@ -46,6 +47,7 @@ class Worker {
   asio::executor_work_guard<asio::io_context::executor_type> guard_{io_.get_executor()};
   WorkerContext context_;
   RequestHandler handler_;
+  std::optional<QueryHandler> query_handler_;
   std::unordered_set<ClientSession*> sessions_;
   std::function<void()> on_empty_;
   std::atomic<std::size_t> load_{0};

@@ -41,7 +41,8 @@ struct ClientOrigin {
   std::string listener;      ///< name, empty for an unnamed one
   std::string peer_address;  ///< for X-Forwarded-For; empty on a Unix socket
   bool peer_trusted = false;
-  bool h2c_tunnel = false;  ///< HTTP/2 with prior knowledge is passed on; else it is refused
+  bool h2c_tunnel = false;   ///< HTTP/2 with prior knowledge is passed on; else it is refused
+  bool query_cache = false;  ///< it came to the query cache's own listener
 };
 
 class ClientSession {

@@ -75,11 +75,13 @@ RedisReply RedisStore::trusted(RedisReply reply) {
   return reply;
 }
 
-bool RedisStore::takes(const StoredResponse& response) const noexcept {
+bool fits_in_redis(const StoredResponse& response, std::size_t max_object) noexcept {
   // A key and an entity tag of tens of KiB each: what can't be read again isn't written.
-  return response.head().size() + response.body().size() <= max_object_ &&
-         response.footprint() <= largest_value(max_object_);
+  return response.head().size() + response.body().size() <= max_object &&
+         response.footprint() <= RedisStore::largest_value(max_object);
 }
+
+bool RedisStore::takes(const StoredResponse& response) const noexcept { return fits_in_redis(response, max_object_); }
 
 boost::asio::awaitable<RedisStore::Stored> RedisStore::store(StoredResponsePtr response, std::int64_t ttl_ms) {
   if (!response || ttl_ms <= 0 || !takes(*response)) co_return Stored::no;

@@ -27,6 +27,9 @@ struct InRedis {
   bool is(std::uint64_t store_id) const noexcept { return state == State::present && id == store_id && id != 0; }
 };
 
+/// Whether a response is small enough for Redis, all told.
+bool fits_in_redis(const StoredResponse& response, std::size_t max_object) noexcept;
+
 class RedisStore {
  public:
   /// What a value may be of, bytes, where head and body together are of `max_object` at most: a response with more

@@ -70,6 +70,10 @@ std::string_view to_string(Limit limit) noexcept {
       return "object_redis";
     case Limit::variants:
       return "variants";
+    case Limit::query_leases:
+      return "query_leases";
+    case Limit::query_bodies:
+      return "query_bodies";
     case Limit::bad_request:
       return "bad_request";
     case Limit::bad_response:

@@ -93,10 +93,12 @@ enum class Limit : std::uint8_t {
   object_memory,
   object_redis,
   variants,
+  query_leases,
+  query_bodies,
   bad_request,
   bad_response,
 };
-inline constexpr std::size_t limit_count = 27;
+inline constexpr std::size_t limit_count = 29;
 std::string_view to_string(Limit) noexcept;  ///< words with `_`
 
 /// One worker's figures that belong to no route.

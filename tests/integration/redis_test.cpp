@@ -95,9 +95,10 @@ TEST_CASE("redis: the application's own table, from the example file") {
   PillionOptions options;
   options.arguments = {"serve", "--config", folder.write("proxy.yaml", example)};
   options.listeners = 2;
-  options.environment = {{"PILLION_LISTEN", "127.0.0.1:0"}, {"PILLION_EGRESS", "127.0.0.1:0"},
-                         {"PILLION_ADMIN", "127.0.0.1:0"},  {"APP_URL", upstream.url()},
-                         {"COMFYUI_URL", images.url()},     {"REDIS_URL", redis.url()}};
+  options.environment = {
+      {"PILLION_LISTEN", "127.0.0.1:0"}, {"PILLION_EGRESS", "127.0.0.1:0"}, {"PILLION_QUERY_CACHE", "127.0.0.1:0"},
+      {"PILLION_ADMIN", "127.0.0.1:0"},  {"APP_URL", upstream.url()},       {"COMFYUI_URL", images.url()},
+      {"REDIS_URL", redis.url()}};
   Pillion proxy("", options);
   struct Row {
     std::string target;

@@ -83,6 +83,7 @@ Pillion::Pillion(std::string_view given, PillionOptions options) : options_(std:
   if (from != std::string::npos) listeners_ = occurrences(config.substr(from, to - from), "address:");
   if (options_.listeners != 0) listeners_ = options_.listeners;
   has_metrics_ = config.find("\nmetrics:") != std::string::npos;
+  has_queries_ = config.find("\nquery_cache:") != std::string::npos;
   has_redis_ = config.find("\n  redis:") != std::string::npos;
   for (const auto& argument : options_.arguments) has_redis_ = has_redis_ || argument == "--redis";
   has_redis_ = has_redis_ || options_.environment.contains("REDIS_URL");
@@ -117,7 +118,7 @@ void Pillion::start() {
   options.file_limit = options_.file_limit;
   options.folder = folder_.path().string();
   process_ = std::make_unique<Process>(std::move(options));
-  read_addresses(listeners_, has_metrics_);
+  read_addresses();
   if (options_.wait_until_ready) wait_until_usable();
 }
 
@@ -131,18 +132,21 @@ void Pillion::wait_until_usable() {
   if (!used) throw std::runtime_error("pillion did not come to use its Redis: " + process_->err());
 }
 
-void Pillion::read_addresses(std::size_t listeners, bool metrics) {
+void Pillion::read_addresses() {
   Deadline deadline;
   for (;;) {
     std::string text = process_->err();
     auto clients = addresses(text, "listening on ");
     auto admins = addresses(text, "admin on ");
     auto metric = addresses(text, "metrics on ");
-    if (clients.size() >= listeners && !admins.empty() && (!metrics || !metric.empty())) {
+    auto queries = addresses(text, "query cache on ");
+    if (clients.size() >= listeners_ && !admins.empty() && (!has_metrics_ || !metric.empty()) &&
+        (!has_queries_ || !queries.empty())) {
       clients_.clear();
       for (const auto& address : clients) clients_.push_back(Endpoint::parse(address));
       admin_ = Endpoint::parse(admins[0]);
-      if (metrics) metrics_ = Endpoint::parse(metric[0]);
+      if (has_metrics_) metrics_ = Endpoint::parse(metric[0]);
+      if (has_queries_) queries_ = Endpoint::parse(queries[0]);
       return;
     }
     process_->wait_for_more_err(text.size(), deadline);
@@ -189,6 +193,11 @@ Response Pillion::request(std::string_view method, std::string_view target, cons
     before->wait_for_another(*watched_redis_, Deadline(1s));  // where the answer forbids storing, nothing comes
   }
   return response;
+}
+
+Response Pillion::query(std::string_view method, std::string_view target, Fields fields, std::string_view body) {
+  if (!fields.has("Host")) fields.add("Host", "localhost");
+  return fetch(queries(), method, target, fields, body);
 }
 
 Response Pillion::admin_post(std::string_view target, std::string_view json, const Fields& fields) {

@@ -66,6 +66,8 @@ class Pillion {
   const Endpoint& client(std::size_t listener = 0) const { return clients_.at(listener); }
   const Endpoint& admin() const { return admin_; }
   const Endpoint& metrics() const { return metrics_.value(); }
+  /// Of the query cache, where `config` has one.
+  const Endpoint& queries() const { return queries_.value(); }
   Process& process() { return *process_; }
   const TempDir& folder() const { return folder_; }
   std::string config_file() const { return folder_ / "proxy.yaml"; }
@@ -77,6 +79,8 @@ class Pillion {
   Response request(std::string_view method, std::string_view target, const Fields& fields = {},
                    std::string_view body = {});
   HttpClient connect() const { return HttpClient(client()); }
+  /// A request to the query cache, with the Host of this machine unless `fields` has one.
+  Response query(std::string_view method, std::string_view target, Fields fields = {}, std::string_view body = {});
   Response admin_get(std::string_view target, const Fields& fields = {}) {
     return fetch(admin(), "GET", target, fields);
   }
@@ -94,7 +98,7 @@ class Pillion {
  private:
   void start();
   void wait_until_usable();
-  void read_addresses(std::size_t listeners, bool metrics);
+  void read_addresses();
   std::string add_store(std::string_view config);
   TempDir folder_;
   std::unique_ptr<RedisServer> own_redis_;
@@ -102,11 +106,12 @@ class Pillion {
   PillionOptions options_;
   std::size_t listeners_ = 1;
   bool has_metrics_ = false;
+  bool has_queries_ = false;
   bool has_redis_ = false;
   std::unique_ptr<Process> process_;
   std::vector<Endpoint> clients_;
   Endpoint admin_;
-  std::optional<Endpoint> metrics_;
+  std::optional<Endpoint> metrics_, queries_;
 };
 
 }  // namespace pillion::support

@@ -17,6 +17,7 @@ listeners: [{ address: "[::1]:0", h2c: tunnel }, { address: unix:/s, mode: "0007
 canonical_host: h:1
 admin: { address: "[::]:1", token_file: /secrets/token }
 metrics: { address: 127.0.0.1:2 }
+query_cache: { address: unix:/q, mode: "0007", lease: 1ms }
 upstreams:
   "on":
     url: https://[::1]:9/

@@ -192,8 +192,9 @@ TEST_CASE("in the example an update of a character or of content is followed by 
 TEST_CASE("the example's addresses can be chosen by the environment") {
   const Environment env = [](const std::string& name) -> std::optional<std::string> {
     const std::map<std::string, std::string> set = {
-        {"PILLION_LISTEN", "0.0.0.0:1"}, {"PILLION_EGRESS", "0.0.0.0:2"},      {"PILLION_ADMIN", "127.0.0.1:3"},
-        {"APP_URL", "http://app:4"},     {"COMFYUI_URL", "https://comfyui:5"}, {"REDIS_URL", "redis://redis:6"}};
+        {"PILLION_LISTEN", "0.0.0.0:1"},    {"PILLION_EGRESS", "0.0.0.0:2"}, {"PILLION_ADMIN", "127.0.0.1:3"},
+        {"PILLION_QUERY_CACHE", "[::1]:7"}, {"APP_URL", "http://app:4"},     {"COMFYUI_URL", "https://comfyui:5"},
+        {"REDIS_URL", "redis://redis:6"}};
     const auto found = set.find(name);
     return found == set.end() ? std::nullopt : std::optional<std::string>(found->second);
   };
@@ -205,6 +206,7 @@ TEST_CASE("the example's addresses can be chosen by the environment") {
   CHECK(loaded.config->upstreams[0].address.port == 4);
   CHECK(loaded.config->upstreams[1].address.port == 5);
   CHECK(loaded.config->redis.address.port == 6);
+  CHECK(loaded.config->query_cache.value().address.port == 7);
 }
 
 TEST_CASE("the example's commented settings are right too") {

@@ -35,6 +35,25 @@ routes:
   - { name: s, path: /s, upstream: a }
 )",
      {"3:5: this route needs an upstream: there are several, and none is called app"}},
+    {"a query cache that others reach, where another listens",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+ttl: { character: 5m, pillion: 1s }
+admin: { address: 127.0.0.1:9902 }
+query_cache: { lease: 0s }
+)",
+     {"2:23: 'pillion' can't be a type of the query cache: keys that begin with 'pillion:' are Pillion's own",
+      "4:14: '127.0.0.1:9902' is taken already: line 3 listens there", "4:23: this must be longer than 0s"}},
+    {"a query cache off loopback, with a lease beyond reason",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+ttl: { character: 5m }
+query_cache: { address: 0.0.0.0:9902, lease: 2h, leases: 1s }
+)",
+     {"3:25: the query cache would be reached from other machines, and asks for no token: listen on 127.0.0.1 or "
+      "unix:/path, and give each replica of the application a Pillion of its own",
+      "3:46: a lease is 1h at most: a loader that died would be waited for so long",
+      "3:50: 'leases' is unknown in query_cache: did you mean 'lease'?"}},
     {"HTTP/2 passed on where there is no default upstream",
      R"(
 upstreams: { a: http://h, b: http://i }
@@ -264,6 +283,14 @@ listeners: [{ address: 127.0.0.1:1, name: egress }]
 routes: [{ name: a, path: /a }]
 )",
      {"2:43: warning: no route chooses the listener 'egress': it serves as an unnamed one"}},
+    {"a query cache without types, and a mode that nothing has",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+routes: [{ name: a, path: /a }]
+query_cache: { mode: "0600" }
+)",
+     {"3:14: warning: the query cache has no types: they are the names of ttl:, such as ttl: { character: 5m }",
+      "3:22: warning: mode has no effect: the address is not a Unix socket"}},
     {"what is ignored in responses",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }

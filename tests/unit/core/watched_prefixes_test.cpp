@@ -75,3 +75,11 @@ TEST_CASE("watched prefixes: what has no copy in memory of something in Redis is
   config.routes[0].cache = config::CacheMode::off;
   CHECK(watched_prefixes(config) == Prefixes{"b:"});
 }
+
+TEST_CASE("watched prefixes: the query cache's types, and its leases") {
+  config::Config config = routes({"character:{id}"}, "ns:");
+  config.ttl = {{"character", {}}, {"char", {}}};
+  CHECK(watched_prefixes(config) == Prefixes{"ns:character:"});
+  config.query_cache.emplace();
+  CHECK(watched_prefixes(config) == Prefixes{"ns:char:", "ns:character:", "ns:pillion:lease:"});
+}
