@@ -103,8 +103,13 @@ void check_tunnels(Context& context, const Draft& draft) {
     return upstreams.size() == 1 || upstream.name == "app";
   });
   for (std::size_t i = 0; i < draft.listener_nodes.size(); ++i) {
-    if (!draft.config.listeners[i].h2c_tunnel || upstreams.empty()) continue;
+    if (!draft.config.listeners[i].h2c_tunnel) continue;
     const Position at = draft.listener_nodes[i]->find("h2c")->at;
+    if (draft.config.listeners[i].tls.enabled()) {
+      context.error(at,
+                    "HTTP/2 with prior knowledge is HTTP/2 without TLS: a listener with tls has none; leave h2c out");
+    }
+    if (upstreams.empty()) continue;
     if (app == upstreams.end()) {
       context.error(at,
                     "HTTP/2 is passed to the default upstream here, and there is none: there are several upstreams, "

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "config/loader.hpp"
-#include "net/stream.hpp"
+#include "net/tls_context.hpp"
 
 namespace pillion {
 

@@ -21,6 +21,8 @@
 #include "flow/redis_watch.hpp"
 #include "flow/sweep.hpp"
 #include "flow/worker.hpp"
+#include "listener_tls.hpp"
+#include "named_files.hpp"
 #include "net/cpu_quota.hpp"
 #include "net/event_loop.hpp"
 #include "net/listener.hpp"
@@ -56,12 +58,15 @@ struct Server::Impl {
   void start();
   void wait_for_redis(const config::RedisSettings& settings);
   void start_listeners();
-  std::unique_ptr<Listener> listen(const config::Listener& settings, const ClientOrigin& origin);
+  std::unique_ptr<Listener> listen(const config::Listener& settings, const ClientOrigin& origin,
+                                   const ListenerTls* tls);
   void start_query_cache();
   void start_admin(AdminServer& server, const std::string& what, const config::Address& address);
   void reload();
+  void refresh_certificates();
+  void use(ConfigPtr fresh);
   void take(Socket socket, std::string peer, ClientOrigin origin, std::size_t worker);
-  void refuse(Socket socket);
+  void refuse(Socket socket, bool tls);
   void watch_signals();
   void begin_drain(bool with_delay);
   void close_listeners();
@@ -84,10 +89,11 @@ struct Server::Impl {
   std::unique_ptr<Shared> shared;
   std::unique_ptr<Sweep> sweep;  // on the admin thread
   std::vector<std::unique_ptr<Worker>> workers;
-  std::vector<std::unique_ptr<Listener>> listeners;  // of the configuration's list; the query cache's behind them
+  std::vector<std::unique_ptr<ListenerTls>> listener_tls;  // control thread
+  std::vector<std::unique_ptr<Listener>> listeners;        // of the configuration's list; the query cache's behind them
   std::unique_ptr<RunningControl> running;
   std::unique_ptr<AdminServer> admin_server, metrics_server;
-  std::unique_ptr<FileWatch> watch;
+  std::unique_ptr<FileWatch> watch, files_watch;
   asio::signal_set signals{control};
   asio::steady_timer drain_timer{control};
   std::thread control_thread, admin_thread;
@@ -134,7 +140,9 @@ void Server::Impl::start() {
   for (const int signal : handled_signals) signals.add(signal);
   watch_signals();
   if (!options.config) {
-    watch = std::make_unique<FileWatch>(control.get_executor(), options.config_path, [this] { reload(); });
+    const auto changed = [this] { reload(); };
+    watch = std::make_unique<FileWatch>(control.get_executor(), std::vector{options.config_path}, changed);
+    files_watch = std::make_unique<FileWatch>(control.get_executor(), named_files(*config), changed);
   }
   sweep = std::make_unique<Sweep>(admin.get_executor(), *shared, config->query_cache.has_value());
   sweep->start();
@@ -174,8 +182,10 @@ void Server::Impl::start_listeners() {
     ClientOrigin origin;
     origin.listener = settings.name;
     origin.h2c_tunnel = settings.h2c_tunnel;
-    listeners.push_back(listen(settings, origin));
-    log->info("listening on " + listeners.back()->address().to_string());
+    const ListenerTls* tls = nullptr;
+    if (settings.tls.enabled()) tls = listener_tls.emplace_back(std::make_unique<ListenerTls>(settings)).get();
+    listeners.push_back(listen(settings, origin, tls));
+    log->info("listening on " + listeners.back()->address().to_string() + (tls ? " with TLS" : ""));
   }
 }
 
@@ -185,12 +195,13 @@ void Server::Impl::start_query_cache() {
   settings.mode = config->query_cache->mode;
   ClientOrigin origin;
   origin.query_cache = true;
-  listeners.push_back(listen(settings, origin));
+  listeners.push_back(listen(settings, origin, nullptr));
   log->info("query cache on " + listeners.back()->address().to_string());
 }
 
 // `origin`: of every connection, but for whose it is.
-std::unique_ptr<Listener> Server::Impl::listen(const config::Listener& settings, const ClientOrigin& origin) {
+std::unique_ptr<Listener> Server::Impl::listen(const config::Listener& settings, const ClientOrigin& origin,
+                                               const ListenerTls* tls) {
   auto listener = std::make_unique<Listener>(
       control.get_executor(), settings,
       [this] {
@@ -199,10 +210,12 @@ std::unique_ptr<Listener> Server::Impl::listen(const config::Listener& settings,
                                             [](const auto& a, const auto& b) { return a->load() < b->load(); });
         return (*least)->executor();
       },
-      [this, origin](Socket socket, std::string peer) {
+      [this, origin, tls](Socket socket, std::string peer) {
+        ClientOrigin its = origin;
+        if (tls) its.tls = tls->context();
         const auto executor = socket.get_executor();
         for (std::size_t i = 0; i < workers.size(); ++i) {
-          if (workers[i]->executor() == executor) return take(std::move(socket), std::move(peer), origin, i);
+          if (workers[i]->executor() == executor) return take(std::move(socket), std::move(peer), std::move(its), i);
         }
       });
   listener->start();
@@ -212,16 +225,18 @@ std::unique_ptr<Listener> Server::Impl::listen(const config::Listener& settings,
 void Server::Impl::take(Socket socket, std::string peer, ClientOrigin origin, std::size_t worker) {
   std::size_t open = 0;
   for (const auto& w : workers) open += w->load();
-  if (open >= connection_limit(snapshot->config->limits)) return refuse(std::move(socket));
+  if (open >= connection_limit(snapshot->config->limits)) return refuse(std::move(socket), origin.tls != nullptr);
   // Nobody stands before the query cache: its Host is the one that was sent.
   origin.peer_trusted = !origin.query_cache && trusted->contains(peer);
   origin.peer_address = std::move(peer);
   workers[worker]->serve(std::move(socket), std::move(origin));
 }
 
-// One short write that fits any socket's buffer; whoever doesn't take it gets a reset.
-void Server::Impl::refuse(Socket socket) {
+// One short write that fits any socket's buffer; whoever doesn't take it gets a reset. Who speaks TLS would not
+// understand it, and a handshake costs what is to be saved.
+void Server::Impl::refuse(Socket socket, bool tls) {
   counters->worker(workers.size()).limits[static_cast<std::size_t>(Limit::connections)].add();
+  if (tls) return;
   static constexpr std::string_view answer =
       "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nContent-Length: "
       "87\r\nRetry-After: 1\r\n"
@@ -247,11 +262,34 @@ void Server::Impl::watch_signals() {
 
 void Server::Impl::reload() {
   if (options.config || draining) return;
+  refresh_certificates();
   Reloaded fresh = read_again(options.config_path, *config);
   for (const std::string& error : fresh.errors) log->error(error);
-  if (!fresh.errors.empty()) return;
-  if (!fresh.config) return log->info("the configuration is as it was: nothing changes");
-  config = std::move(fresh.config);
+  if (!fresh.errors.empty() || !fresh.config) {
+    // Certificates and secrets are renewed whatever has become of the file.
+    Reread files = reread_files(*config);
+    for (const std::string& error : files.errors) log->error(error);
+    if (files.config) {
+      use(std::make_shared<const config::Config>(std::move(*files.config)));
+      log->info("files that the configuration names were read again");
+    } else if (fresh.errors.empty()) {
+      log->info("the configuration is as it was: nothing changes");
+    }
+    return;
+  }
+  use(std::move(fresh.config));
+  log->info("the configuration was reloaded");
+}
+
+void Server::Impl::refresh_certificates() {
+  for (const auto& tls : listener_tls) {
+    const auto change = tls->refresh();
+    if (change) change->good ? log->info(change->text) : log->error(change->text);
+  }
+}
+
+void Server::Impl::use(ConfigPtr fresh) {
+  config = std::move(fresh);
   snapshot = std::make_shared<const Snapshot>(config, *counters);
   trusted = std::make_shared<const TrustedPeers>(config->trusted_proxies);
   log->configure(config->log);
@@ -260,7 +298,7 @@ void Server::Impl::reload() {
   if (redis_watch) redis_watch->watch(watched_prefixes(*config));
   running->use(snapshot);
   for (auto& worker : workers) worker->use(snapshot);
-  log->info("the configuration was reloaded");
+  if (files_watch) files_watch->watch(named_files(*config));
 }
 
 void Server::Impl::begin_drain(bool with_delay) {
@@ -334,6 +372,7 @@ void Server::Impl::shut_down() {
     asio::post(control, [this] {
       for (auto& listener : listeners) listener->stop();
       watch.reset();
+      files_watch.reset();
       invalidations->stop();
       if (redis_watch) redis_watch->stop();
       if (redis) redis->stop();

@@ -103,6 +103,8 @@ std::string_view to_string(Detail detail) noexcept {
       return "bad-response";
     case Detail::overloaded:
       return "overloaded";
+    case Detail::breaker_open:
+      return "breaker-open";
     case Detail::bad_request:
       return "bad-request";
     case Detail::no_route_upstream:

@@ -53,6 +53,7 @@ enum class Detail : std::uint8_t {
   connection_reset,
   bad_response,
   overloaded,
+  breaker_open,  ///< not asked: it hasn't answered of late
   bad_request,
   no_route_upstream,
 };

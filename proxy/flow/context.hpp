@@ -70,7 +70,7 @@ struct Shared {
   Collapser collapser;
   SearchRules search_rules;
   std::array<std::mutex, 64> variant_locks;  ///< of a URL's marker, by its hash (flow/keeper.cpp)
-  UpstreamLimits upstream_limits;
+  UpstreamLimits upstream_limits{counters, log};
   QueryLeases query_leases;
   NoticeBoard query_board;                   ///< without Redis; else that of `watch` serves
   std::atomic<std::size_t> query_bodies{0};  ///< bytes of values for the query cache that are on their way

@@ -18,6 +18,7 @@ constexpr std::chrono::milliseconds linger_time{1000};
 ClientSession::ClientSession(Socket socket, ClientOrigin origin, ClientHandler& handler, Deadlines& deadlines,
                              WorkerCounters& counters)
     : socket_(std::move(socket)),
+      tls_(origin.tls ? std::make_unique<TlsSession>(origin.tls, socket_, TlsSession::Side::server) : nullptr),
       origin_(std::move(origin)),
       handler_(handler),
       deadlines_(deadlines),
@@ -46,7 +47,7 @@ void ClientSession::on_write_deadline(void* self) {
 }
 
 awaitable<void> ClientSession::run() {
-  for (;;) {
+  while (!tls_ || co_await shake_hands()) {
     const Next next = co_await read_request();
     if (next == Next::close) break;
     begin_exchange();
@@ -63,6 +64,7 @@ awaitable<void> ClientSession::run() {
     }
     if (!co_await finish_exchange()) break;
   }
+  if (tls_ && !cut_) tls_->send_close();
   error_code ignored;
   socket_.close(ignored);
 }
@@ -143,11 +145,10 @@ awaitable<bool> ClientSession::fill(std::chrono::milliseconds timeout) {
   if (end_ == buffer_.size()) buffer_.resize(buffer_.size() * 2);
   if (read_deadline_.expired()) co_return false;
   read_deadline_.expires_after(timeout);
-  auto [error, size] =
-      co_await socket_.async_read_some(asio::buffer(buffer_.data() + end_, buffer_.size() - end_), no_throw);
+  const IoResult read = co_await read_some(asio::buffer(buffer_.data() + end_, buffer_.size() - end_), read_deadline_);
   read_deadline_.clear();
-  if (error) co_return false;
-  end_ += size;
+  if (read.error) co_return false;
+  end_ += read.size;
   co_return true;
 }
 
@@ -200,8 +201,8 @@ bool ClientSession::parse(std::size_t size) {
     refusal = {414, "The request target is too long."};
     limit = Limit::target;
   } else {
-    refusal = make_effective({parser.method(), parser.target(), parser.minor(), parser.fields()}, origin_.peer_trusted,
-                             request_);
+    refusal = make_effective({parser.method(), parser.target(), parser.minor(), parser.fields(), tls_ != nullptr},
+                             origin_.peer_trusted, request_);
   }
   if (!refusal && limits_.body && parser.framing() == Framing::length && parser.length() > *limits_.body) {
     refusal = {413, "The request body is too large."};
@@ -282,7 +283,7 @@ awaitable<bool> ClientSession::finish_exchange() {
   const bool whole_body = request_body_done();
   if (!whole_body) keep_alive_ = false;
   if (!keep_alive_ || out_.is_full() || begin_ == end_) {
-    if (!out_.empty() && !out_.flush_now(socket_) && co_await flush()) co_return false;
+    if (!out_.empty() && !flush_now() && co_await flush()) co_return false;
   }
   if (keep_alive_) {
     if (begin_ == end_ && buffer_.size() > 4 * first_buffer) {
@@ -297,8 +298,7 @@ awaitable<bool> ClientSession::finish_exchange() {
 
 // Closing with unread input would reset the connection and could destroy the answer on its way (RFC 9112 9.6).
 awaitable<void> ClientSession::linger() {
-  error_code ignored;
-  socket_.shutdown(Socket::shutdown_send, ignored);
+  shutdown_send();
   std::size_t total = 0;
   read_deadline_.reset();
   read_deadline_.expires_after(linger_time);

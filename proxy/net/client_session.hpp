@@ -14,6 +14,7 @@
 #include "net/deadline.hpp"
 #include "net/effective_request.hpp"
 #include "net/output_queue.hpp"
+#include "net/tls_session.hpp"
 #include "telemetry/counters.hpp"
 
 namespace pillion {
@@ -43,6 +44,7 @@ struct ClientOrigin {
   bool peer_trusted = false;
   bool h2c_tunnel = false;   ///< HTTP/2 with prior knowledge is passed on; else it is refused
   bool query_cache = false;  ///< it came to the query cache's own listener
+  TlsContext tls;            ///< the client speaks TLS, by this; else null
 };
 
 class ClientSession {
@@ -92,6 +94,8 @@ class ClientSession {
   /// along where the client takes them.
   void put_body(std::string_view data, bool end, std::string_view trailers = {});
   awaitable<error_code> flush();
+  /// The same without a coroutine, where that goes: nearly always, but never over TLS. False: flush() goes on.
+  bool flush_now() { return !tls_ && out_.flush_now(socket_); }
   /// 1xx to a client that knows them.
   awaitable<error_code> send_interim(unsigned status, std::string_view reason, std::string_view fields);
   bool head_sent() const noexcept { return head_ended_; }
@@ -115,6 +119,10 @@ class ClientSession {
 
   /// For tunnels: the socket and what was read behind the request.
   Socket& socket() noexcept { return socket_; }
+  /// Reads behind what the session has read; `deadline` cancels the socket.
+  awaitable<IoResult> read_some(asio::mutable_buffer buffer, const Deadline& deadline);
+  /// Nothing more is sent to the client.
+  void shutdown_send() noexcept;
   std::string_view take_left_over();
   Deadlines& deadlines() noexcept { return deadlines_; }
   WorkerCounters& counters() noexcept { return counters_; }
@@ -125,6 +133,7 @@ class ClientSession {
   enum class Next : std::uint8_t { request, http2, close };
   awaitable<Next> read_request();
   awaitable<bool> fill(std::chrono::milliseconds timeout);
+  awaitable<bool> shake_hands();
   bool parse(std::size_t size);
   void drop_nominated();
   void refuse(Refusal refusal, Limit limit);
@@ -141,6 +150,7 @@ class ClientSession {
   static void on_write_deadline(void* self);
 
   Socket socket_;
+  std::unique_ptr<TlsSession> tls_;  // null where the client speaks plain HTTP
   ClientOrigin origin_;
   ClientHandler& handler_;
   Deadlines& deadlines_;

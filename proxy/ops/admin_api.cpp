@@ -136,12 +136,13 @@ awaitable<AdminResponse> explain_running(Control& control, const AdminRequest& r
   const auto routes = control.routes();
   std::string error;
   const std::string method = query.contains("method") ? query["method"] : "GET";
-  const auto explained = ExplainedRequest::make(method, query["url"], {}, config->canonical_host, error);
+  auto explained = ExplainedRequest::make(method, query["url"], {}, config->canonical_host, error);
   if (!explained) co_return admin_error(400, error);
-  const RequestHead head = explained->head();
   const std::string listener = query.contains("listener") ? query["listener"] : std::string(usual_listener(*config));
   if (!has_listener(*config, listener))
     co_return admin_error(400, "no listener is called `" + listener.substr(0, 100) + "`");
+  if (listener_has_tls(*config, listener)) explained->come_over_tls();
+  const RequestHead head = explained->head();
   Explanation explanation = explain(*config, *routes, head, listener);
   explanation.asked_store = true;
   if (!explanation.key.empty()) {

@@ -107,6 +107,14 @@ void add_upstreams(const Counters& counters, Families& out) {
     add(seconds, {{"upstream", name}}, sum);
   });
   out.push_back(std::move(seconds));
+  auto open = gauge("pillion_upstream_breaker_open", "1 while the upstream is not asked since it has not answered.");
+  auto opened = counter("pillion_upstream_breaker_opened_total", "Times that the upstream was given up for a while.");
+  counters.for_each_upstream_figures([&](const std::string& name, const UpstreamFigures& figures) {
+    add(open, {{"upstream", name}}, figures.breaker_open.load(std::memory_order_relaxed) ? 1 : 0);
+    add(opened, {{"upstream", name}}, figures.breaker_opened.get());
+  });
+  out.push_back(std::move(open));
+  out.push_back(std::move(opened));
 }
 
 void add_stores(const Counters& counters, const MetricsExtras& extras, Families& out) {
@@ -156,6 +164,11 @@ void add_workers(Counters& counters, const MetricsExtras& extras, Families& out)
   add(out.back(), {{"side", "upstream"}}, total(workers, [](W w) -> C { return w.upstream_connections; }));
   out.push_back(counter("pillion_connections_accepted_total", "Client connections accepted."));
   add(out.back(), {}, total(workers, [](W w) -> C { return w.accepted; }));
+  out.push_back(counter("pillion_tls_handshakes_total", "TLS handshakes with clients, by what came of them."));
+  add(out.back(), {{"outcome", "done"}}, total(workers, [](W w) -> C { return w.tls_handshakes; }));
+  for (std::size_t i = 0; i < tls_failure_count; ++i)
+    add(out.back(), {{"outcome", std::string(to_string(static_cast<TlsFailure>(i)))}},
+        total(workers, [i](W w) -> C { return w.tls_failures[i]; }));
   out.push_back(counter("pillion_limits_total", "Limits and deadlines that fired, each by its name."));
   for (std::size_t i = 0; i < limit_count; ++i)
     add(out.back(), {{"limit", std::string(to_string(static_cast<Limit>(i)))}},

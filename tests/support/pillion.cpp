@@ -114,6 +114,7 @@ void Pillion::start() {
   options.arguments = options_.arguments;
   if (options.arguments.empty()) options.arguments = {"serve", "--config", config_file()};
   options.arguments.insert(options.arguments.begin(), pillion_binary());
+  options.arguments.insert(options.arguments.begin(), options_.wrapper.begin(), options_.wrapper.end());
   options.environment = options_.environment;
   options.file_limit = options_.file_limit;
   options.folder = folder_.path().string();

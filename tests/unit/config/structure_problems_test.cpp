@@ -38,12 +38,8 @@ store: { memory: { szie: 1MiB } }
      R"(
 upstreams: { app: http://127.0.0.1:8000 }
 warm: {}
-listeners:
-  - address: 127.0.0.1:1
-    tls: {}
 )",
-     {"2:1: 'warm' is not known yet: this version does not have it",
-      "5:5: 'tls' is not known yet: this version does not have it"}},
+     {"2:1: 'warm' is not known yet: this version does not have it"}},
     {"settings of routes that this version does not have",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }

@@ -344,6 +344,13 @@ routes:
       "with cache: on)",
       "6:33: warning: this has no effect: the route's cache is off (it is on where a ttl or freshness is given, or "
       "with cache: on)"}},
+    {"a certificate that has expired",
+     R"(
+upstreams: { app: http://h }
+routes: [{ name: a, path: /a }]
+listeners: [{ address: 127.0.0.1:1, tls: { certificate: /tls/expired.crt, key: /tls/good.key } }]
+)",
+     {"3:57: warning: '/tls/expired.crt' has expired: it was good until 2021-01-02"}},
     {"tls before a plain upstream",
      R"(
 upstreams: { app: { url: http://h, tls: { verify: true } } }
