@@ -3,6 +3,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -101,5 +102,8 @@ struct WorkerContext {
 };
 
 Now now();
+/// The moment of a reading of the steady clock that is of just now; its wall clock is right to a few milliseconds.
+/// Three times cheaper than now().
+Now now_at(std::chrono::steady_clock::time_point mono);
 
 }  // namespace pillion

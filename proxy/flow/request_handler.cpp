@@ -42,7 +42,7 @@ bool RequestHandler::answer_now(ClientSession& session) {
   make_plan(request, session.origin().listener, session.has_request_body(), snapshot, context_.shared.search_rules,
             scratch_);
   if (!scratch_.look_up) return false;
-  const Now at = now();
+  const Now at = now_at(session.started());
   const Found found = look_up_memory(context_, request, scratch_, at);
   if (!found.is_fresh()) return false;
   Outcome outcome;

@@ -13,11 +13,11 @@ namespace pillion {
 namespace {
 
 void append_age(std::int64_t age_ms, std::string& out) {
-  char digits[24];
-  const auto [end, error] = std::to_chars(digits, digits + sizeof digits, std::max<std::int64_t>(0, age_ms) / 1000);
-  out += "Age: ";
-  out.append(digits, end);
-  out += "\r\n";
+  char line[32] = {'A', 'g', 'e', ':', ' '};
+  char* end = std::to_chars(line + 5, line + sizeof line - 2, std::max<std::int64_t>(0, age_ms) / 1000).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  out.append(line, end);
 }
 
 // A condition is answered for what would have been a 200 (RFC 9110 13.2.1).

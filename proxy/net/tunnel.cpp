@@ -49,7 +49,7 @@ void keep_watch(Socket& socket) {
 awaitable<std::pair<error_code, std::size_t>> read_client(Tunnel& t, asio::mutable_buffer buffer) {
   t.reading_client = true;
   if (t.upstream_ended) t.client_silence.expires_after(t.silence);
-  auto [error, size] = co_await t.client.socket().async_read_some(buffer, no_throw);
+  const auto [error, size] = co_await t.client.read_some(buffer);
   t.client_silence.clear();
   if (error && t.client_silence.expired()) note_silence(t);
   t.reading_client = false;
