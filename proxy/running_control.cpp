@@ -1,7 +1,11 @@
 #include "running_control.hpp"
 
 #include <algorithm>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "flow/look_up.hpp"
 #include "flow/redis_watch.hpp"
@@ -71,6 +75,19 @@ awaitable<InvalidationReceipt> RunningControl::invalidate(InvalidationRequest re
   receipt.acknowledged = std::move(replicas.acknowledged);
   receipt.waiting = std::move(replicas.waiting);
   co_return receipt;
+}
+
+awaitable<ReloadOutcome> RunningControl::reload() {
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(ReloadOutcome)>(
+      [this](auto handler) {
+        const auto executor = asio::get_associated_executor(handler);
+        auto waiting = std::make_shared<decltype(handler)>(std::move(handler));
+        reloader_([executor, waiting](ReloadOutcome outcome) {
+          asio::post(executor,
+                     [waiting, outcome = std::move(outcome)]() mutable { std::move (*waiting)(std::move(outcome)); });
+        });
+      },
+      asio::use_awaitable);
 }
 
 awaitable<StoredLookup> RunningControl::find_stored(const RequestHead& request, std::string_view listener) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -16,6 +17,9 @@ class RunningControl final : public Control {
   /// `looker` is the worker on which explain looks things up.
   RunningControl(Shared& shared, Worker& looker, SnapshotPtr snapshot);
 
+  using WhenReloaded = std::function<void(ReloadOutcome)>;
+  /// What a reload is asked of, from any thread; it calls back from any thread. To be set before the first request.
+  void set_reloader(std::function<void(WhenReloaded)> reloader) { reloader_ = std::move(reloader); }
   void set_ready(bool ready) { ready_ = ready; }
   void use(SnapshotPtr snapshot) { snapshot_.store(std::move(snapshot)); }
 
@@ -24,6 +28,7 @@ class RunningControl final : public Control {
   std::shared_ptr<const RouteTable> routes() const override { return snapshot_.load()->routes; }
   awaitable<InvalidationReceipt> invalidate(InvalidationRequest request) override;
   awaitable<StoredLookup> find_stored(const RequestHead& request, std::string_view listener) override;
+  awaitable<ReloadOutcome> reload() override;
   Counters& counters() override { return shared_.counters; }
   MemoryStore::Figures memory_figures() const override;
   bool watch_up() const override;
@@ -34,6 +39,7 @@ class RunningControl final : public Control {
   Shared& shared_;
   Worker& looker_;
   SharedSlot<const Snapshot> snapshot_;
+  std::function<void(WhenReloaded)> reloader_;
   std::atomic<bool> ready_{false};
 };
 

@@ -17,6 +17,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "background.hpp"
 #include "core/watched_prefixes.hpp"
 #include "flow/redis_watch.hpp"
 #include "flow/sweep.hpp"
@@ -36,6 +37,15 @@ namespace pillion {
 namespace {
 
 using ConfigPtr = std::shared_ptr<const config::Config>;
+
+// A configuration that has been read again, with what is worked out from it.
+struct Prepared {
+  ReloadOutcome outcome;
+  SnapshotPtr snapshot;               // null where nothing changes
+  std::vector<std::string> prefixes;  // for the watch over Redis
+};
+
+constexpr const char* ending = "this is ending: nothing is reloaded any more";
 
 // For the answers of the admin address that are being given when all else has ended.
 constexpr std::chrono::seconds last_answers{1};
@@ -59,7 +69,12 @@ struct Server::Impl {
   std::unique_ptr<Listener> listen(const config::Listener& settings, const ClientOrigin& origin);
   void start_query_cache();
   void start_admin(AdminServer& server, const std::string& what, const config::Address& address);
-  void reload();
+  using WhenReloaded = RunningControl::WhenReloaded;
+  void reload(WhenReloaded done);
+  void begin_reload();
+  Prepared prepare(const config::Config& current);
+  void end_reload(Prepared prepared, const std::vector<WhenReloaded>& asked);
+  void use(SnapshotPtr made, const std::vector<std::string>& prefixes);
   void take(Socket socket, std::string peer, ClientOrigin origin, std::size_t worker);
   void refuse(Socket socket);
   void watch_signals();
@@ -70,6 +85,7 @@ struct Server::Impl {
   void shut_down();
 
   ServeOptions options;
+  Background background;  // before all that it destroys
   ConfigPtr config;
   SnapshotPtr snapshot;                         // control thread
   std::shared_ptr<const TrustedPeers> trusted;  // control thread
@@ -88,6 +104,8 @@ struct Server::Impl {
   std::unique_ptr<RunningControl> running;
   std::unique_ptr<AdminServer> admin_server, metrics_server;
   std::unique_ptr<FileWatch> watch;
+  bool reloading = false;                    // control thread
+  std::vector<WhenReloaded> wanting_reload;  // control thread: asked for since the one under way began
   asio::signal_set signals{control};
   asio::steady_timer drain_timer{control};
   std::thread control_thread, admin_thread;
@@ -118,11 +136,15 @@ void Server::Impl::start() {
                                                counters->worker(worker_count), *log);
   }
   shared = std::make_unique<Shared>(*counters, *log, *invalidations, redis.get(), redis_watch.get(), config->memory);
-  snapshot = std::make_shared<const Snapshot>(config, *counters);
+  background.start();
+  snapshot = background.share(std::make_unique<const Snapshot>(config, *counters));
   trusted = std::make_shared<const TrustedPeers>(config->trusted_proxies);
   check_certificates(*config);
   for (std::size_t i = 0; i < worker_count; ++i) workers.push_back(std::make_unique<Worker>(i, *shared, snapshot));
   running = std::make_unique<RunningControl>(*shared, *workers.front(), snapshot);
+  running->set_reloader([this](WhenReloaded done) {
+    asio::post(control, [this, done = std::move(done)]() mutable { reload(std::move(done)); });
+  });
   start_listeners();
   if (config->query_cache) start_query_cache();
   admin_server = std::make_unique<AdminServer>(admin, *running, AdminFlavour::full);
@@ -134,7 +156,7 @@ void Server::Impl::start() {
   for (const int signal : handled_signals) signals.add(signal);
   watch_signals();
   if (!options.config) {
-    watch = std::make_unique<FileWatch>(control.get_executor(), options.config_path, [this] { reload(); });
+    watch = std::make_unique<FileWatch>(control.get_executor(), options.config_path, [this] { reload({}); });
   }
   sweep = std::make_unique<Sweep>(admin.get_executor(), *shared, config->query_cache.has_value());
   sweep->start();
@@ -237,7 +259,7 @@ void Server::Impl::watch_signals() {
   signals.async_wait([this](error_code error, int signal) {
     if (error) return;
     if (signal == SIGHUP) {
-      reload();
+      reload({});
     } else {
       begin_drain(signal == SIGTERM);
     }
@@ -245,22 +267,73 @@ void Server::Impl::watch_signals() {
   });
 }
 
-void Server::Impl::reload() {
-  if (options.config || draining) return;
-  Reloaded fresh = read_again(options.config_path, *config);
-  for (const std::string& error : fresh.errors) log->error(error);
-  if (!fresh.errors.empty()) return;
-  if (!fresh.config) return log->info("the configuration is as it was: nothing changes");
-  config = std::move(fresh.config);
-  snapshot = std::make_shared<const Snapshot>(config, *counters);
+// One at a time. Whoever asks while one is under way gets what the next one says: the file may have changed since.
+void Server::Impl::reload(WhenReloaded done) {
+  const char* cannot = options.config ? "there is no configuration file: this was started with options alone"
+                       : draining     ? ending
+                                      : nullptr;
+  if (cannot != nullptr) {
+    if (done) done({.refused = cannot});
+    return;
+  }
+  wanting_reload.push_back(std::move(done));
+  if (!reloading) begin_reload();
+}
+
+// All that takes its time is done, and undone, in the background.
+void Server::Impl::begin_reload() {
+  reloading = true;
+  background.post([this, current = config, asked = std::exchange(wanting_reload, {})]() mutable {
+    Prepared prepared;
+    try {
+      prepared = prepare(*current);
+    } catch (const std::exception& error) {
+      prepared.outcome.refused = std::string("the configuration could not be read: ") + error.what();
+    }
+    asio::post(control, [this, prepared = std::move(prepared), asked = std::move(asked)]() mutable {
+      end_reload(std::move(prepared), asked);
+    });
+  });
+}
+
+Prepared Server::Impl::prepare(const config::Config& current) {
+  Reloaded fresh = read_again(options.config_path, current);
+  Prepared prepared{std::move(fresh.outcome), nullptr, {}};
+  if (!fresh.config) return prepared;
+  prepared.snapshot =
+      background.share(std::make_unique<const Snapshot>(background.share(std::move(fresh.config)), *counters));
+  if (redis_watch) prepared.prefixes = watched_prefixes(*prepared.snapshot->config);
+  return prepared;
+}
+
+void Server::Impl::end_reload(Prepared prepared, const std::vector<WhenReloaded>& asked) {
+  ReloadOutcome& outcome = prepared.outcome;
+  if (draining) outcome.refused = ending;
+  if (!outcome.refused.empty()) {
+    log->error(outcome.refused);
+    for (const std::string& error : outcome.errors) log->error(error);
+  } else if (!prepared.snapshot) {
+    log->info("the configuration is as it was: nothing changes");
+  } else {
+    use(std::move(prepared.snapshot), prepared.prefixes);
+    log->info("the configuration was reloaded");
+  }
+  for (const WhenReloaded& done : asked)
+    if (done) done(outcome);
+  reloading = false;
+  if (!wanting_reload.empty()) begin_reload();
+}
+
+void Server::Impl::use(SnapshotPtr made, const std::vector<std::string>& prefixes) {
+  snapshot = std::move(made);
+  config = snapshot->config;
   trusted = std::make_shared<const TrustedPeers>(config->trusted_proxies);
   log->configure(config->log);
   const config::MemorySettings& memory = config->memory;
   shared->memory.resize(memory.enabled ? memory.size : 0, memory.enabled ? memory.max_object : 0);
-  if (redis_watch) redis_watch->watch(watched_prefixes(*config));
+  if (redis_watch) redis_watch->watch(prefixes);
   running->use(snapshot);
   for (auto& worker : workers) worker->use(snapshot);
-  log->info("the configuration was reloaded");
 }
 
 void Server::Impl::begin_drain(bool with_delay) {
@@ -343,6 +416,7 @@ void Server::Impl::shut_down() {
     });
     control_thread.join();
   }
+  background.stop();
   if (admin_server) admin_server->stop();
   if (metrics_server) metrics_server->stop();
   admin_guard.reset();

@@ -356,7 +356,7 @@ Kept Fetcher::pack(const FetchJob& job, const FlightHead& head, std::string_view
   parts.position = job.place.fence.local;
   parts.shared_position = job.place.fence.shared;
   parts.epoch = job.place.fence.epoch;
-  parts.store_id = new_store_id();
+  if (parts.epoch != 0) parts.store_id = new_store_id();
   parts.primary_key = job.place.primary_key;
   parts.readable_key = job.place.readable_key;
   std::string key, readable;

@@ -101,7 +101,8 @@ void put_stored(ClientSession& session, const StoredResponsePtr& stored, const C
   out.pin(stored);
   const ResponseMeta& meta = stored->meta();
   const Portion portion = portion_for(session.request(), *stored, at);
-  if (route.settings.cache_status == config::CacheStatusMode::key) status.key = stored->readable_key();
+  std::string key;  // as long as `status`
+  if (route.settings.cache_status == config::CacheStatusMode::key) status.key = key = stored->readable_key();
   if (portion.range.kind != RangeAnswer::Kind::whole) {
     std::string last(more_fields);
     append_age(current_age_ms(meta, at), last);

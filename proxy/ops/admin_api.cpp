@@ -79,6 +79,36 @@ awaitable<AdminResponse> invalidate(Control& control, const AdminRequest& reques
   co_return answer(receipt.pending ? 503 : 200, to_json(receipt, dry_run));
 }
 
+// Not Boost.JSON: a path need not be UTF-8.
+void append_list(std::string_view name, const std::vector<std::string>& lines, std::string& body) {
+  body.append(",\"").append(name).append("\":[");
+  for (const std::string& line : lines) {
+    body += &line == lines.data() ? "\"" : ",\"";
+    append_json_escaped(line, body);
+    body += '"';
+  }
+  body += ']';
+}
+
+awaitable<AdminResponse> reload(Control& control, const AdminRequest& request) {
+  if (!is_json(request.content_type)) co_return admin_error(415, "send Content-Type: application/json");
+  const std::string_view body = trim(request.body);
+  if (!body.empty() && body != "{}") co_return admin_error(400, "a reload takes no body but {}");
+  const ReloadOutcome outcome = co_await control.reload();
+  AdminResponse response;
+  if (!outcome.refused.empty()) {
+    response = admin_error(422, outcome.refused);
+    response.body.resize(response.body.rfind('}'));
+    append_list("errors", outcome.errors, response.body);
+  } else {
+    response.body = std::string("{\"reloaded\":") + (outcome.changed.empty() ? "false" : "true");
+    append_list("changed", outcome.changed, response.body);
+  }
+  append_list("warnings", outcome.warnings, response.body);
+  response.body += "}\n";
+  co_return response;
+}
+
 std::optional<std::string> percent_decoded(std::string_view text) {
   const auto digit = [](char c) -> int {
     if (c >= '0' && c <= '9') return c - '0';
@@ -161,7 +191,7 @@ struct Endpoint {
   Handler handler;
 };
 
-constexpr std::array<Endpoint, 7> endpoints{{
+constexpr std::array<Endpoint, 8> endpoints{{
     {"/healthz", false, true, true, healthz},
     {"/readyz", false, true, true, readyz},
     {"/metrics", false, false, true, metrics},
@@ -169,6 +199,7 @@ constexpr std::array<Endpoint, 7> endpoints{{
     {"/invalidate", true, false, false, invalidate},
     {"/explain", false, false, false, explain_running},
     {"/config", false, false, false, config},
+    {"/reload", true, false, false, reload},
 }};
 
 const Endpoint* find_endpoint(std::string_view path, AdminFlavour flavour) {

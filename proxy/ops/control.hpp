@@ -45,6 +45,14 @@ struct StoredLookup {
   Detail tier = Detail::none;  ///< memory or redis; none for one that was invalidated: it serves as a validator alone
 };
 
+/// What came of reading the configuration file again. With `refused` nothing has changed.
+struct ReloadOutcome {
+  std::string refused;                ///< why it wasn't taken, in a sentence; empty: it was
+  std::vector<std::string> errors;    ///< of the file, each as FILE:LINE:COLUMN: what is wrong
+  std::vector<std::string> warnings;  ///< likewise
+  std::vector<std::string> changed;   ///< sections that are others now; none: the file says what it said
+};
+
 class Control {
  public:
   virtual ~Control() = default;
@@ -59,6 +67,8 @@ class Control {
   /// What is stored for that request in the tiers its route uses, fresh or not, variants followed; counts as no hit.
   /// The views in `request` live until the call completes. `listener`: by which it comes.
   virtual boost::asio::awaitable<StoredLookup> find_stored(const RequestHead& request, std::string_view listener) = 0;
+  /// Reads the configuration file again, as SIGHUP does; completes once what it says is in force.
+  virtual boost::asio::awaitable<ReloadOutcome> reload() = 0;
   virtual Counters& counters() = 0;
   /// All zero where there is no memory store.
   virtual MemoryStore::Figures memory_figures() const = 0;

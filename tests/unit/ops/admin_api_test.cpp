@@ -70,6 +70,42 @@ TEST_CASE("stats and configuration are JSON, and the configuration tells no secr
   CHECK(response.body.find("s3cret") == std::string::npos);
 }
 
+TEST_CASE("a reload says what changed, or why nothing did and all that is wrong") {
+  FakeControl control;
+  const auto reload = [&](std::string_view body = "{}", std::string_view type = "application/json") {
+    return ask(control, {"POST", "/reload", {}, type, body});
+  };
+  control.reloaded.changed = {"routes", "store.memory"};
+  control.reloaded.warnings = {"proxy.yaml:3:5: warning: odd"};
+  AdminResponse response = reload();
+  CHECK(response.status == 200);
+  Json answer = Json::parse(response.body);
+  CHECK(answer["reloaded"].boolean);
+  REQUIRE(answer["changed"].array.size() == 2);
+  CHECK(answer["changed"].array[1].string == "store.memory");
+  CHECK(answer["warnings"].array[0].string == "proxy.yaml:3:5: warning: odd");
+
+  control.reloaded = {};
+  response = reload("");
+  CHECK(response.status == 200);
+  CHECK_FALSE(Json::parse(response.body)["reloaded"].boolean);
+
+  control.reloaded.refused = "the configuration is refused";
+  control.reloaded.errors = {"\xff.yaml:1:1: \"a\"", "p.yaml:2:1: b"};
+  response = reload();
+  CHECK(response.status == 422);
+  answer = Json::parse(response.body);
+  CHECK(answer["error"].string == "the configuration is refused");
+  REQUIRE(answer["errors"].array.size() == 2);
+  CHECK(answer["errors"].array[1].string == "p.yaml:2:1: b");
+
+  CHECK(control.reloads == 3);
+  CHECK(reload(R"({"path": "/etc/passwd"})").status == 400);
+  CHECK(reload("{}", "text/plain").status == 415);
+  CHECK(get(control, "/reload").status == 405);
+  CHECK(control.reloads == 3);
+}
+
 TEST_CASE("unknown paths get 404 and wrong methods 405 with Allow") {
   FakeControl control;
   struct Row {
@@ -82,7 +118,6 @@ TEST_CASE("unknown paths get 404 and wrong methods 405 with Allow") {
       {"GET", "/", 404, ""},
       {"GET", "/Metrics", 404, ""},
       {"GET", "/metrics/", 404, ""},
-      {"POST", "/reload", 404, ""},
       {"GET", "http://h/metrics", 404, ""},
       {"POST", "/metrics", 405, "GET, HEAD"},
       {"PUT", "/stats", 405, "GET, HEAD"},
@@ -90,6 +125,7 @@ TEST_CASE("unknown paths get 404 and wrong methods 405 with Allow") {
       {"DELETE", "/healthz", 405, "GET, HEAD"},
       {"GET", "/invalidate", 405, "POST"},
       {"HEAD", "/invalidate", 405, "POST"},
+      {"GET", "/reload", 405, "POST"},
       {"PUT", "/invalidate", 405, "POST"},
       {"HEAD", "/stats", 200, ""},
       {"HEAD", "/healthz?probe=1", 200, ""},

@@ -88,6 +88,8 @@ class FakeControl : public Control {
   StoredLookup stored;
   std::string looked_up;
   bool fails = false;
+  ReloadOutcome reloaded;
+  int reloads = 0;
 
   bool ready() const override { return is_ready; }
   std::shared_ptr<const config::Config> config() const override { return config_; }
@@ -100,6 +102,10 @@ class FakeControl : public Control {
   boost::asio::awaitable<StoredLookup> find_stored(const RequestHead& request, std::string_view) override {
     looked_up = std::string(request.method_name) + " " + std::string(request.host) + std::string(request.target);
     co_return stored;
+  }
+  boost::asio::awaitable<ReloadOutcome> reload() override {
+    ++reloads;
+    co_return reloaded;
   }
   Counters& counters() override { return counters_; }
   MemoryStore::Figures memory_figures() const override { return {4096, 3, 2}; }
