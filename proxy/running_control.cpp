@@ -92,20 +92,30 @@ awaitable<ReloadOutcome> RunningControl::reload() {
 
 awaitable<StoredLookup> RunningControl::find_stored(const RequestHead& request, std::string_view listener) {
   auto owned = std::make_shared<OwnedRequest>(request);
-  co_return co_await asio::co_spawn(
+  std::optional<Hash128> key;
+  StoredLookup lookup = co_await asio::co_spawn(
       looker_.executor(),
-      [](Worker& worker, std::shared_ptr<OwnedRequest> r, std::string name) -> awaitable<StoredLookup> {
+      [](Worker& worker, std::shared_ptr<OwnedRequest> r, std::string name,
+         std::optional<Hash128>& hash) -> awaitable<StoredLookup> {
         Plan plan;
         const SnapshotPtr snapshot = worker.context().snapshot;
         make_plan(r->head, name, false, *snapshot, worker.context().shared.search_rules, plan);
         StoredLookup result;
-        if (!plan.look_up) co_return result;
+        if (!plan.has_key()) co_return result;
+        hash = plan.hash;
         const Found found = co_await look_up(worker.context(), r->head, plan, now());
         result.response = found.response;
         result.tier = found.tier;
         co_return result;
-      }(looker_, std::move(owned), std::string(listener)),
+      }(looker_, std::move(owned), std::string(listener), key),
       asio::use_awaitable);
+  if (lookup.response && key) {
+    InsightsAsked asked;
+    asked.key = key;
+    const InsightsFound found = co_await gather(shared_, std::move(asked));
+    if (!found.hottest.empty()) lookup.hits = found.hottest.front().hits;
+  }
+  co_return lookup;
 }
 
 }  // namespace pillion

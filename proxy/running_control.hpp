@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "flow/gather.hpp"
 #include "flow/worker.hpp"
 #include "net/shared_slot.hpp"
 #include "ops/control.hpp"
@@ -30,6 +31,9 @@ class RunningControl final : public Control {
   awaitable<StoredLookup> find_stored(const RequestHead& request, std::string_view listener) override;
   awaitable<ReloadOutcome> reload() override;
   Counters& counters() override { return shared_.counters; }
+  awaitable<InsightsFound> insights(InsightsAsked asked) override { return gather(shared_, std::move(asked)); }
+  awaitable<std::vector<RedisFigures>> redis_figures() override { return ask_redis(shared_); }
+  Bypass& bypass() override { return shared_.bypass; }
   MemoryStore::Figures memory_figures() const override;
   bool watch_up() const override;
   std::uint64_t access_log_dropped() const override { return shared_.log.dropped(); }

@@ -214,13 +214,17 @@ void append_primary_key(const RequestHead& request, const RouteMatch& match, std
   append_personal(request, *route, out);
 }
 
-std::string forwarded_target(const RequestHead& request, const RouteMatch& match) {
+std::string forwarded_target(const RequestHead& request, const RouteMatch& match, bool whole_query) {
   std::string out;
   out.reserve(request.target.size() + 16);
   append_path(request, match, out);
   if (!request.has_query) return out;
   const std::size_t before = out.size();
   out += '?';
+  if (whole_query) {
+    out += request.query;
+    return out;
+  }
   if (!append_query(request.query, query_rule(match), out)) out.resize(before);
   return out;
 }

@@ -138,7 +138,7 @@ void put_stored(ClientSession& session, const StoredResponsePtr& stored, const C
 
 void put_stale_if_error(ClientSession& session, const Found& found, const CompiledRoute& route, unsigned answered,
                         CacheStatus status, Outcome& outcome) {
-  status.forward_status = answered;
+  status.forward_status = outcome.upstream_status = answered;
   status.detail = Detail::stale_if_error;
   outcome.result = Result::stale;
   outcome.tier = found.tier;
@@ -167,7 +167,7 @@ awaitable<void> stream_flight(ClientSession& session, Flight::Reader& reader, co
     if (head->length && head->status != 204) append_length(*head->length, text);
   }
   if (head->had_age || status.collapsed) append_age(current_age_ms(head->meta, at), text);
-  status.forward_status = head->status;
+  status.forward_status = outcome.upstream_status = head->status;
   status.stored = head->storing;
   if (head->reason != Detail::none) status.detail = head->reason;
   append_cache_status_field(status, route, text);
