@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "config/draft.hpp"
+#include "config/earlier_patterns.hpp"
 #include "config/patterns.hpp"
 
 namespace pillion::config {
@@ -196,26 +197,22 @@ void check_names(Context& context, const Draft& draft) {
   }
 }
 
-bool same_conditions(const Route& earlier, const Route& later) {
-  return earlier.listener == later.listener && (earlier.host.empty() || lower(earlier.host) == lower(later.host));
-}
-
 void check_hidden(Context& context, const Draft& draft) {
   const auto& routes = draft.config.routes;
-  std::vector<std::vector<Segment>> segments;
-  for (const Route& route : routes) segments.push_back(segments_of(route.path));
+  EarlierPatterns earlier;
   for (std::size_t i = 0; i < routes.size(); ++i) {
     if (routes[i].path.empty()) continue;
-    for (std::size_t j = 0; j < i; ++j) {
-      if (routes[j].path.empty() || !covers(segments[j], segments[i]) || !same_conditions(routes[j], routes[i]))
-        continue;
-      const Position at = place(draft, *draft.route_nodes[i], "path");
-      const int line = place(draft, *draft.route_nodes[j], "path").line;
-      context.error(at, "this route is never reached: the earlier route " + quoted(routes[j].name) + " (line " +
-                            std::to_string(line) + ", path " + routes[j].path +
-                            ") matches all that it matches; put this one first");
-      break;
-    }
+    const std::vector<Segment> segments = segments_of(routes[i].path);
+    const EarlierPatterns::Conditions conditions{routes[i].listener, lower(routes[i].host)};
+    const auto hidden_by = earlier.covering(segments, conditions);
+    earlier.add(segments, conditions, i);
+    if (!hidden_by) continue;
+    const Route& other = routes[*hidden_by];
+    const Position at = place(draft, *draft.route_nodes[i], "path");
+    const int line = place(draft, *draft.route_nodes[*hidden_by], "path").line;
+    context.error(at, "this route is never reached: the earlier route " + quoted(other.name) + " (line " +
+                          std::to_string(line) + ", path " + other.path +
+                          ") matches all that it matches; put this one first");
   }
 }
 
@@ -240,8 +237,10 @@ void check_list(Context& context, const Node* list, Position otherwise, const st
                 const Route& route, const std::vector<std::string_view>& parameters) {
   for (const std::string& text : texts) {
     Position at = otherwise;
-    for (const Node& item : list != nullptr ? list->items : std::vector<Node>{}) {
-      if (item.text == text) at = item.at;
+    if (list != nullptr) {
+      for (const Node& item : list->items) {
+        if (item.text == text) at = item.at;
+      }
     }
     check_template(context, at, text, route, parameters);
   }

@@ -152,7 +152,7 @@ void add_route_caching(const Route& r, Tree& tree) {
   }
   constexpr const char* freshness[] = {"origin-first", "route", "origin"};
   // Said where it counts: on an uncached route it would only bring a warning.
-  if (r.cache == CacheMode::on || r.freshness != FreshnessFrom::origin_first) {
+  if (r.cache != CacheMode::off || r.freshness != FreshnessFrom::origin_first) {
     tree.add("freshness", Tree::string(freshness[static_cast<int>(r.freshness)]));
   }
   if (r.heuristic) tree.add("heuristic", Tree::string(percentage_text(*r.heuristic)));
@@ -161,7 +161,7 @@ void add_route_caching(const Route& r, Tree& tree) {
     if (r.stale_while_revalidate) stale.add("while_revalidate", duration(*r.stale_while_revalidate));
     if (r.stale_if_error) stale.add("if_error", duration(*r.stale_if_error));
   }
-  if (r.cache == CacheMode::on || !r.request_directives) {
+  if (r.cache != CacheMode::off || !r.request_directives) {
     tree.add("request_directives", Tree::string(r.request_directives ? "obey" : "ignore"));
   }
   tree.add("key", Tree::string(r.key));
@@ -211,11 +211,12 @@ Tree route(const Route& r) {
   if (!r.listener.empty()) tree.add("listener", Tree::string(r.listener));
   if (!r.upstream.empty()) tree.add("upstream", Tree::string(r.upstream));
   if (!r.rewrite.empty()) tree.add("rewrite", Tree::string(r.rewrite));
-  tree.add("cache", on_off(r.cache == CacheMode::on));
+  constexpr const char* cache[] = {"off", "on", "shadow"};
+  tree.add("cache", Tree::string(cache[static_cast<int>(r.cache)]));
   add_route_caching(r, tree);
   add_personal(r, tree);
   constexpr const char* set_cookie[] = {"refuse", "strip", "store"};
-  if (r.cache == CacheMode::on || r.set_cookie != SetCookie::refuse) {
+  if (r.cache != CacheMode::off || r.set_cookie != SetCookie::refuse) {
     tree.add("set_cookie", Tree::string(set_cookie[static_cast<int>(r.set_cookie)]));
   }
   constexpr const char* cache_status[] = {"off", "on", "key"};
@@ -223,10 +224,10 @@ Tree route(const Route& r) {
   constexpr const char* collapse[] = {"off", "on", "fleet"};
   tree.add("collapse", Tree::string(collapse[static_cast<int>(r.collapse)]));
   tree.add("collapse_wait", duration(r.collapse_wait));
-  if (r.cache == CacheMode::on || r.when_unsure != WhenUnsure::serve) {
+  if (r.cache != CacheMode::off || r.when_unsure != WhenUnsure::serve) {
     tree.add("when_unsure", Tree::string(r.when_unsure == WhenUnsure::serve ? "serve" : "fetch"));
   }
-  if (r.cache == CacheMode::on || r.keep.count() != 0) tree.add("keep", duration(r.keep));
+  if (r.cache != CacheMode::off || r.keep.count() != 0) tree.add("keep", duration(r.keep));
   std::vector<std::string> tiers;
   if (r.store_memory) tiers.emplace_back("memory");
   if (r.store_redis) tiers.emplace_back("redis");

@@ -149,7 +149,8 @@ enum class CacheStatusMode { off, on, key };
 /// What becomes of a response's Set-Cookie (product contract, "Lifetime").
 enum class SetCookie { refuse, strip, store };
 enum class Personal { careful, ignore, key };
-enum class CacheMode { off, on };
+/// `shadow`: decides, stores and compares, and the upstream answers all the same.
+enum class CacheMode { off, on, shadow };
 /// How far requests for one missing key go together: not at all, within the process, or among all replicas on one
 /// Redis.
 enum class Collapse { off, on, fleet };

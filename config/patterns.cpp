@@ -103,23 +103,6 @@ std::string check_pattern(std::string_view pattern) {
   return {};
 }
 
-bool covers(const std::vector<Segment>& earlier, const std::vector<Segment>& later) {
-  for (std::size_t i = 0; i < earlier.size(); ++i) {
-    const Segment& mine = earlier[i];
-    // The rest may be nothing: `/a/**` matches `/a` too.
-    if (mine.kind == Segment::Kind::rest) return true;
-    if (i >= later.size()) return false;
-    const Segment& other = later[i];
-    if (other.kind == Segment::Kind::rest) return false;
-    if (mine.kind == Segment::Kind::literal) {
-      if (other.kind != Segment::Kind::literal || other.text != mine.text) return false;
-    } else if (other.kind == Segment::Kind::literal && other.text.empty()) {
-      return false;  // {name} and * stand for something
-    }
-  }
-  return earlier.size() == later.size();
-}
-
 bool template_names(std::string_view text, std::vector<std::string_view>& names, std::string& wrong) {
   while (!text.empty()) {
     const std::size_t brace = text.find_first_of("{}");

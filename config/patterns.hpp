@@ -23,9 +23,6 @@ std::string check_pattern(std::string_view pattern);
 /// The segments of a pattern that check_pattern finds good; views into it.
 std::vector<Segment> segments_of(std::string_view pattern);
 
-/// Whether every path that `later` matches is matched by `earlier` too.
-bool covers(const std::vector<Segment>& earlier, const std::vector<Segment>& later);
-
 /// Cuts the parameter names out of a template such as `character:{id}`. False where a brace has no partner or a name
 /// is none; `wrong` then says so.
 bool template_names(std::string_view text, std::vector<std::string_view>& names, std::string& wrong);

@@ -11,8 +11,11 @@ namespace {
 constexpr std::size_t max_routes = 20000;
 constexpr std::size_t max_list = 64;
 
-constexpr Word<CacheMode> cache_words[] = {
-    {"on", CacheMode::on}, {"off", CacheMode::off}, {"true", CacheMode::on}, {"false", CacheMode::off}};
+constexpr Word<CacheMode> cache_words[] = {{"on", CacheMode::on},
+                                           {"off", CacheMode::off},
+                                           {"shadow", CacheMode::shadow},
+                                           {"true", CacheMode::on},
+                                           {"false", CacheMode::off}};
 constexpr Word<FreshnessFrom> freshness_words[] = {
     {"origin-first", FreshnessFrom::origin_first}, {"route", FreshnessFrom::route}, {"origin", FreshnessFrom::origin}};
 constexpr Word<CacheStatusMode> cache_status_words[] = {{"on", CacheStatusMode::on},
@@ -130,11 +133,7 @@ void read_tiers(Context& context, const Node& node, RouteDraft& draft) {
 
 void read_cache(Context& context, const Node& node, RouteDraft& draft) {
   CacheMode mode = CacheMode::off;
-  if (node.kind == Node::Kind::scalar && node.text == "shadow") {
-    context.error(node.at, not_known_yet("cache: shadow"));
-  } else {
-    read_word(context, node, cache_words, mode);
-  }
+  read_word(context, node, cache_words, mode);
   draft.cache = mode;
 }
 

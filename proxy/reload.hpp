@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "config/model.hpp"
+#include "ops/control.hpp"
 
 namespace pillion {
 
@@ -18,8 +19,8 @@ ConfigPtr read_first(const std::string& path);
 void check_certificates(const config::Config& config);
 
 struct Reloaded {
-  ConfigPtr config;                 ///< nullptr where nothing changed, or errors say why nothing does
-  std::vector<std::string> errors;  ///< one line each; empty where the file is good
+  std::unique_ptr<const config::Config> config;  ///< nullptr where nothing changes
+  ReloadOutcome outcome;
 };
 /// Reads it again while `current` is in force. What can't change while the proxy runs is an error that names it.
 Reloaded read_again(const std::string& path, const config::Config& current);

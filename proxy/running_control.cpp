@@ -1,7 +1,11 @@
 #include "running_control.hpp"
 
 #include <algorithm>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "flow/look_up.hpp"
 #include "flow/redis_watch.hpp"
@@ -73,22 +77,45 @@ awaitable<InvalidationReceipt> RunningControl::invalidate(InvalidationRequest re
   co_return receipt;
 }
 
+awaitable<ReloadOutcome> RunningControl::reload() {
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(ReloadOutcome)>(
+      [this](auto handler) {
+        const auto executor = asio::get_associated_executor(handler);
+        auto waiting = std::make_shared<decltype(handler)>(std::move(handler));
+        reloader_([executor, waiting](ReloadOutcome outcome) {
+          asio::post(executor,
+                     [waiting, outcome = std::move(outcome)]() mutable { std::move (*waiting)(std::move(outcome)); });
+        });
+      },
+      asio::use_awaitable);
+}
+
 awaitable<StoredLookup> RunningControl::find_stored(const RequestHead& request, std::string_view listener) {
   auto owned = std::make_shared<OwnedRequest>(request);
-  co_return co_await asio::co_spawn(
+  std::optional<Hash128> key;
+  StoredLookup lookup = co_await asio::co_spawn(
       looker_.executor(),
-      [](Worker& worker, std::shared_ptr<OwnedRequest> r, std::string name) -> awaitable<StoredLookup> {
+      [](Worker& worker, std::shared_ptr<OwnedRequest> r, std::string name,
+         std::optional<Hash128>& hash) -> awaitable<StoredLookup> {
         Plan plan;
         const SnapshotPtr snapshot = worker.context().snapshot;
         make_plan(r->head, name, false, *snapshot, worker.context().shared.search_rules, plan);
         StoredLookup result;
-        if (!plan.look_up) co_return result;
+        if (!plan.has_key()) co_return result;
+        hash = plan.hash;
         const Found found = co_await look_up(worker.context(), r->head, plan, now());
         result.response = found.response;
         result.tier = found.tier;
         co_return result;
-      }(looker_, std::move(owned), std::string(listener)),
+      }(looker_, std::move(owned), std::string(listener), key),
       asio::use_awaitable);
+  if (lookup.response && key) {
+    InsightsAsked asked;
+    asked.key = key;
+    const InsightsFound found = co_await gather(shared_, std::move(asked));
+    if (!found.hottest.empty()) lookup.hits = found.hottest.front().hits;
+  }
+  co_return lookup;
 }
 
 }  // namespace pillion

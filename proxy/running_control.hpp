@@ -2,9 +2,11 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 
+#include "flow/gather.hpp"
 #include "flow/worker.hpp"
 #include "net/shared_slot.hpp"
 #include "ops/control.hpp"
@@ -16,6 +18,9 @@ class RunningControl final : public Control {
   /// `looker` is the worker on which explain looks things up.
   RunningControl(Shared& shared, Worker& looker, SnapshotPtr snapshot);
 
+  using WhenReloaded = std::function<void(ReloadOutcome)>;
+  /// What a reload is asked of, from any thread; it calls back from any thread. To be set before the first request.
+  void set_reloader(std::function<void(WhenReloaded)> reloader) { reloader_ = std::move(reloader); }
   void set_ready(bool ready) { ready_ = ready; }
   void use(SnapshotPtr snapshot) { snapshot_.store(std::move(snapshot)); }
 
@@ -24,7 +29,11 @@ class RunningControl final : public Control {
   std::shared_ptr<const RouteTable> routes() const override { return snapshot_.load()->routes; }
   awaitable<InvalidationReceipt> invalidate(InvalidationRequest request) override;
   awaitable<StoredLookup> find_stored(const RequestHead& request, std::string_view listener) override;
+  awaitable<ReloadOutcome> reload() override;
   Counters& counters() override { return shared_.counters; }
+  awaitable<InsightsFound> insights(InsightsAsked asked) override { return gather(shared_, std::move(asked)); }
+  awaitable<std::vector<RedisFigures>> redis_figures() override { return ask_redis(shared_); }
+  Bypass& bypass() override { return shared_.bypass; }
   MemoryStore::Figures memory_figures() const override;
   bool watch_up() const override;
   std::uint64_t access_log_dropped() const override { return shared_.log.dropped(); }
@@ -34,6 +43,7 @@ class RunningControl final : public Control {
   Shared& shared_;
   Worker& looker_;
   SharedSlot<const Snapshot> snapshot_;
+  std::function<void(WhenReloaded)> reloader_;
   std::atomic<bool> ready_{false};
 };
 

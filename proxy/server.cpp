@@ -17,6 +17,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "background.hpp"
 #include "core/watched_prefixes.hpp"
 #include "flow/redis_watch.hpp"
 #include "flow/sweep.hpp"
@@ -38,6 +39,16 @@ namespace pillion {
 namespace {
 
 using ConfigPtr = std::shared_ptr<const config::Config>;
+
+// A configuration that has been read again, with what is worked out from it. One that was refused too, where files that
+// the old one names hold something else now: then it is the old one with that.
+struct Prepared {
+  ReloadOutcome outcome;
+  SnapshotPtr snapshot;               // null where nothing changes
+  std::vector<std::string> prefixes;  // for the watch over Redis
+};
+
+constexpr const char* ending = "this is ending: nothing is reloaded any more";
 
 // For the answers of the admin address that are being given when all else has ended.
 constexpr std::chrono::seconds last_answers{1};
@@ -62,9 +73,13 @@ struct Server::Impl {
                                    const ListenerTls* tls);
   void start_query_cache();
   void start_admin(AdminServer& server, const std::string& what, const config::Address& address);
-  void reload();
-  void refresh_certificates();
-  void use(ConfigPtr fresh);
+  using WhenReloaded = RunningControl::WhenReloaded;
+  void reload(WhenReloaded done);
+  void begin_reload();
+  Prepared prepare(const config::Config& current);
+  void end_reload(Prepared prepared, const std::vector<WhenReloaded>& asked);
+  void refresh_certificates(ReloadOutcome& outcome);
+  void use(SnapshotPtr made, const std::vector<std::string>& prefixes);
   void take(Socket socket, std::string peer, ClientOrigin origin, std::size_t worker);
   void refuse(Socket socket, bool tls);
   void watch_signals();
@@ -75,6 +90,7 @@ struct Server::Impl {
   void shut_down();
 
   ServeOptions options;
+  Background background;  // before all that it destroys
   ConfigPtr config;
   SnapshotPtr snapshot;                         // control thread
   std::shared_ptr<const TrustedPeers> trusted;  // control thread
@@ -94,6 +110,8 @@ struct Server::Impl {
   std::unique_ptr<RunningControl> running;
   std::unique_ptr<AdminServer> admin_server, metrics_server;
   std::unique_ptr<FileWatch> watch, files_watch;
+  bool reloading = false;                    // control thread
+  std::vector<WhenReloaded> wanting_reload;  // control thread: asked for since the one under way began
   asio::signal_set signals{control};
   asio::steady_timer drain_timer{control};
   std::thread control_thread, admin_thread;
@@ -102,7 +120,7 @@ struct Server::Impl {
   std::size_t busy_workers = 0;
 
   std::mutex mutex;
-  std::condition_variable done;
+  std::condition_variable exited;
   std::optional<int> exit_code;
 };
 
@@ -124,11 +142,15 @@ void Server::Impl::start() {
                                                counters->worker(worker_count), *log);
   }
   shared = std::make_unique<Shared>(*counters, *log, *invalidations, redis.get(), redis_watch.get(), config->memory);
-  snapshot = std::make_shared<const Snapshot>(config, *counters);
+  background.start();
+  snapshot = background.share(std::make_unique<const Snapshot>(config, *counters));
   trusted = std::make_shared<const TrustedPeers>(config->trusted_proxies);
   check_certificates(*config);
   for (std::size_t i = 0; i < worker_count; ++i) workers.push_back(std::make_unique<Worker>(i, *shared, snapshot));
   running = std::make_unique<RunningControl>(*shared, *workers.front(), snapshot);
+  running->set_reloader([this](WhenReloaded done) {
+    asio::post(control, [this, done = std::move(done)]() mutable { reload(std::move(done)); });
+  });
   start_listeners();
   if (config->query_cache) start_query_cache();
   admin_server = std::make_unique<AdminServer>(admin, *running, AdminFlavour::full);
@@ -140,7 +162,7 @@ void Server::Impl::start() {
   for (const int signal : handled_signals) signals.add(signal);
   watch_signals();
   if (!options.config) {
-    const auto changed = [this] { reload(); };
+    const auto changed = [this] { reload({}); };
     watch = std::make_unique<FileWatch>(control.get_executor(), std::vector{options.config_path}, changed);
     files_watch = std::make_unique<FileWatch>(control.get_executor(), named_files(*config), changed);
   }
@@ -252,7 +274,7 @@ void Server::Impl::watch_signals() {
   signals.async_wait([this](error_code error, int signal) {
     if (error) return;
     if (signal == SIGHUP) {
-      reload();
+      reload({});
     } else {
       begin_drain(signal == SIGTERM);
     }
@@ -260,42 +282,91 @@ void Server::Impl::watch_signals() {
   });
 }
 
-void Server::Impl::reload() {
-  if (options.config || draining) return;
-  refresh_certificates();
-  Reloaded fresh = read_again(options.config_path, *config);
-  for (const std::string& error : fresh.errors) log->error(error);
-  if (!fresh.errors.empty() || !fresh.config) {
-    // Certificates and secrets are renewed whatever has become of the file.
-    Reread files = reread_files(*config);
-    for (const std::string& error : files.errors) log->error(error);
-    if (files.config) {
-      use(std::make_shared<const config::Config>(std::move(*files.config)));
-      log->info("files that the configuration names were read again");
-    } else if (fresh.errors.empty()) {
-      log->info("the configuration is as it was: nothing changes");
-    }
+// One at a time. Whoever asks while one is under way gets what the next one says: the file may have changed since.
+void Server::Impl::reload(WhenReloaded done) {
+  const char* cannot = options.config ? "there is no configuration file: this was started with options alone"
+                       : draining     ? ending
+                                      : nullptr;
+  if (cannot != nullptr) {
+    if (done) done({.refused = cannot});
     return;
   }
-  use(std::move(fresh.config));
-  log->info("the configuration was reloaded");
+  wanting_reload.push_back(std::move(done));
+  if (!reloading) begin_reload();
 }
 
-void Server::Impl::refresh_certificates() {
+// All that takes its time is done, and undone, in the background.
+void Server::Impl::begin_reload() {
+  reloading = true;
+  background.post([this, current = config, asked = std::exchange(wanting_reload, {})]() mutable {
+    Prepared prepared;
+    try {
+      prepared = prepare(*current);
+    } catch (const std::exception& error) {
+      prepared.outcome.refused = std::string("the configuration could not be read: ") + error.what();
+    }
+    asio::post(control, [this, prepared = std::move(prepared), asked = std::move(asked)]() mutable {
+      end_reload(std::move(prepared), asked);
+    });
+  });
+}
+
+Prepared Server::Impl::prepare(const config::Config& current) {
+  Reloaded fresh = read_again(options.config_path, current);
+  Prepared prepared{std::move(fresh.outcome), nullptr, {}};
+  if (!prepared.outcome.refused.empty()) {
+    // Secrets and authorities are renewed all the same.
+    Reread files = reread_files(current);
+    auto& errors = prepared.outcome.errors;
+    errors.insert(errors.end(), files.errors.begin(), files.errors.end());
+    if (files.config) fresh.config = std::make_unique<const config::Config>(std::move(*files.config));
+  }
+  if (!fresh.config) return prepared;
+  prepared.snapshot =
+      background.share(std::make_unique<const Snapshot>(background.share(std::move(fresh.config)), *counters));
+  if (redis_watch) prepared.prefixes = watched_prefixes(*prepared.snapshot->config);
+  return prepared;
+}
+
+void Server::Impl::end_reload(Prepared prepared, const std::vector<WhenReloaded>& asked) {
+  ReloadOutcome& outcome = prepared.outcome;
+  if (draining) {
+    outcome.refused = ending;
+    prepared.snapshot = nullptr;
+  }
+  if (!outcome.refused.empty()) log->error(outcome.refused);
+  for (const std::string& error : outcome.errors) log->error(error);
+  if (prepared.snapshot) {
+    use(std::move(prepared.snapshot), prepared.prefixes);
+    log->info(outcome.refused.empty() ? "the configuration was reloaded"
+                                      : "files that the configuration names were read again");
+  } else if (outcome.refused.empty()) {
+    log->info("the configuration is as it was: nothing changes");
+  }
+  if (!draining) refresh_certificates(outcome);
+  for (const WhenReloaded& done : asked)
+    if (done) done(outcome);
+  reloading = false;
+  if (!wanting_reload.empty()) begin_reload();
+}
+
+void Server::Impl::refresh_certificates(ReloadOutcome& outcome) {
   for (const auto& tls : listener_tls) {
     const auto change = tls->refresh();
-    if (change) change->good ? log->info(change->text) : log->error(change->text);
+    if (!change) continue;
+    change->good ? log->info(change->text) : log->error(change->text);
+    (change->good ? outcome.changed : outcome.warnings).push_back(change->good ? "listeners.tls" : change->text);
   }
 }
 
-void Server::Impl::use(ConfigPtr fresh) {
-  config = std::move(fresh);
-  snapshot = std::make_shared<const Snapshot>(config, *counters);
+void Server::Impl::use(SnapshotPtr made, const std::vector<std::string>& prefixes) {
+  snapshot = std::move(made);
+  config = snapshot->config;
   trusted = std::make_shared<const TrustedPeers>(config->trusted_proxies);
   log->configure(config->log);
   const config::MemorySettings& memory = config->memory;
   shared->memory.resize(memory.enabled ? memory.size : 0, memory.enabled ? memory.max_object : 0);
-  if (redis_watch) redis_watch->watch(watched_prefixes(*config));
+  if (redis_watch) redis_watch->watch(prefixes);
   running->use(snapshot);
   for (auto& worker : workers) worker->use(snapshot);
   if (files_watch) files_watch->watch(named_files(*config));
@@ -355,7 +426,7 @@ void Server::Impl::end_admin(int code) {
   const auto end = [this, code] {
     std::lock_guard lock(mutex);
     exit_code = code;
-    done.notify_all();
+    exited.notify_all();
   };
   drain_timer.expires_after(last_answers);
   drain_timer.async_wait([end](error_code error) {
@@ -382,6 +453,7 @@ void Server::Impl::shut_down() {
     });
     control_thread.join();
   }
+  background.stop();
   if (admin_server) admin_server->stop();
   if (metrics_server) metrics_server->stop();
   admin_guard.reset();
@@ -412,7 +484,7 @@ config::Address Server::admin_address() const { return impl_->admin_server->addr
 
 int Server::wait() {
   std::unique_lock lock(impl_->mutex);
-  impl_->done.wait(lock, [this] { return impl_->exit_code.has_value(); });
+  impl_->exited.wait(lock, [this] { return impl_->exit_code.has_value(); });
   return *impl_->exit_code;
 }
 

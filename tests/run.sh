@@ -199,7 +199,7 @@ run_spread() { # EXECUTABLE LIMIT [STORES|measured]
 run_checks() { # NAME COMMAND...
   local name=$1 log=$logs/$1.log good bad
   shift
-  run_one "$name" "$log" 60 "$@"
+  run_one "$name" "$log" 180 "$@"
   read -r good bad < <(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log" | tail -n 1)
   good=${good:-0} bad=${bad:-1}
   [ "$(cat "$log.status")" = 0 ] || [ "$bad" != 0 ] || bad=1
@@ -310,6 +310,7 @@ done < <(executables 'tests/(.*/)?pillion_[a-z_]*_tests')
 if [ "$preset" = release ]; then
   # The Python that Debian's python3-yaml is for, whatever else is installed.
   run_checks deploy /usr/bin/python3 "$root/tests/deploy/check_deploy.py" "$dir/$(executables '(.*/)?pillion')"
+  run_checks instructions "$root/tests/bench/instructions.sh" "$dir/$(executables '(.*/)?pillion')"
   run_checks traceability /usr/bin/python3 "$root/tests/check_traceability.py"
   run_checks mutations-list "$root/tests/mutations/run.sh" --list
 fi

@@ -16,6 +16,8 @@ struct Chosen {
   CheckFlags check;
   ExplainFlags explain;
   InvalidateFlags invalidate;
+  WhyFlags why;
+  TopFlags top;
   HealthFlags health;
   DemoFlags demo;
   std::function<int()> command;
@@ -81,6 +83,25 @@ void add_online(CLI::App& app, Chosen& c) {
            "How long to wait for the other replicas (default: 2s); where given, exit 1 if some are late", "DURATION");
   sub->add_flag("--dry-run", c.invalidate.dry_run, "Count and give examples; change nothing");
   sub->add_flag("--json", c.invalidate.json, "The receipt as JSON");
+
+  sub = command(app, c, "why", "Say what a running proxy decided for recent requests, step by step.",
+                [&c] { return why(c.why); });
+  add_text(sub, "--admin", c.why.admin, admin, "URL");
+  add_text(sub, "--token-file", c.why.token_file, "File with the admin token (default: $PILLION_TOKEN)", "FILE");
+  sub->add_option("--limit", c.why.limit, "How many requests of a path, the latest first (default: 1)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1000));
+  sub->add_flag("--json", c.why.json, "JSON, for machines");
+  sub->add_option("what", c.why.what, "Request id (X-Request-Id), or a path")
+      ->type_name("REQUEST-ID|URL-PATH")
+      ->required();
+
+  sub = command(app, c, "top", "Show a live table of a running proxy's routes.", [&c] { return top(c.top); });
+  add_text(sub, "--admin", c.top.admin, admin, "URL");
+  add_text(sub, "--token-file", c.top.token_file, "File with the admin token (default: $PILLION_TOKEN)", "FILE");
+  sub->add_option("--count", c.top.count, "How many tables, one a second (default: until interrupted)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1000000));
 
   sub = command(app, c, "health", "Exit with 0 when a running proxy is ready, else with 1.",
                 [&c] { return health(c.health); });

@@ -41,6 +41,22 @@ struct InvalidateFlags {
 };
 int invalidate(const InvalidateFlags& flags);
 
+struct WhyFlags {
+  std::string admin = default_admin;
+  std::string token_file;
+  std::string what;  ///< a request id, or a path that begins with `/`
+  int limit = 1;
+  bool json = false;
+};
+int why(const WhyFlags& flags);
+
+struct TopFlags {
+  std::string admin = default_admin;
+  std::string token_file;
+  int count = 0;  ///< how many tables; 0: until interrupted
+};
+int top(const TopFlags& flags);
+
 struct HealthFlags {
   std::string admin = default_admin;
 };

@@ -3,10 +3,10 @@
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
-#include <cstdlib>
 #include <iostream>
 #include <optional>
 
+#include "cli/admin.hpp"
 #include "cli/commands.hpp"
 #include "cli/http_client.hpp"
 #include "ops/invalidate_body.hpp"
@@ -50,29 +50,6 @@ std::optional<Body> body_of(const InvalidateFlags& flags) {
     return std::nullopt;
   }
   return Body{std::move(text), std::get<InvalidationRequest>(std::move(parsed))};
-}
-
-/// A file's last line end is no part of the token.
-std::string trim_lines(std::string_view text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
-  return std::string(trim(text));
-}
-
-/// From --token-file, else PILLION_TOKEN, else empty. False after saying what is wrong.
-bool read_token(const std::string& file, std::string& token) {
-  if (!file.empty()) {
-    config::FileContent content = config::read_small_file(file);
-    if (!content.text) {
-      say_error(file + ": " + content.error);
-      return false;
-    }
-    token = trim_lines(*content.text);
-  } else if (const char* set = std::getenv("PILLION_TOKEN")) {
-    token = set;
-  }
-  if (is_field_value(token)) return true;
-  say_error("the token has a line feed or a control character inside");
-  return false;
 }
 
 std::string text_at(const json::object& object, std::string_view key) {

@@ -225,7 +225,7 @@ ResponseDirectives parse_response_directives(Fields fields) {
 
 RequestDirectives parse_request_directives(Fields fields) noexcept {
   RequestDirectives out;
-  const bool present = apply_all(out, fields);
+  const bool present = fields.may_have(Name::cache_control) && apply_all(out, fields);
   if (out.max_stale != no_delta) out.max_stale_any = false;                 // given both ways: the stricter
   if (!present) out.no_cache = list_has(fields, Name::pragma, "no-cache");  // RFC 9111 5.4
   return out;

@@ -16,19 +16,19 @@ inline constexpr std::int32_t no_delta = -1;
 /// cache may always do so). Of a number given twice or malformed the stricter reading holds: a malformed or repeated
 /// max-age is 0 or the smallest.
 struct ResponseDirectives {
-  bool present = false;   ///< some Cache-Control field line was there, or a targeted field
-  bool targeted = false;  ///< of a targeted field: Cache-Control, Expires and Pragma count for nothing. Not kept in
-                          ///< Redis, since make_meta() has worked out what Expires says
-  bool own = false;  ///< of Pillion-Cache-Control, which is no part of the stored head: a 304 without it keeps them
-  bool no_store = false;
-  bool no_cache = false;
-  bool private_ = false;
-  bool public_ = false;
-  bool must_revalidate = false;
-  bool proxy_revalidate = false;
-  bool must_understand = false;
-  bool no_transform = false;
-  bool immutable = false;
+  bool present : 1 = false;   ///< some Cache-Control field line was there, or a targeted field
+  bool targeted : 1 = false;  ///< of a targeted field: Cache-Control, Expires and Pragma count for nothing. Not kept in
+                              ///< Redis, since make_meta() has worked out what Expires says
+  bool own : 1 = false;  ///< of Pillion-Cache-Control, which is no part of the stored head: a 304 without it keeps them
+  bool no_store : 1 = false;
+  bool no_cache : 1 = false;
+  bool private_ : 1 = false;
+  bool public_ : 1 = false;
+  bool must_revalidate : 1 = false;
+  bool proxy_revalidate : 1 = false;
+  bool must_understand : 1 = false;
+  bool no_transform : 1 = false;
+  bool immutable : 1 = false;
   std::int32_t max_age = no_delta;
   std::int32_t s_maxage = no_delta;
   std::int32_t stale_while_revalidate = no_delta;

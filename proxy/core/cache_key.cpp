@@ -65,8 +65,12 @@ class OpenPart {
 
 void append_part(std::string& out, Part type, std::string_view bytes) {
   if (bytes.size() < 0x80) {
-    const char head[2] = {static_cast<char>(type), static_cast<char>(bytes.size())};
-    out.append(head, sizeof head).append(bytes);
+    // Put together first: an append to a string costs more than this copy.
+    char text[2 + 0x80];
+    text[0] = static_cast<char>(type);
+    text[1] = static_cast<char>(bytes.size());
+    std::copy(bytes.begin(), bytes.end(), text + 2);
+    out.append(text, 2 + bytes.size());
     return;
   }
   OpenPart part(out, type);
@@ -80,6 +84,12 @@ void append_host(std::string& out, std::string_view host, std::string_view schem
     // Not the tail of an IPv6 address: that one stands in brackets.
     const std::string_view name = host.substr(0, host.size() - port.size());
     if (name.ends_with(']') || name.find(':') == std::string_view::npos) host = name;
+  }
+  if (host.size() < 0x80) {
+    char lowered[0x80];
+    std::transform(host.begin(), host.end(), lowered, lower);
+    append_part(out, part_host, {lowered, host.size()});
+    return;
   }
   OpenPart part(out, part_host);
   out += host;
@@ -181,9 +191,13 @@ void append_primary_key(const RequestHead& request, const RouteMatch& match, std
   append_part(out, part_scheme, request.scheme);
   const config::Route* route = match.route != nullptr ? &match.route->settings : nullptr;
   if (route == nullptr || !route->ignore_host) append_host(out, request.host, request.scheme);
-  OpenPart path(out, part_path);
-  append_path(request, match, out);
-  path.close();
+  if (route == nullptr || route->rewrite.empty()) {
+    append_part(out, part_path, request.path);
+  } else {
+    OpenPart path(out, part_path);
+    append_path(request, match, out);
+    path.close();
+  }
   if (request.has_query) {
     const std::size_t before = out.size();
     OpenPart query(out, part_query);
@@ -200,13 +214,17 @@ void append_primary_key(const RequestHead& request, const RouteMatch& match, std
   append_personal(request, *route, out);
 }
 
-std::string forwarded_target(const RequestHead& request, const RouteMatch& match) {
+std::string forwarded_target(const RequestHead& request, const RouteMatch& match, bool whole_query) {
   std::string out;
   out.reserve(request.target.size() + 16);
   append_path(request, match, out);
   if (!request.has_query) return out;
   const std::size_t before = out.size();
   out += '?';
+  if (whole_query) {
+    out += request.query;
+    return out;
+  }
   if (!append_query(request.query, query_rule(match), out)) out.resize(before);
   return out;
 }

@@ -21,7 +21,7 @@ void append_primary_key(const RequestHead& request, const RouteMatch& match, std
 
 /// The target that goes to the upstream: path after `rewrite`, query after the `query:` rule. What the key leaves out
 /// is not sent either.
-std::string forwarded_target(const RequestHead& request, const RouteMatch& match);
+std::string forwarded_target(const RequestHead& request, const RouteMatch& match, bool whole_query = false);
 
 /// The query after the rule: ignored parameters cut, sorted by name where asked, the rest in its received bytes. Where
 /// the rule cuts every parameter there is no query any more: forwarded_target() leaves its `?` out too.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 namespace pillion {
 namespace {
@@ -10,11 +11,27 @@ namespace {
 /// sf-integers have at most 15 digits (RFC 8941 3.3.1).
 constexpr std::int64_t max_integer = 999'999'999'999'999;
 
-void append_integer(std::int64_t value, std::string& out) {
-  char text[24];
-  const auto end = std::to_chars(text, text + sizeof text, std::clamp(value, -max_integer, max_integer)).ptr;
-  out.append(text, end);
-}
+/// What is put together on the stack and appended at once: each append to a string costs as much as all of it here.
+class Text {
+ public:
+  void put(std::string_view text) noexcept {
+    std::memcpy(bytes_ + size_, text.data(), text.size());
+    size_ += text.size();
+  }
+  void put(std::int64_t value) noexcept {
+    char* const end =
+        std::to_chars(bytes_ + size_, bytes_ + sizeof bytes_, std::clamp(value, -max_integer, max_integer)).ptr;
+    size_ = static_cast<std::size_t>(end - bytes_);
+  }
+  void move_to(std::string& out) {
+    out.append(bytes_, size_);
+    size_ = 0;
+  }
+
+ private:
+  char bytes_[256];  // all members but the key come to 150 at most
+  std::size_t size_ = 0;
+};
 
 /// sf-string (RFC 8941 3.3.3): `"` and `\` escaped, what it can't hold percent-encoded.
 void append_string(std::string_view text, std::string& out) {
@@ -37,31 +54,34 @@ void append_string(std::string_view text, std::string& out) {
 }  // namespace
 
 void append_cache_status(const CacheStatus& status, std::string& out) {
-  out += "pillion";
+  Text text;
+  text.put("pillion");
   if (status.hit) {
-    out += "; hit";  // RFC 9211 2.1: excludes fwd and all that belongs to it
+    text.put("; hit");  // RFC 9211 2.1: excludes fwd and all that belongs to it
   } else if (status.forward != Forward::none) {
-    out += "; fwd=";
-    out += to_string(status.forward);
+    text.put("; fwd=");
+    text.put(to_string(status.forward));
     if (status.forward_status != 0) {
-      out += "; fwd-status=";
-      append_integer(status.forward_status, out);
+      text.put("; fwd-status=");
+      text.put(std::int64_t{status.forward_status});
     }
-    if (status.stored) out += "; stored";
-    if (status.collapsed) out += "; collapsed";
+    if (status.stored) text.put("; stored");
+    if (status.collapsed) text.put("; collapsed");
   }
   if (status.has_ttl) {
-    out += "; ttl=";
-    append_integer(status.ttl_s, out);
+    text.put("; ttl=");
+    text.put(status.ttl_s);
   }
   if (!status.key.empty()) {
-    out += "; key=";
+    text.put("; key=");
+    text.move_to(out);
     append_string(status.key, out);
   }
   if (status.detail != Detail::none) {
-    out += "; detail=";
-    out += to_string(status.detail);
+    text.put("; detail=");
+    text.put(to_string(status.detail));
   }
+  text.move_to(out);
 }
 
 }  // namespace pillion

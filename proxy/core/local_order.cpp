@@ -58,7 +58,7 @@ std::uint64_t LocalOrder::suspect_all() {
 Standing standing_by(const InvalidationTable& table, std::uint64_t since, const StoredResponse& response) {
   Standing standing;
   const auto selectors = response.selectors();
-  const std::string_view key = response.readable_key();
+  const std::string key = response.readable_key();
   standing.invalidated = table.invalidated_since(since, selectors, key);
   if (standing.invalidated) return standing;
   standing.stale_since_ms = table.soft_since(since, selectors, key);

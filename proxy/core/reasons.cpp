@@ -91,6 +91,10 @@ std::string_view to_string(Detail detail) noexcept {
       return "upgrade";
     case Detail::method:
       return "method";
+    case Detail::shadow:
+      return "shadow";
+    case Detail::switched_off:
+      return "switched-off";
     case Detail::connect_failed:
       return "connect-failed";
     case Detail::connect_timeout:
@@ -129,6 +133,8 @@ std::string_view to_string(Result result) noexcept {
       return "pass";
     case Result::error:
       return "error";
+    case Result::shadow:
+      return "shadow";
   }
   return "";
 }

@@ -46,6 +46,8 @@ enum class Detail : std::uint8_t {
   range,
   upgrade,
   method,
+  shadow,        ///< `cache: shadow`: the application answers, and what is stored is compared
+  switched_off,  ///< POST /bypass has switched the cache off for a while
   // what went wrong
   connect_failed,
   connect_timeout,
@@ -59,8 +61,8 @@ enum class Detail : std::uint8_t {
 };
 
 /// What /metrics counts a request as.
-enum class Result : std::uint8_t { hit, stale, miss, revalidated, bypass, pass, error };
-inline constexpr std::size_t result_count = 7;
+enum class Result : std::uint8_t { hit, stale, miss, revalidated, bypass, pass, error, shadow };
+inline constexpr std::size_t result_count = 8;
 
 std::string_view to_string(Forward) noexcept;  ///< `uri-miss`...; empty for none
 std::string_view to_string(Detail) noexcept;   ///< words with `-`; empty for none

@@ -136,11 +136,9 @@ Detail refused_as_useless(const ResponseMeta& meta, PersonalParts personal, cons
 RequestFacts facts_of(const RequestHead& request) noexcept {
   RequestFacts facts;
   facts.method = request.method;
-  for (const Field& field : request.fields) {
-    facts.has_authorization |= field.id == Name::authorization;
-    facts.has_cookie |= field.id == Name::cookie;
-    facts.has_range |= field.id == Name::range;
-  }
+  facts.has_authorization = find(request.fields, Name::authorization) != nullptr;
+  facts.has_cookie = find(request.fields, Name::cookie) != nullptr;
+  facts.has_range = find(request.fields, Name::range) != nullptr;
   facts.directives = parse_request_directives(request.fields);
   return facts;
 }

@@ -1,76 +1,104 @@
-// A stored response: one block of bytes, of exactly the size it needs.
+// A stored response: one allocation, of exactly the size it needs.
 #include "core/stored_response.hpp"
 
 #include <cstring>
 #include <limits>
+#include <new>
+
+#include "core/block_pool.hpp"
 
 namespace pillion {
 namespace {
 
 constexpr std::size_t max_part = std::numeric_limits<std::uint32_t>::max();
+constexpr std::size_t max_small_part = std::numeric_limits<std::uint16_t>::max();
 
-/// What malloc takes for a request of that size: a header word, rounded up to 16 bytes, at least 32 (glibc, 64 bits).
-constexpr std::size_t allocated(std::size_t size) {
-  const std::size_t chunk = (size + sizeof(std::size_t) + 15) & ~std::size_t{15};
-  return chunk < 32 ? 32 : chunk;
+constexpr std::size_t hash_digits = 32;
+
+bool ends_with_hash_of(std::string_view readable_key, std::string_view primary_key) {
+  return readable_key.size() >= hash_digits && readable_key.ends_with(to_hex(hash128(primary_key)));
 }
 
-/// The counts and the table pointer that std::make_shared puts before the object.
-constexpr std::size_t control_block = 2 * sizeof(void*);
+std::size_t size_of(const StoredParts& parts) {
+  return parts.selectors.size_bytes() + parts.primary_key.size() + parts.readable_key.size() + parts.etag.size() +
+         parts.head.size() + parts.body.size();
+}
 
 }  // namespace
 
 StoredResponsePtr StoredResponse::make(const StoredParts& parts) {
-  for (const std::string_view part : {parts.primary_key, parts.readable_key, parts.head, parts.etag, parts.body}) {
+  for (const std::string_view part : {parts.primary_key, parts.head, parts.body})
     if (part.size() > max_part) return nullptr;
-  }
-  if (parts.selectors.size() > max_part / sizeof(std::uint32_t)) return nullptr;
-  return std::make_shared<const StoredResponse>(Private{}, parts);
+  for (const std::size_t size : {parts.readable_key.size(), parts.etag.size(), parts.selectors.size()})
+    if (size > max_small_part) return nullptr;
+  StoredParts kept = parts;
+  const bool hash_implied = ends_with_hash_of(parts.readable_key, parts.primary_key);
+  if (hash_implied) kept.readable_key.remove_suffix(hash_digits);
+  void* place = block_pool::allocate(sizeof(StoredResponse) + (has_shared(parts) ? sizeof(Shared) : 0) + size_of(kept));
+  return StoredResponsePtr::adopt(new (place) StoredResponse(kept, hash_implied));
 }
 
-StoredResponse::StoredResponse(Private, const StoredParts& parts)
+bool StoredResponse::has_shared(const StoredParts& parts) noexcept {
+  return (parts.shared_position | parts.epoch | parts.store_id) != 0;
+}
+
+StoredResponse::StoredResponse(const StoredParts& parts, bool hash_implied)
     : meta_(parts.meta),
-      selector_count_(static_cast<std::uint32_t>(parts.selectors.size()) & 0x7fffffff),
-      vary_marker_(parts.vary_marker ? 1 : 0),
+      position_(parts.position),
+      checked_(parts.position),
       primary_size_(static_cast<std::uint32_t>(parts.primary_key.size())),
-      readable_size_(static_cast<std::uint32_t>(parts.readable_key.size())),
-      etag_size_(static_cast<std::uint32_t>(parts.etag.size())),
       head_size_(static_cast<std::uint32_t>(parts.head.size())),
       body_size_(static_cast<std::uint32_t>(parts.body.size())),
-      position_(parts.position),
-      shared_position_(parts.shared_position),
-      epoch_(parts.epoch),
-      store_id_(parts.store_id),
-      checked_(parts.position),
-      in_redis_(parts.in_redis) {
-  const std::size_t selector_bytes = parts.selectors.size_bytes();
-  block_ =
-      std::make_unique_for_overwrite<char[]>(selector_bytes + parts.primary_key.size() + parts.readable_key.size() +
-                                             parts.etag.size() + parts.head.size() + parts.body.size());
-  char* to = block_.get();
+      selector_count_(static_cast<std::uint16_t>(parts.selectors.size())),
+      readable_size_(static_cast<std::uint16_t>(parts.readable_key.size())),
+      etag_size_(static_cast<std::uint16_t>(parts.etag.size())),
+      in_redis_(parts.in_redis),
+      vary_marker_(parts.vary_marker),
+      has_shared_(has_shared(parts)),
+      hash_implied_(hash_implied) {
+  char* to = reinterpret_cast<char*>(this + 1);
   const auto put = [&to](const void* from, std::size_t size) {
     if (size != 0) std::memcpy(to, from, size);
     to += size;
   };
-  put(parts.selectors.data(), selector_bytes);  // first, where operator new aligns the block for them
+  const Shared shared{parts.shared_position, parts.epoch, parts.store_id};
+  if (has_shared_) put(&shared, sizeof shared);
+  put(parts.selectors.data(), parts.selectors.size_bytes());  // before the strings, which would leave it unaligned
   for (const std::string_view part : {parts.primary_key, parts.readable_key, parts.etag, parts.head, parts.body}) {
     put(part.data(), part.size());
   }
 }
 
+void StoredResponse::destroy() const noexcept {
+  const std::size_t size = whole_size();
+  this->~StoredResponse();
+  block_pool::free(const_cast<StoredResponse*>(this), size);
+}
+
+StoredResponse::Shared StoredResponse::shared() const noexcept {
+  Shared shared;
+  if (has_shared_) std::memcpy(&shared, block(), sizeof shared);
+  return shared;
+}
+
 std::span<const std::uint32_t> StoredResponse::selectors() const noexcept {
-  return {reinterpret_cast<const std::uint32_t*>(block_.get()), selector_count_};
+  return {reinterpret_cast<const std::uint32_t*>(block() + selectors_at()), selector_count_};
 }
 
 std::string_view StoredResponse::primary_key() const noexcept {
-  return {block_.get() + selector_count_ * sizeof(std::uint32_t), primary_size_};
+  return {block() + selectors_at() + selector_count_ * sizeof(std::uint32_t), primary_size_};
 }
-std::string_view StoredResponse::readable_key() const noexcept {
+std::string_view StoredResponse::readable_part() const noexcept {
   const std::string_view before = primary_key();
   return {before.data() + before.size(), readable_size_};
 }
+std::string StoredResponse::readable_key() const {
+  std::string key(readable_part());
+  if (hash_implied_) append_hex(hash128(primary_key()), key);
+  return key;
+}
 std::string_view StoredResponse::etag() const noexcept {
-  const std::string_view before = readable_key();
+  const std::string_view before = readable_part();
   return {before.data() + before.size(), etag_size_};
 }
 std::string_view StoredResponse::head() const noexcept {
@@ -82,13 +110,14 @@ std::string_view StoredResponse::body() const noexcept {
   return {before.data() + before.size(), body_size_};
 }
 
-bool has_key(const StoredResponse& response, std::string_view key, KeyMatch match) noexcept {
-  return match == KeyMatch::whole ? response.primary_key() == key : response.primary_key().starts_with(key);
+std::size_t StoredResponse::whole_size() const noexcept {
+  return static_cast<std::size_t>(body().data() + body_size_ - reinterpret_cast<const char*>(this));
 }
 
-std::size_t StoredResponse::footprint() const noexcept {
-  const auto block = static_cast<std::size_t>(body().data() + body_size_ - block_.get());
-  return allocated(control_block + sizeof(StoredResponse)) + allocated(block);
+std::size_t StoredResponse::footprint() const noexcept { return block_pool::taken(whole_size()); }
+
+bool has_key(const StoredResponse& response, std::string_view key, KeyMatch match) noexcept {
+  return match == KeyMatch::whole ? response.primary_key() == key : response.primary_key().starts_with(key);
 }
 
 }  // namespace pillion

@@ -72,40 +72,56 @@ class Reader {
   std::size_t at_ = 0;
 };
 
-/// The flags of a struct in the order of their bits. One list serves both directions.
-using DirectiveFlag = bool ResponseDirectives::*;
-constexpr std::array<DirectiveFlag, 11> directive_flags{&ResponseDirectives::present,
-                                                        &ResponseDirectives::no_store,
-                                                        &ResponseDirectives::no_cache,
-                                                        &ResponseDirectives::private_,
-                                                        &ResponseDirectives::public_,
-                                                        &ResponseDirectives::must_revalidate,
-                                                        &ResponseDirectives::proxy_revalidate,
-                                                        &ResponseDirectives::must_understand,
-                                                        &ResponseDirectives::no_transform,
-                                                        &ResponseDirectives::immutable,
-                                                        &ResponseDirectives::own};
+/// Calls `visit` with each flag, in the order of their bits; what it returns becomes the flag. One list serves both
+/// directions.
+template <typename Visit>
+void visit_flags(ResponseDirectives& d, Visit visit) {
+  d.present = visit(d.present);
+  d.no_store = visit(d.no_store);
+  d.no_cache = visit(d.no_cache);
+  d.private_ = visit(d.private_);
+  d.public_ = visit(d.public_);
+  d.must_revalidate = visit(d.must_revalidate);
+  d.proxy_revalidate = visit(d.proxy_revalidate);
+  d.must_understand = visit(d.must_understand);
+  d.no_transform = visit(d.no_transform);
+  d.immutable = visit(d.immutable);
+  d.own = visit(d.own);
+}
+template <typename Visit>
+void visit_flags(ResponseMeta& m, Visit visit) {
+  m.request_had_cookie = visit(m.request_had_cookie);
+  m.request_had_authorization = visit(m.request_had_authorization);
+  m.had_set_cookie = visit(m.had_set_cookie);
+  m.has_strong_etag = visit(m.has_strong_etag);
+  m.has_validator = visit(m.has_validator);
+}
+
 using DirectiveNumber = std::int32_t ResponseDirectives::*;
 constexpr std::array<DirectiveNumber, 4> directive_numbers{&ResponseDirectives::max_age, &ResponseDirectives::s_maxage,
                                                            &ResponseDirectives::stale_while_revalidate,
                                                            &ResponseDirectives::stale_if_error};
-using MetaFlag = bool ResponseMeta::*;
-constexpr std::array<MetaFlag, 5> meta_flags{&ResponseMeta::request_had_cookie,
-                                             &ResponseMeta::request_had_authorization, &ResponseMeta::had_set_cookie,
-                                             &ResponseMeta::has_strong_etag, &ResponseMeta::has_validator};
 
-template <typename Bits, typename Struct, std::size_t n>
-Bits pack(const Struct& from, const std::array<bool Struct::*, n>& flags) {
-  Bits bits = 0;
-  for (std::size_t i = 0; i < n; ++i) bits = static_cast<Bits>(bits | (from.*flags[i] ? Bits{1} << i : Bits{0}));
-  return bits;
+template <typename Struct>
+std::uint16_t pack(Struct from) {
+  unsigned bits = 0, bit = 1;
+  visit_flags(from, [&](bool flag) {
+    if (flag) bits |= bit;
+    bit <<= 1;
+    return flag;
+  });
+  return static_cast<std::uint16_t>(bits);
 }
 
 /// False where a bit is set that means nothing in this version.
-template <typename Bits, typename Struct, std::size_t n>
-bool unpack(Bits bits, const std::array<bool Struct::*, n>& flags, Struct& to) {
-  for (std::size_t i = 0; i < n; ++i) to.*flags[i] = ((bits >> i) & 1) != 0;
-  return (bits >> n) == 0;
+template <typename Struct>
+bool unpack(unsigned bits, Struct& to) {
+  visit_flags(to, [&](bool) {
+    const bool flag = (bits & 1) != 0;
+    bits >>= 1;
+    return flag;
+  });
+  return bits == 0;
 }
 
 struct Sizes {
@@ -158,8 +174,9 @@ std::int64_t received_here(std::int64_t received_shared_ms, const SharedNow& at)
 PlainValue encode_plain(const StoredResponse& response, std::optional<std::int64_t> shared_offset_ms) {
   const ResponseMeta& meta = response.meta();
   const std::span<const std::uint32_t> selectors = response.selectors();
-  const std::array<std::string_view, 5> parts{response.primary_key(), response.readable_key(), response.etag(),
-                                              response.head(), response.body()};
+  const std::string readable_key = response.readable_key();
+  const std::array<std::string_view, 5> parts{response.primary_key(), readable_key, response.etag(), response.head(),
+                                              response.body()};
   Sizes sizes;
   sizes.of[0] = static_cast<std::uint32_t>(selectors.size());
   for (std::size_t i = 0; i < parts.size(); ++i) sizes.of[i + 1] = static_cast<std::uint32_t>(parts[i].size());
@@ -171,11 +188,10 @@ PlainValue encode_plain(const StoredResponse& response, std::optional<std::int64
   put(out, response.epoch());
   put(out, response.shared_position());
   put(out, static_cast<std::uint16_t>(ValueForm::plain));
-  put(out,
-      static_cast<std::uint16_t>((response.is_vary_marker() ? 1u : 0u) | (pack<std::uint32_t>(meta, meta_flags) << 1)));
+  put(out, static_cast<std::uint16_t>((response.is_vary_marker() ? 1u : 0u) | (unsigned{pack(meta)} << 1)));
   for (const std::uint32_t size : sizes.of) put(out, size);
   put(out, meta.status);
-  put(out, pack<std::uint16_t>(meta.directives, directive_flags));
+  put(out, pack(meta.directives));
   for (const DirectiveNumber number : directive_numbers) put(out, meta.directives.*number);
   put(out, meta.expires_s);
   put(out, meta.initial_age_ms);
@@ -268,8 +284,8 @@ StoredResponsePtr decode(const ValueParts& value, std::string_view plain_strings
   reader.read(meta.received_wall_ms);
   reader.read(received);
   if (sizes.strings() != plain_strings.size() || received < 0 || !in_range(meta)) return nullptr;
-  if (!unpack(static_cast<std::uint16_t>(flags >> 1), meta_flags, meta)) return nullptr;
-  if (!unpack(directives, directive_flags, meta.directives)) return nullptr;
+  if (!unpack(unsigned{flags} >> 1, meta)) return nullptr;
+  if (!unpack(directives, meta.directives)) return nullptr;
   parts.vary_marker = (flags & 1) != 0;
 
   std::vector<std::uint32_t> selectors(sizes.of[0]);

@@ -129,15 +129,11 @@ bool client_has_it(Fields request_fields, std::string_view etag, std::int64_t la
 }
 
 bool has_write_precondition(Fields request_fields) noexcept {
-  for (const Field& field : request_fields)
-    if (field.id == Name::if_match || field.id == Name::if_unmodified_since) return true;
-  return false;
+  return find(request_fields, Name::if_match) || find(request_fields, Name::if_unmodified_since);
 }
 
 bool has_client_condition(Fields request_fields) noexcept {
-  for (const Field& field : request_fields)
-    if (field.id == Name::if_none_match || field.id == Name::if_modified_since) return true;
-  return false;
+  return find(request_fields, Name::if_none_match) || find(request_fields, Name::if_modified_since);
 }
 
 bool is_client_condition(Name id) noexcept {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 
 namespace pillion {
 
@@ -42,6 +43,14 @@ Now now() {
   using namespace std::chrono;
   return {duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count(),
           duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count()};
+}
+
+Now now_at(std::chrono::steady_clock::time_point mono) {
+  using namespace std::chrono;
+  timespec wall;
+  clock_gettime(CLOCK_REALTIME_COARSE, &wall);
+  return {std::int64_t{wall.tv_sec} * 1000 + wall.tv_nsec / 1'000'000,
+          duration_cast<milliseconds>(mono.time_since_epoch()).count()};
 }
 
 }  // namespace pillion

@@ -21,6 +21,7 @@ NotLookedUp why_not_looked_up(const RequestHead& request, const config::Route& r
   if (has_body) return {Forward::bypass, Detail::request_body};
   if (!is_keyable_path(request.path)) return {Forward::bypass, Detail::path};
   if (has_write_precondition(request.fields)) return {Forward::request, Detail::none};
+  if (route.cache == config::CacheMode::shadow) return {Forward::bypass, Detail::shadow};
   return {};
 }
 
@@ -43,8 +44,9 @@ void make_plan(const RequestHead& request, const std::string& listener, bool has
   const NotLookedUp reason = why_not_looked_up(request, plan.route->settings, has_body);
   plan.forward = reason.forward;
   plan.why = reason.why;
-  if (reason.forward != Forward::none) return;
-  plan.look_up = true;
+  // A shadow route's request has a key, although it isn't answered from there.
+  if (reason.forward != Forward::none && reason.why != Detail::shadow) return;
+  plan.look_up = reason.forward == Forward::none;
   plan.primary_key.clear();
   plan.search_rule.clear();
   if (search_rules.any()) {

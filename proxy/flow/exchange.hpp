@@ -10,6 +10,7 @@
 #include "core/reuse.hpp"
 #include "core/storability.hpp"
 #include "flow/context.hpp"
+#include "telemetry/decision_ring.hpp"
 
 namespace pillion {
 
@@ -23,7 +24,8 @@ struct Plan {
   Forward forward = Forward::none;  ///< why not, where it isn't looked up
   Detail why = Detail::none;
   bool upgrade = false;
-  std::string primary_key;  ///< where looked up
+  bool has_key() const noexcept { return look_up || why == Detail::shadow; }
+  std::string primary_key;  ///< where has_key()
   Hash128 hash;
   std::string search_rule;  ///< of No-Vary-Search, under which the query was keyed; empty: none
 };
@@ -83,6 +85,10 @@ struct Outcome {
   bool stored = false;
   bool unsure = false;
   std::uint64_t upstream_us = 0;
+  std::int64_t ttl_ms = 0;       ///< of an answer from a store: lifetime left
+  unsigned upstream_status = 0;  ///< 0: it didn't answer
+  Compared compared = Compared::no;
+  TrailNotes* trail = nullptr;  ///< where what happens is noted; null for a hit in memory
 };
 
 }  // namespace pillion

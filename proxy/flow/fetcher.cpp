@@ -12,6 +12,7 @@
 #include "flow/compose.hpp"
 #include "flow/fleet_turn.hpp"
 #include "flow/freshen.hpp"
+#include "flow/observe.hpp"
 #include "flow/suspects.hpp"
 #include "store/store_id.hpp"
 
@@ -106,10 +107,12 @@ awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
   OwnedFields not_modified;
   if (connection->head().status == 304) {
     not_modified.copy(connection->head().fields);
+    observe_unchanged(context_, *job);
     co_await settle(*job, Fields(not_modified.fields), asked, kept);
   } else {
     End end = co_await receive(*job, *connection, asked, kept);
     whole = end.whole;
+    if (kept.response) observe_fetch(context_, *job, *kept.response, asked);
     // Whoever has read it to its end finds it in memory.
     const bool in_memory = job->place.route->settings.store_memory;
     if (in_memory && keeper_.uses_redis(job->place)) co_await keeper_.drop_overtaken(job->place, kept);
@@ -356,7 +359,7 @@ Kept Fetcher::pack(const FetchJob& job, const FlightHead& head, std::string_view
   parts.position = job.place.fence.local;
   parts.shared_position = job.place.fence.shared;
   parts.epoch = job.place.fence.epoch;
-  parts.store_id = new_store_id();
+  if (parts.epoch != 0) parts.store_id = new_store_id();
   parts.primary_key = job.place.primary_key;
   parts.readable_key = job.place.readable_key;
   std::string key, readable;

@@ -18,6 +18,11 @@ class Fetcher {
 
   /// Begins the fetch; its outcome goes to job->flight.
   void start(std::shared_ptr<FetchJob> job);
+  /// Whether an answer may be stored, and what readers and stores need of its head. Looks at nothing else of the
+  /// connection. The selectors are left out (FetchJob::selectors()).
+  std::shared_ptr<FlightHead> judge(const FetchJob& job, UpstreamConnection& connection, Now asked) const;
+  /// What is to be stored of an answer that is whole.
+  Kept pack(const FetchJob& job, const FlightHead& head, std::string_view body) const;
 
  private:
   using Connection = std::unique_ptr<UpstreamConnection>;
@@ -33,11 +38,9 @@ class Fetcher {
   awaitable<End> receive(FetchJob& job, UpstreamConnection& connection, Now asked, Kept& kept);
   awaitable<End> receive_body(FetchJob& job, UpstreamConnection& connection,
                               std::optional<UpstreamConnection::Body> part, bool& storing, bool holding);
-  std::shared_ptr<FlightHead> judge(const FetchJob& job, UpstreamConnection& connection, Now asked) const;
   awaitable<void> settle(FetchJob& job, Fields not_modified, Now asked, Kept& kept);
   awaitable<void> keep(FetchJob& job, Kept& kept);
   awaitable<void> freshen_others(FetchJob& job, const OwnedFields& not_modified, Now asked, Hash128 own);
-  Kept pack(const FetchJob& job, const FlightHead& head, std::string_view body) const;
   void note_failure(const FetchJob& job);
 
   WorkerContext& context_;

@@ -8,6 +8,7 @@
 #include "core/validation.hpp"
 #include "flow/compose.hpp"
 #include "flow/freshen.hpp"
+#include "flow/observe.hpp"
 #include "flow/respond.hpp"
 #include "flow/unsafe_invalidation.hpp"
 #include "net/tunnel.hpp"
@@ -21,6 +22,7 @@ struct Forwarder::Exchange {
   const SnapshotPtr& snapshot;
   CacheStatus status;
   Outcome& outcome;
+  AnswerTap* tap;
   Connection connection;
   UpstreamPool::Wanted wanted;  // of what is asked for it first
   std::string wire;
@@ -52,13 +54,16 @@ config::Milliseconds head_timeout(const config::Upstream& upstream, bool pumping
 
 awaitable<void> Forwarder::forward(ClientSession& session, const Plan& plan, const Found& found,
                                    const SnapshotPtr& snapshot, std::string_view request_id, CacheStatus status,
-                                   Outcome& outcome) {
+                                   Outcome& outcome, AnswerTap* tap) {
   const RequestHead& request = session.request();
   RequestToSend to_send;
   to_send.head = &request;
   to_send.route = plan.route;
   to_send.upstream = plan.upstream;
-  const std::string target = plan.match.route ? forwarded_target(request, plan.match) : std::string(request.target);
+  // Where nothing is cached for now nobody shares the answer, so the upstream is asked just as the client asks.
+  const bool whole = plan.why == Detail::shadow || plan.why == Detail::switched_off;
+  const std::string target =
+      plan.match.route ? forwarded_target(request, plan.match, whole) : std::string(request.target);
   to_send.target = target;
   to_send.canonical_host = snapshot->config->canonical_host;
   to_send.peer_address = session.origin().peer_address;
@@ -74,6 +79,7 @@ awaitable<void> Forwarder::forward(ClientSession& session, const Plan& plan, con
                     snapshot,
                     status,
                     outcome,
+                    tap,
                     nullptr,
                     {},
                     compose_request(to_send),
@@ -237,12 +243,14 @@ awaitable<void> Forwarder::invalidate_after(Exchange& e) {
   }
   std::vector<Selector> groups = groups_invalidated_by(e.unsafe, head.fields);
   if (groups.empty()) co_return;
+  if (e.outcome.trail) note_invalidated(groups, *e.outcome.trail);
   add_spellings(*e.snapshot->routes, e.snapshot->listeners, groups);
   co_await context_.shared.invalidations.invalidate(std::move(groups));
 }
 
 awaitable<void> Forwarder::invalidate(Exchange& e, const ResponseHead* response) {
   std::vector<Selector> selectors = selectors_of_unsafe(e.unsafe, e.plan.match, response);
+  if (e.outcome.trail) note_invalidated(selectors, *e.outcome.trail);
   add_spellings(*e.snapshot->routes, e.snapshot->listeners, selectors);
   co_await context_.shared.invalidations.invalidate(std::move(selectors));
 }
@@ -345,6 +353,7 @@ void Forwarder::put_head(Exchange& e) {
 }
 
 void Forwarder::note_answered(Exchange& e) {
+  e.outcome.upstream_status = e.connection->head().status;
   const auto index = static_cast<std::size_t>(e.plan.upstream - e.snapshot->config->upstreams.data());
   e.outcome.upstream_us = static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - e.session.started())
@@ -359,6 +368,11 @@ bool Forwarder::answer_now(Exchange& e) {
   if (e.is_unsafe || e.found.response || head.status == 101 || is_event_stream(head.fields)) return false;
   e.first = upstream.buffered_body();
   if (!e.first || !e.first->end || e.first->error) return false;
+  if (e.tap) {
+    e.tap->head(upstream, e.status);
+    e.tap->body(e.first->data);
+    e.tap->end();
+  }
   put_head(e);
   e.session.put_body(e.first->data, true, e.first->trailers);
   e.head_put = true;
@@ -379,6 +393,7 @@ awaitable<void> Forwarder::answer(Exchange& e) {
     }
     if (co_await update_stored(e)) co_return;
   }
+  if (e.tap) e.tap->head(*e.connection, e.status);
   put_head(e);
   if (status == 101) {
     e.connection->end_in_flight();
@@ -409,6 +424,8 @@ awaitable<void> Forwarder::stream_body(Exchange& e) {
       if (!co_await e.session.flush()) e.session.cut();
       co_return;
     }
+    if (e.tap) e.tap->body(body.data);
+    if (e.tap && body.end) e.tap->end();
     e.session.put_body(body.data, body.end, body.trailers);
     if (co_await e.session.flush()) break;
     if (body.end) break;

@@ -3,6 +3,7 @@
 // Worker-local.
 #pragma once
 
+#include "flow/answer_tap.hpp"
 #include "flow/context.hpp"
 #include "flow/exchange.hpp"
 #include "flow/keeper.hpp"
@@ -14,9 +15,10 @@ class Forwarder {
  public:
   explicit Forwarder(WorkerContext& context) : context_(context), keeper_(context) {}
 
-  /// Forwards and answers. `status` goes into Cache-Status. `found`: what a HEAD found stored, and not fresh.
+  /// Forwards and answers. `status` goes into Cache-Status. `found`: what a HEAD found stored, and not fresh. `tap`:
+  /// who looks at the answer as it passes, or null.
   awaitable<void> forward(ClientSession& session, const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
-                          std::string_view request_id, CacheStatus status, Outcome& outcome);
+                          std::string_view request_id, CacheStatus status, Outcome& outcome, AnswerTap* tap = nullptr);
 
  private:
   struct Exchange;

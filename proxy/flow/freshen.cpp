@@ -74,9 +74,10 @@ Freshened freshen(const StoredResponse& stored, Fields said, const Freshening& b
   parts.position = by.fence.local;
   parts.shared_position = by.fence.shared;
   parts.epoch = by.fence.epoch;
-  parts.store_id = new_store_id();
+  if (parts.epoch != 0) parts.store_id = new_store_id();
   parts.primary_key = stored.primary_key();
-  parts.readable_key = stored.readable_key();
+  const std::string readable_key = stored.readable_key();
+  parts.readable_key = readable_key;
   parts.head = wire;
   parts.etag = etag;
   parts.body = stored.body();

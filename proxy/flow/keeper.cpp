@@ -25,7 +25,7 @@ StoredResponsePtr make_marker(const Place& place, const VaryMarker& marker, std:
   parts.position = place.fence.local;
   parts.shared_position = place.fence.shared;
   parts.epoch = place.fence.epoch;
-  parts.store_id = new_store_id();
+  if (parts.epoch != 0) parts.store_id = new_store_id();
   parts.vary_marker = true;
   return StoredResponse::make(parts);
 }
@@ -127,7 +127,7 @@ void Keeper::store_in_memory(const Place& place, const Hash128& hash, StoredResp
 // The same of Redis.
 awaitable<void> Keeper::store_in_redis(StoredResponsePtr response, std::int64_t ttl_ms) {
   if (co_await context_.redis->store(response, ttl_ms) == RedisStore::Stored::yes) co_return;
-  std::vector<std::string> names{std::string(response->readable_key())};
+  std::vector<std::string> names{response->readable_key()};
   co_await context_.redis->erase(std::move(names));
 }
 
@@ -164,7 +164,7 @@ bool Keeper::still_stands(const Place& place, const StoredResponse& stored) cons
 }
 
 awaitable<void> Keeper::replace(const Place& place, StoredResponsePtr old, StoredResponsePtr fresh) {
-  const std::string key(old->readable_key());
+  const std::string key = old->readable_key();
   const bool in_redis = uses_redis(place);
   InRedis seen;
   StoredResponsePtr there;
@@ -192,7 +192,7 @@ awaitable<void> Keeper::forget(const Place& place, StoredResponsePtr stored) {
   const StoredResponsePtr there = context_.shared.memory.find(hash, stored->primary_key());
   if (there && still_stands(place, *stored)) context_.shared.memory.erase(hash, there.get());
   if (!uses_redis(place)) co_return;
-  std::vector<std::string> names{std::string(stored->readable_key())};
+  std::vector<std::string> names{stored->readable_key()};
   co_await context_.redis->erase(std::move(names));
 }
 

@@ -105,7 +105,7 @@ bool QueryHandler::answer_now(ClientSession& session) {
   if (!answer.value) return false;
   Outcome outcome;
   put_value(session, query, answer, outcome);
-  requests_.finish(session, *snapshot, *type, outcome, nullptr);
+  requests_.finish(session, *snapshot, *type, nullptr, outcome, nullptr);
   return true;
 }
 
@@ -168,7 +168,7 @@ awaitable<void> QueryHandler::handle(ClientSession& session) {
     refuse(session, outcome, 405, "A value is got, put or deleted.", Detail::bad_request, allow);
   }
   const CompiledRoute* counted = wanted.query.type ? wanted.query.type : &snapshot->query_unmatched;
-  requests_.finish(session, *snapshot, *counted, outcome, &wanted.names);
+  requests_.finish(session, *snapshot, *counted, nullptr, outcome, &wanted.names);
 }
 
 awaitable<void> QueryHandler::get(ClientSession& session, const Wanted& wanted, Outcome& outcome) {
@@ -289,7 +289,7 @@ void QueryHandler::note_own_answer(ClientSession& session, unsigned status) {
     outcome.result = Result::error;
     outcome.detail = Detail::bad_request;
   }
-  requests_.finish(session, *context_.snapshot, context_.snapshot->query_unmatched, outcome, nullptr);
+  requests_.finish(session, *context_.snapshot, context_.snapshot->query_unmatched, nullptr, outcome, nullptr);
 }
 
 }  // namespace pillion

@@ -1,5 +1,6 @@
 #include "flow/request_handler.hpp"
 
+#include <algorithm>
 #include <random>
 
 #include "core/cache_status.hpp"
@@ -7,6 +8,7 @@
 #include "flow/compose.hpp"
 #include "flow/h2c.hpp"
 #include "flow/look_up.hpp"
+#include "flow/observe.hpp"
 #include "flow/respond.hpp"
 
 namespace pillion {
@@ -31,23 +33,26 @@ std::string_view trace_id_of(Fields fields) {
 
 RequestHandler::Names RequestHandler::names_of(const RequestHead& request) {
   const Field* id = find(request.fields, Name::x_request_id);
-  return {std::string(request.method_name), std::string(request.path),
+  return {std::string(request.method_name),
+          std::string(request.target),
           id && is_sane_request_id(id->value) ? std::string(id->value) : make_request_id(),
-          std::string(trace_id_of(request.fields))};
+          std::string(trace_id_of(request.fields)),
+          {}};
 }
 
 bool RequestHandler::answer_now(ClientSession& session) {
+  if (context_.shared.bypass.any()) return false;
   const Snapshot& snapshot = *context_.snapshot;
   const RequestHead& request = session.request();
   make_plan(request, session.origin().listener, session.has_request_body(), snapshot, context_.shared.search_rules,
             scratch_);
   if (!scratch_.look_up) return false;
-  const Now at = now();
+  const Now at = now_at(session.started());
   const Found found = look_up_memory(context_, request, scratch_, at);
   if (!found.is_fresh()) return false;
   Outcome outcome;
   put_hit(session, scratch_, found, at, outcome);
-  finish(session, snapshot, *scratch_.route, outcome, nullptr);
+  finish(session, snapshot, *scratch_.route, &scratch_, outcome, nullptr);
   return true;
 }
 
@@ -58,11 +63,22 @@ awaitable<void> RequestHandler::handle(ClientSession& session) {
   make_plan(request, session.origin().listener, session.has_request_body(), *snapshot, context_.shared.search_rules,
             plan);
 
-  const Names names = names_of(request);
+  Names names = names_of(request);
   Outcome outcome;
+  outcome.trail = &names.trail;
   Found found;
   const Now at = now();
-  if (plan.look_up) found = co_await look_up(context_, request, plan, at);
+  if (plan.has_key() && context_.shared.bypass.covers(plan.route->settings.name, at.mono_ms)) {
+    plan.look_up = false;
+    plan.forward = Forward::bypass;
+    plan.why = Detail::switched_off;
+  }
+  names.trail.forward = plan.forward;
+  names.trail.why = plan.why;
+  if (plan.look_up) {
+    found = co_await look_up(context_, request, plan, at);
+    note_look_up(context_, plan, found, names.trail);
+  }
   // A part of what isn't stored is had from the upstream as it is; where something is stored, all of it is fetched.
   const bool part = plan.facts.has_range && !found.response;
   // Where answers can't be shared the client's condition is the only one that can save it a body (RFC 9111 4.3.2).
@@ -76,11 +92,14 @@ awaitable<void> RequestHandler::handle(ClientSession& session) {
     put_hit(session, plan, found, at, outcome);
   } else if (found.answers_behind()) {
     put_hit(session, plan, found, at, outcome);
+    names.trail.refreshing = true;
     shared_fetch_.refresh(session, plan, found, snapshot, names.request_id);
   } else if (plan.look_up && plan.facts.directives.only_if_cached) {
     put_only_if_cached(session, plan, outcome);
   } else if (fetchable) {
     co_await shared_fetch_.answer(session, plan, found, snapshot, names.request_id, outcome);
+  } else if (plan.why == Detail::shadow) {
+    co_await shadow_.answer(session, plan, snapshot, names.request_id, outcome);
   } else {
     CacheStatus status;
     const bool range = plan.look_up && part && request.method == Method::get;
@@ -88,9 +107,20 @@ awaitable<void> RequestHandler::handle(ClientSession& session) {
     status.detail = range ? Detail::range : plan.why;
     outcome.result = own ? Result::miss : result_of_passing(plan);
     outcome.detail = status.detail;
-    co_await forwarder_.forward(session, plan, found, snapshot, names.request_id, status, outcome);
+    co_await pass(session, plan, found, snapshot, names.request_id, status, outcome);
   }
-  finish(session, *snapshot, *plan.route, outcome, &names);
+  finish(session, *snapshot, *plan.route, &plan, outcome, &names);
+}
+
+awaitable<void> RequestHandler::pass(ClientSession& session, const Plan& plan, const Found& found,
+                                     const SnapshotPtr& snapshot, std::string_view request_id, CacheStatus status,
+                                     Outcome& outcome) {
+  const RequestHead& request = session.request();
+  std::optional<PassWatch> watch;
+  if (PassWatch::wants(request, plan, session.has_request_body()) &&
+      context_.insights.may_look(session.started().time_since_epoch() / std::chrono::milliseconds(1)))
+    watch.emplace(context_, request, plan, context_.route_counters(*snapshot, *plan.route));
+  co_await forwarder_.forward(session, plan, found, snapshot, request_id, status, outcome, watch ? &*watch : nullptr);
 }
 
 void RequestHandler::put_hit(ClientSession& session, const Plan& plan, const Found& found, Now at, Outcome& outcome) {
@@ -103,6 +133,7 @@ void RequestHandler::put_hit(ClientSession& session, const Plan& plan, const Fou
   outcome.result = behind ? Result::stale : Result::hit;
   outcome.tier = found.tier;
   outcome.unsure = found.unsure;
+  outcome.ttl_ms = found.decision.ttl_ms;
   put_stored(session, found.response, *plan.route, at, status, outcome);
 }
 
@@ -120,7 +151,7 @@ void RequestHandler::put_only_if_cached(ClientSession& session, const Plan& plan
 awaitable<void> RequestHandler::tunnel_http2(ClientSession& session) {
   const SnapshotPtr snapshot = context_.snapshot;
   const Outcome outcome = co_await pillion::tunnel_http2(context_, session, *snapshot);
-  finish(session, *snapshot, snapshot->unmatched, outcome, nullptr);
+  finish(session, *snapshot, snapshot->unmatched, nullptr, outcome, nullptr);
 }
 
 void RequestHandler::note_own_answer(ClientSession& session, unsigned status) {
@@ -130,13 +161,14 @@ void RequestHandler::note_own_answer(ClientSession& session, unsigned status) {
     outcome.result = Result::error;
     outcome.detail = Detail::bad_request;
   }
-  finish(session, *context_.snapshot, context_.snapshot->unmatched, outcome, nullptr);
+  finish(session, *context_.snapshot, context_.snapshot->unmatched, nullptr, outcome, nullptr);
 }
 
 void RequestHandler::finish(ClientSession& session, const Snapshot& snapshot, const CompiledRoute& route,
-                            const Outcome& outcome, const Names* names) {
+                            const Plan* plan, const Outcome& outcome, Names* names) {
   RouteCounters& counters = context_.route_counters(snapshot, route);
-  const auto spent = std::chrono::steady_clock::now() - session.started();
+  const auto finished = std::chrono::steady_clock::now();
+  const auto spent = finished - session.started();
   const auto us = static_cast<std::uint64_t>(
       std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::microseconds>(spent).count()));
   const auto result = static_cast<std::size_t>(outcome.result);
@@ -150,13 +182,22 @@ void RequestHandler::finish(ClientSession& session, const Snapshot& snapshot, co
   if (outcome.unsure) counters.unsure.add();
   if (outcome.stored && !outcome.collapsed) counters.stored.add();
   if (outcome.detail != Detail::none) counters.details[static_cast<std::size_t>(outcome.detail)].add();
-  if (!context_.shared.log.wants_access(outcome.status)) return;
+  if (!hit) {
+    if (outcome.compared != Compared::no)
+      (outcome.compared == Compared::same ? counters.shadow_same : counters.shadow_other).add();
+    observe_miss(context_, counters, outcome, session.body_bytes());
+  }
+  if (!context_.shared.log.wants_access(outcome.status)) {
+    remember(session, counters, plan, outcome, finished, us, names, {});
+    return;
+  }
 
   const RequestHead& request = session.request();
   AccessRecord record;
   record.time_ms = now().wall_ms;
   record.method = names ? std::string_view(names->method) : request.method_name;
-  record.path = names ? std::string_view(names->path) : request.path;
+  const std::string_view target = names ? std::string_view(names->target) : request.target;
+  record.path = target.substr(0, target.find('?'));
   record.route = route.settings.name;
   record.status = outcome.status;
   record.result = to_string(outcome.result);
@@ -175,6 +216,57 @@ void RequestHandler::finish(ClientSession& session, const Snapshot& snapshot, co
     record.trace_id = trace_id_of(request.fields);
   }
   context_.shared.log.access(record);
+  remember(session, counters, plan, outcome, finished, us, names, made);
+}
+
+// For `why` and for the hottest keys. Each hit comes by here: a few stores, and a hash in one of eight.
+void RequestHandler::remember(ClientSession& session, const RouteCounters& counters, const Plan* plan,
+                              const Outcome& outcome, std::chrono::steady_clock::time_point finished, std::uint64_t us,
+                              Names* names, std::string_view made_id) {
+  Insights& insights = context_.insights;
+  const bool in_memory = !names && plan;
+  const bool keyed = plan && plan->has_key();
+  Decision& decision = insights.decisions.next();
+  decision.finished_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(finished.time_since_epoch()).count();
+  decision.ttl_ms = outcome.ttl_ms;
+  decision.bytes = session.body_bytes();
+  decision.route = &counters;
+  decision.key = keyed ? plan->hash : Hash128{};
+  decision.us = static_cast<std::uint32_t>(std::min<std::uint64_t>(us, 0xffffffff));
+  decision.status = static_cast<std::uint16_t>(outcome.status);
+  decision.result = outcome.result;
+  decision.tier = outcome.tier;
+  decision.detail = outcome.detail;
+  decision.flags = keyed ? Decision::keyed : 0;
+  if (names && !plan) {
+    decision.method = method_of(names->method);
+    decision.set_text(names->request_id, names->target);
+  } else if (names) {
+    decision.method = Method::other;  // its name stands in the trail
+    decision.set_text(names->request_id, names->target);
+    Trail& trail = insights.decisions.trail_of(decision);
+    static_cast<TrailFacts&>(trail) = names->trail;
+    // Copied: what the older one had room for is used again.
+    trail.method.assign(names->method, 0, 32);
+    trail.target.assign(names->target, 0, Trail::max_target);
+    trail.invalidated.swap(names->trail.invalidated);
+    trail.upstream_status = static_cast<std::uint16_t>(outcome.upstream_status);
+    trail.upstream_us = static_cast<std::uint32_t>(std::min<std::uint64_t>(outcome.upstream_us, 0xffffffff));
+    trail.collapsed = outcome.collapsed;
+    trail.stored = outcome.stored;
+    trail.compared = outcome.compared;
+  } else {
+    const RequestHead& request = session.request();
+    const Field* id = made_id.empty() ? find(request.fields, Name::x_request_id) : nullptr;
+    decision.method = request.method;
+    decision.set_text(id && is_sane_request_id(id->value) ? id->value : made_id, request.target);
+  }
+  if (!keyed) return;
+  if (!in_memory) {
+    observe_key(context_, *plan, outcome, session.body_bytes(), 1);
+  } else if (insights.samples_hit()) {
+    observe_key(context_, *plan, outcome, session.body_bytes(), insights.take_weight());
+  }
 }
 
 std::string RequestHandler::make_request_id() {

@@ -13,11 +13,11 @@ namespace pillion {
 namespace {
 
 void append_age(std::int64_t age_ms, std::string& out) {
-  char digits[24];
-  const auto [end, error] = std::to_chars(digits, digits + sizeof digits, std::max<std::int64_t>(0, age_ms) / 1000);
-  out += "Age: ";
-  out.append(digits, end);
-  out += "\r\n";
+  char line[32] = {'A', 'g', 'e', ':', ' '};
+  char* end = std::to_chars(line + 5, line + sizeof line - 2, std::max<std::int64_t>(0, age_ms) / 1000).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  out.append(line, end);
 }
 
 // A condition is answered for what would have been a 200 (RFC 9110 13.2.1).
@@ -101,7 +101,8 @@ void put_stored(ClientSession& session, const StoredResponsePtr& stored, const C
   out.pin(stored);
   const ResponseMeta& meta = stored->meta();
   const Portion portion = portion_for(session.request(), *stored, at);
-  if (route.settings.cache_status == config::CacheStatusMode::key) status.key = stored->readable_key();
+  std::string key;  // as long as `status`
+  if (route.settings.cache_status == config::CacheStatusMode::key) status.key = key = stored->readable_key();
   if (portion.range.kind != RangeAnswer::Kind::whole) {
     std::string last(more_fields);
     append_age(current_age_ms(meta, at), last);
@@ -137,7 +138,7 @@ void put_stored(ClientSession& session, const StoredResponsePtr& stored, const C
 
 void put_stale_if_error(ClientSession& session, const Found& found, const CompiledRoute& route, unsigned answered,
                         CacheStatus status, Outcome& outcome) {
-  status.forward_status = answered;
+  status.forward_status = outcome.upstream_status = answered;
   status.detail = Detail::stale_if_error;
   outcome.result = Result::stale;
   outcome.tier = found.tier;
@@ -166,7 +167,7 @@ awaitable<void> stream_flight(ClientSession& session, Flight::Reader& reader, co
     if (head->length && head->status != 204) append_length(*head->length, text);
   }
   if (head->had_age || status.collapsed) append_age(current_age_ms(head->meta, at), text);
-  status.forward_status = head->status;
+  status.forward_status = outcome.upstream_status = head->status;
   status.stored = head->storing;
   if (head->reason != Detail::none) status.detail = head->reason;
   append_cache_status_field(status, route, text);

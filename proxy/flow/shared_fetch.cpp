@@ -250,7 +250,7 @@ SharedFetch::Reading SharedFetch::put_settled(ClientSession& session, const Plan
     put_stored(session, stored, *plan.route, at, status, outcome);
     return Reading::answered;
   }
-  status.forward_status = 304;
+  status.forward_status = outcome.upstream_status = 304;
   status.has_ttl = true;
   status.ttl_s = whole_seconds(decision.ttl_ms);
   status.detail = Detail::revalidated;

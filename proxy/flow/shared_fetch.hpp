@@ -22,6 +22,9 @@ class SharedFetch {
   /// Begins to refresh what was just answered with, in the background, unless that is under way or has failed lately.
   void refresh(ClientSession& session, const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
                std::string_view request_id);
+  /// What a fetch for this request would need to know. `found` may be empty.
+  std::shared_ptr<FetchJob> make_job(ClientSession& session, const Plan& plan, const Found& found,
+                                     const SnapshotPtr& snapshot, std::string_view request_id);
 
  private:
   enum class Reading : std::uint8_t {
@@ -29,8 +32,6 @@ class SharedFetch {
     alone,  ///< what was joined isn't for this request, or takes too long: it has to fetch for itself
     again,  ///< the leader's fetch failed in a way that may have been the leader's own doing
   };
-  std::shared_ptr<FetchJob> make_job(ClientSession& session, const Plan& plan, const Found& found,
-                                     const SnapshotPtr& snapshot, std::string_view request_id);
   bool may_serve_error(const Found& found) const;
   bool shares_with_fleet(const Plan& plan) const;
   bool is_selected(const Plan& plan, const StoredResponse& stored, const ClientSession& session) const;

@@ -17,7 +17,7 @@ awaitable<bool> is_still_good(WorkerContext& context, const config::Route& route
                               StoredResponsePtr copy, Now at) {
   const LocalOrder& order = context.shared.invalidations.order();
   const RedisWatch* watch = context.shared.watch;
-  const std::string key(copy->readable_key());
+  const std::string key = copy->readable_key();
   const Hearing hearing = watch ? watch->hearing(key) : Hearing::deaf;
   if (!can_ask(context, hearing, key)) co_return true;
   // Before it is asked: what is noticed from here on makes the copy suspect again.
@@ -77,7 +77,7 @@ awaitable<bool> is_marker_overtaken(WorkerContext& context, Place& place, Notice
 
 awaitable<bool> is_overtaken(WorkerContext& context, Place& place, const StoredResponse& response, bool varies) {
   const LocalOrder& order = context.shared.invalidations.order();
-  const std::string key(response.readable_key());
+  const std::string key = response.readable_key();
   const Noticed noticed = noticed_of(order, place, key);
   if (!varies) {
     if (noticed.times == 0) co_return false;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config/model.hpp"
@@ -119,7 +120,8 @@ class ClientSession {
 
   /// For tunnels: the socket and what was read behind the request.
   Socket& socket() noexcept { return socket_; }
-  /// Reads behind what the session has read; `deadline` cancels the socket.
+  /// Reads behind what the session has read; `deadline` cancels the socket. Never with the socket's own asynchronous
+  /// operation, which may not tell of a reset that came with it (net/head_read.hpp).
   awaitable<IoResult> read_some(asio::mutable_buffer buffer, const Deadline& deadline);
   /// Nothing more is sent to the client.
   void shutdown_send() noexcept;
@@ -130,19 +132,39 @@ class ClientSession {
 
  private:
   struct Parser;
-  enum class Next : std::uint8_t { request, http2, close };
+  /// What is next on this connection.
+  enum class Next : std::uint8_t {
+    request,   ///< one that has to be handled
+    answered,  ///< what answers the request is put out, and has to be waited for, or the connection ends with it
+    http2,
+    refused,  ///< a refusal is put out; the connection ends
+    more,     ///< all that has come is answered, but for a part of a head
+    late,     ///< none has come in time
+    close,
+  };
   awaitable<Next> read_request();
+  void begin_head();
+  Next advance();
+  Next take_head();
+  Next parse(std::size_t size);
+  Next refuse(Refusal refusal, Limit limit);
+  Next take_preface();
+  template <typename Handler>
+  struct RequestRead;
+  awaitable<Next> await_input();
+  Next take_input(error_code error, std::size_t size);
+  std::chrono::milliseconds head_wait();
+  bool is_idle() const noexcept;
+  asio::mutable_buffer room();
   awaitable<bool> fill(std::chrono::milliseconds timeout);
   awaitable<bool> shake_hands();
-  bool parse(std::size_t size);
   void drop_nominated();
-  void refuse(Refusal refusal, Limit limit);
-  bool take_preface();
   void put_own_options();
   /// Status line and fields, `fields` last, without the empty line.
   void put_own_head(unsigned status, std::size_t length, std::string_view fields);
   void begin_exchange();
   awaitable<bool> finish_exchange();
+  bool finish_now();
   awaitable<void> linger();
   void watch_further();
   bool wants_keep_alive() const noexcept;
@@ -168,7 +190,10 @@ class ClientSession {
   std::uint64_t body_bytes_ = 0, body_left_ = 0, request_bytes_ = 0;
   BodyMode body_mode_ = BodyMode::none;
   std::string chunk_size_;
-  bool at_start_ = true;  // nothing of the connection's bytes has been used
+  static constexpr std::size_t first_buffer = 4u << 10;
+  bool at_start_ = true;     // nothing of the connection's bytes has been used
+  bool has_begun_ = false;   // a part of the next head has come
+  bool unanswered_ = false;  // something was read since an answer was last sent
   bool keep_alive_ = true, head_ended_ = false, body_ended_ = true, cut_ = false, finishing_ = false,
        in_request_ = false, body_read_ = false, takes_trailers_ = false;
   std::shared_ptr<struct ClientWatch> watch_;

@@ -1,6 +1,4 @@
-// What a client session does otherwise where its client speaks TLS: the handshake, reading, the end of its stream.
-#include <tuple>
-
+// What a client session does otherwise where its client speaks TLS: the handshake, the end of its stream.
 #include "net/client_session.hpp"
 
 namespace pillion {
@@ -30,13 +28,6 @@ awaitable<bool> ClientSession::shake_hands() {
   // What the client is told, an alert or that answer, would be lost if the rest of what it sent stayed unread.
   co_await linger();
   co_return false;
-}
-
-awaitable<IoResult> ClientSession::read_some(asio::mutable_buffer buffer, const Deadline& deadline) {
-  if (tls_) co_return co_await tls_->read_some(buffer, deadline);
-  IoResult read;
-  std::tie(read.error, read.size) = co_await socket_.async_read_some(buffer, no_throw);
-  co_return read;
 }
 
 void ClientSession::shutdown_send() noexcept {

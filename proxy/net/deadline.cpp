@@ -1,11 +1,15 @@
 #include "net/deadline.hpp"
 
+#include <ctime>
+
 namespace pillion {
 
 namespace {
+// To a few milliseconds, of a tick's fifty; a fifth of what the exact clock costs.
 std::int64_t steady_ms() noexcept {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+  return std::int64_t{time.tv_sec} * 1000 + time.tv_nsec / 1'000'000;
 }
 }  // namespace
 

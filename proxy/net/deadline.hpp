@@ -49,7 +49,7 @@ class Deadlines {
   static constexpr std::chrono::milliseconds tick{50};
   explicit Deadlines(asio::any_io_executor executor);
   ~Deadlines();
-  /// Milliseconds of the steady clock, read at most once a turn by those who can do with a tick's accuracy.
+  /// Milliseconds of the steady clock, right to less than a tick.
   std::int64_t now_ms() const noexcept;
 
  private:

@@ -1,19 +1,26 @@
 #include "net/effective_request.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace pillion {
 
 namespace {
 
-bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
-bool is_hex(char c) noexcept { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
-bool is_alnum(char c) noexcept { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+constexpr bool is_hex(char c) noexcept { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+constexpr bool is_alnum(char c) noexcept { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+constexpr std::array<bool, 256> reg_name_characters = [] {
+  std::array<bool, 256> table{};
+  for (int c = 0; c < 256; ++c) table[static_cast<std::size_t>(c)] = is_alnum(static_cast<char>(c));
+  for (const char c : std::string_view("-._~!$&'()*+,;=")) table[static_cast<unsigned char>(c)] = true;
+  return table;
+}();
 
 bool is_reg_name(std::string_view text) noexcept {
-  constexpr std::string_view marks = "-._~!$&'()*+,;=";
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (is_alnum(text[i]) || marks.find(text[i]) != std::string_view::npos) continue;
+    if (reg_name_characters[static_cast<unsigned char>(text[i])]) continue;
     if (text[i] != '%' || i + 2 >= text.size() || !is_hex(text[i + 1]) || !is_hex(text[i + 2])) return false;
     i += 2;
   }
@@ -38,9 +45,10 @@ std::string_view forwarded_host(Fields fields) noexcept {
 // RFC 9112 3.2. Sets path and query by target form; the authority of an absolute form goes to `authority`.
 Refusal split_target(const RawRequest& raw, RequestHead& head, std::string_view& authority) noexcept {
   std::string_view target = raw.target;
-  if (target.find('#') != std::string_view::npos) return {400, "The request target has a fragment."};
-  if (std::any_of(target.begin(), target.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; })) {
-    return {400, "The request target has bytes that have to be percent-encoded."};
+  for (const char c : target) {
+    if (c == '#') return {400, "The request target has a fragment."};
+    if (static_cast<unsigned char>(c) >= 0x80)
+      return {400, "The request target has bytes that have to be percent-encoded."};
   }
   if (target == "*") {
     if (head.method != Method::options) return {400, "The asterisk form is for OPTIONS alone."};

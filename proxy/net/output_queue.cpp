@@ -1,5 +1,11 @@
 #include "net/output_queue.hpp"
 
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+
 #include "net/stream.hpp"
 
 namespace pillion {
@@ -40,15 +46,36 @@ void OutputQueue::gather() {
   end_scratch();
   buffers_.clear();
   for (const Piece& piece : pieces_) {
-    buffers_.emplace_back(piece.data ? piece.data : scratch_.data() + piece.offset, piece.size);
+    buffers_.emplace_back(bytes_of(piece), piece.size);
   }
 }
 
 bool OutputQueue::flush_now(Socket& socket) {
-  gather();
-  error_code error;
-  sent_ = socket.write_some(buffers_, error);
-  if (error || sent_ < asio::buffer_size(buffers_)) return false;
+  if (sent_ > 0) return false;
+  end_scratch();
+  // A short answer is copied together: that is cheaper than having the kernel gather it.
+  constexpr std::size_t short_size = 4u << 10, most_pieces = 64;
+  std::size_t size = 0;
+  for (const Piece& piece : pieces_) size += piece.size;
+  ssize_t sent;
+  if (size <= short_size) {
+    char together[short_size];
+    char* to = together;
+    for (const Piece& piece : pieces_) to = std::copy_n(bytes_of(piece), piece.size, to);
+    sent = ::send(socket.native_handle(), together, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+  } else {
+    std::array<iovec, most_pieces> parts;
+    msghdr message{};
+    message.msg_iov = parts.data();
+    for (const Piece& piece : pieces_) {
+      if (message.msg_iovlen == most_pieces) break;
+      parts[message.msg_iovlen++] = {const_cast<char*>(bytes_of(piece)), piece.size};
+    }
+    sent = ::sendmsg(socket.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
+  // What went wrong, flush() will hear too.
+  sent_ = sent > 0 ? static_cast<std::size_t>(sent) : 0;
+  if (sent_ < size) return false;
   clear();
   return true;
 }

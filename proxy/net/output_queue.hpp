@@ -49,6 +49,9 @@ class OutputQueue {
   std::vector<asio::const_buffer> buffers_;
   std::vector<StoredResponsePtr> pins_;
   std::string scratch_;
+  const char* bytes_of(const Piece& piece) const noexcept {
+    return piece.data ? piece.data : scratch_.data() + piece.offset;
+  }
   void gather();
   std::size_t scratch_used_ = 0;
   std::size_t sent_ = 0;  // by a flush_now() that did not get all out

@@ -11,9 +11,13 @@
 #include <optional>
 
 #include "config/dump.hpp"
+#include "ops/advice.hpp"
+#include "ops/bypass_body.hpp"
+#include "ops/dashboard.hpp"
 #include "ops/explain.hpp"
 #include "ops/invalidate_body.hpp"
 #include "ops/metrics.hpp"
+#include "ops/recent.hpp"
 #include "ops/stats.hpp"
 #include "telemetry/log.hpp"
 
@@ -32,6 +36,13 @@ AdminResponse answer(unsigned status, const json::object& body) {
   return response;
 }
 
+Now clocks() {
+  using std::chrono::duration_cast;
+  using std::chrono::milliseconds;
+  return {duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count(),
+          duration_cast<milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count()};
+}
+
 awaitable<AdminResponse> healthz(Control&, const AdminRequest&) { co_return answer(200, {{"alive", true}}); }
 
 awaitable<AdminResponse> readyz(Control& control, const AdminRequest&) {
@@ -48,6 +59,8 @@ awaitable<AdminResponse> metrics(Control& control, const AdminRequest&) {
   extras.memory = control.memory_figures();
   extras.access_log_dropped = control.access_log_dropped();
   extras.ready = control.ready();
+  for (Bypass::Entry& entry : control.bypass().list(clocks().mono_ms))
+    extras.bypassed.push_back(std::move(entry.route));
   AdminResponse response;
   response.body = prometheus_text(control.counters(), extras);
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
@@ -55,7 +68,14 @@ awaitable<AdminResponse> metrics(Control& control, const AdminRequest&) {
 }
 
 awaitable<AdminResponse> stats(Control& control, const AdminRequest&) {
-  co_return answer(200, stats_json(control.counters()));
+  StatsExtras extras;
+  InsightsAsked asked;
+  asked.hottest = 20;
+  asked.routes = true;
+  extras.insights = co_await control.insights(std::move(asked));
+  extras.redis = co_await control.redis_figures();
+  extras.bypass = control.bypass().list(clocks().mono_ms);
+  co_return answer(200, stats_json(control.counters(), extras));
 }
 
 awaitable<AdminResponse> config(Control& control, const AdminRequest&) {
@@ -77,6 +97,36 @@ awaitable<AdminResponse> invalidate(Control& control, const AdminRequest& reques
   const bool dry_run = wanted.dry_run;
   const InvalidationReceipt receipt = co_await control.invalidate(std::move(wanted));
   co_return answer(receipt.pending ? 503 : 200, to_json(receipt, dry_run));
+}
+
+// Not Boost.JSON: a path need not be UTF-8.
+void append_list(std::string_view name, const std::vector<std::string>& lines, std::string& body) {
+  body.append(",\"").append(name).append("\":[");
+  for (const std::string& line : lines) {
+    body += &line == lines.data() ? "\"" : ",\"";
+    append_json_escaped(line, body);
+    body += '"';
+  }
+  body += ']';
+}
+
+awaitable<AdminResponse> reload(Control& control, const AdminRequest& request) {
+  if (!is_json(request.content_type)) co_return admin_error(415, "send Content-Type: application/json");
+  const std::string_view body = trim(request.body);
+  if (!body.empty() && body != "{}") co_return admin_error(400, "a reload takes no body but {}");
+  const ReloadOutcome outcome = co_await control.reload();
+  AdminResponse response;
+  if (!outcome.refused.empty()) {
+    response = admin_error(422, outcome.refused);
+    response.body.resize(response.body.rfind('}'));
+    append_list("errors", outcome.errors, response.body);
+  } else {
+    response.body = std::string("{\"reloaded\":") + (outcome.changed.empty() ? "false" : "true");
+    append_list("changed", outcome.changed, response.body);
+  }
+  append_list("warnings", outcome.warnings, response.body);
+  response.body += "}\n";
+  co_return response;
 }
 
 std::optional<std::string> percent_decoded(std::string_view text) {
@@ -114,13 +164,6 @@ bool read_query(std::string_view query, std::map<std::string, std::string>& out)
   return true;
 }
 
-Now clocks() {
-  using std::chrono::duration_cast;
-  using std::chrono::milliseconds;
-  return {duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count(),
-          duration_cast<milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count()};
-}
-
 awaitable<AdminResponse> explain_running(Control& control, const AdminRequest& request) {
   std::map<std::string, std::string> query;
   const std::size_t question = request.target.find('?');
@@ -148,10 +191,64 @@ awaitable<AdminResponse> explain_running(Control& control, const AdminRequest& r
   if (!explanation.key.empty()) {
     const StoredLookup found = co_await control.find_stored(head, listener);
     const RouteMatch match = match_for_explain(*routes, head, listener);
-    if (found.response && match.route)
+    if (found.response && match.route) {
       explanation.stored = explain_stored(*found.response, found.tier, head, match.route->settings, clocks());
+      explanation.stored->hits = found.hits;
+    }
   }
   co_return answer(200, to_json(explanation));
+}
+
+// The parameters of a target's query, or what is wrong with it.
+std::optional<std::map<std::string, std::string>> query_of(std::string_view target) {
+  std::map<std::string, std::string> query;
+  const std::size_t question = target.find('?');
+  if (question != std::string_view::npos && !read_query(target.substr(question + 1), query)) return std::nullopt;
+  return query;
+}
+
+awaitable<AdminResponse> recent(Control& control, const AdminRequest& request) {
+  const auto query = query_of(request.target);
+  if (!query) co_return admin_error(400, "the query is malformed, or names a parameter twice");
+  auto parsed = parse_recent_query(*query);
+  if (const std::string* wrong = std::get_if<std::string>(&parsed)) co_return admin_error(400, *wrong);
+  const InsightsFound found = co_await control.insights(std::get<InsightsAsked>(std::move(parsed)));
+  const auto routes = control.routes();
+  json::array decisions;
+  for (const PastDecision& decision : found.decisions) decisions.push_back(to_json(decision, *routes));
+  co_return answer(200, {{"decisions", std::move(decisions)}});
+}
+
+awaitable<AdminResponse> advice(Control& control, const AdminRequest&) {
+  InsightsAsked asked;
+  asked.routes = true;
+  InsightsFound found = co_await control.insights(std::move(asked));
+  std::vector<Advice> all;
+  for (const RouteFigures& route : route_figures(control.counters(), *control.config(), std::move(found.routes))) {
+    for (Advice& one : advise(route)) all.push_back(std::move(one));
+  }
+  co_return answer(200, {{"advice", to_json(all)}});
+}
+
+awaitable<AdminResponse> bypass(Control& control, const AdminRequest& request) {
+  if (!is_json(request.content_type)) co_return admin_error(415, "send the body with Content-Type: application/json");
+  auto parsed = parse_bypass_body(request.body);
+  if (const std::string* wrong = std::get_if<std::string>(&parsed)) co_return admin_error(400, *wrong);
+  const BypassRequest wanted = std::get<BypassRequest>(std::move(parsed));
+  const auto config = control.config();
+  const bool known = wanted.route.empty() || std::any_of(config->routes.begin(), config->routes.end(),
+                                                         [&](const auto& r) { return r.name == wanted.route; });
+  if (!known) co_return admin_error(400, "no route is called `" + wanted.route.substr(0, 100) + "`");
+  const Now at = clocks();
+  control.bypass().set(wanted.route, at.mono_ms + wanted.time.count(), at.mono_ms);
+  co_return answer(200, {{"bypass", bypass_json(control.bypass().list(at.mono_ms))}});
+}
+
+awaitable<AdminResponse> dashboard(Control&, const AdminRequest&) {
+  AdminResponse response;
+  response.body = dashboard_page();
+  response.content_type = "text/html; charset=utf-8";
+  co_return response;
 }
 
 struct Endpoint {
@@ -162,7 +259,7 @@ struct Endpoint {
   Handler handler;
 };
 
-constexpr std::array<Endpoint, 7> endpoints{{
+constexpr auto endpoints = std::to_array<Endpoint>({
     {"/healthz", false, true, true, healthz},
     {"/readyz", false, true, true, readyz},
     {"/metrics", false, false, true, metrics},
@@ -170,7 +267,12 @@ constexpr std::array<Endpoint, 7> endpoints{{
     {"/invalidate", true, false, false, invalidate},
     {"/explain", false, false, false, explain_running},
     {"/config", false, false, false, config},
-}};
+    {"/reload", true, false, false, reload},
+    {"/", false, false, false, dashboard},
+    {"/recent", false, false, false, recent},
+    {"/advice", false, false, false, advice},
+    {"/bypass", true, false, false, bypass},
+});
 
 const Endpoint* find_endpoint(std::string_view path, AdminFlavour flavour) {
   for (const Endpoint& endpoint : endpoints)

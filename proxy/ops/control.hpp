@@ -15,6 +15,8 @@
 #include "core/reasons.hpp"
 #include "core/route_table.hpp"
 #include "core/stored_response.hpp"
+#include "flow/bypass.hpp"
+#include "flow/remembered.hpp"
 #include "store/memory_store.hpp"
 #include "telemetry/counters.hpp"
 
@@ -43,6 +45,16 @@ struct InvalidationReceipt {
 struct StoredLookup {
   StoredResponsePtr response;
   Detail tier = Detail::none;  ///< memory or redis; none for one that was invalidated: it serves as a validator alone
+  std::uint64_t hits = 0;      ///< about so many by this replica lately; 0 where it isn't among its hottest keys
+};
+
+/// What came of reading the configuration file again. With `refused` nothing has changed but what stands in files that
+/// the configuration names.
+struct ReloadOutcome {
+  std::string refused;                ///< why it wasn't taken, in a sentence; empty: it was
+  std::vector<std::string> errors;    ///< of the file, each as FILE:LINE:COLUMN: what is wrong; then of files it names
+  std::vector<std::string> warnings;  ///< likewise
+  std::vector<std::string> changed;   ///< sections that are others now; none: the file says what it said
 };
 
 class Control {
@@ -59,7 +71,14 @@ class Control {
   /// What is stored for that request in the tiers its route uses, fresh or not, variants followed; counts as no hit.
   /// The views in `request` live until the call completes. `listener`: by which it comes.
   virtual boost::asio::awaitable<StoredLookup> find_stored(const RequestHead& request, std::string_view listener) = 0;
+  /// Reads the configuration file again, as SIGHUP does; completes once what it says is in force.
+  virtual boost::asio::awaitable<ReloadOutcome> reload() = 0;
   virtual Counters& counters() = 0;
+  /// What this replica remembers of its requests.
+  virtual boost::asio::awaitable<InsightsFound> insights(InsightsAsked asked) = 0;
+  /// What each Redis server says of itself; empty without one.
+  virtual boost::asio::awaitable<std::vector<RedisFigures>> redis_figures() = 0;
+  virtual Bypass& bypass() = 0;
   /// All zero where there is no memory store.
   virtual MemoryStore::Figures memory_figures() const = 0;
   /// Changes by others in Redis are heard of; false without a Redis.

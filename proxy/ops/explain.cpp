@@ -36,6 +36,9 @@ Refused not_looked_up(const RequestHead& request, const config::Route& route) {
       return {to_string(reason.why), "the route has neither ttl nor freshness, or says cache: off"};
     case Detail::upgrade:
       return {to_string(reason.why), "the request asks for another protocol"};
+    case Detail::shadow:
+      return {to_string(reason.why),
+              "the route says cache: shadow: it is stored and compared, and the application answers"};
     case Detail::request_body:
       return {to_string(reason.why), "a GET with a body passes through"};
     default:
@@ -178,6 +181,8 @@ Explanation explain(const config::Config& config, const RouteTable& routes, cons
   if (const Refused refused = not_looked_up(request, route); !refused.word.empty()) {
     out.reason = refused.word;
     out.because = refused.because;
+    if (route.cache == config::CacheMode::shadow && out.reason == to_string(Detail::shadow))
+      explain_place(config, request, match, out);
     return out;
   }
   explain_place(config, request, match, out);

@@ -58,6 +58,7 @@ struct ExplainedStored {
   unsigned status = 0;
   std::string_view reuse;  ///< `fresh`, `stale-while-revalidate`, `validate` or `refuse`
   std::string key;         ///< readable, without namespace: of the variant where the URL varies
+  std::uint64_t hits = 0;  ///< about so many by this replica lately
 };
 
 struct Explanation {

@@ -39,6 +39,7 @@ json::object to_json(const ExplainedStored& stored) {
           {"tier", stored.invalidated ? json::value() : json::value(to_string(stored.tier))},
           {"invalidated", stored.invalidated},
           {"size", stored.size},
+          {"hits", stored.hits},
           {"status", stored.status},
           {"reuse", stored.reuse},
           {"key", stored.key}};

@@ -68,6 +68,8 @@ void add_routes(const Counters& counters, Families& out) {
   auto collapsed = counter("pillion_collapsed_total", "Requests that waited for another's fetch.");
   auto unsure =
       counter("pillion_unsure_total", "Answers from memory while the invalidations of other replicas were not heard.");
+  auto shadow = counter("pillion_shadow_total",
+                        "Answers of the application beside which a cache's would have been the same, or another.");
   auto bytes = counter("pillion_response_bytes_total", "Bytes of bodies sent to clients.");
   auto details = counter("pillion_details_total", "Answers by the detail of their Cache-Status.");
   counters.for_each_route([&](const std::string& name, const std::vector<RouteCounters*>& blocks) {
@@ -87,6 +89,12 @@ void add_routes(const Counters& counters, Families& out) {
     add(stored, {{"route", name}}, total(blocks, [](const RouteCounters& b) -> C { return b.stored; }));
     add(collapsed, {{"route", name}}, total(blocks, [](const RouteCounters& b) -> C { return b.collapsed; }));
     add(unsure, {{"route", name}}, total(blocks, [](const RouteCounters& b) -> C { return b.unsure; }));
+    const std::uint64_t same = total(blocks, [](const RouteCounters& b) -> C { return b.shadow_same; });
+    const std::uint64_t other = total(blocks, [](const RouteCounters& b) -> C { return b.shadow_other; });
+    if (same + other != 0) {
+      add(shadow, {{"route", name}, {"same", "true"}}, same);
+      add(shadow, {{"route", name}, {"same", "false"}}, other);
+    }
     add(bytes, {{"route", name}}, total(blocks, [](const RouteCounters& b) -> C { return b.bytes; }));
     for (std::size_t i = 0; i < std::tuple_size_v<decltype(RouteCounters::details)>; ++i) {
       const std::string_view word = to_string(static_cast<Detail>(i));
@@ -94,7 +102,7 @@ void add_routes(const Counters& counters, Families& out) {
       if (n != 0 && !word.empty()) add(details, {{"route", name}, {"detail", std::string(word)}}, n);
     }
   });
-  for (auto* f : {&requests, &seconds, &hits, &stored, &collapsed, &unsure, &bytes, &details})
+  for (auto* f : {&requests, &seconds, &hits, &stored, &collapsed, &unsure, &shadow, &bytes, &details})
     out.push_back(std::move(*f));
 }
 
@@ -197,6 +205,8 @@ void add_process(const Counters& counters, const MetricsExtras& extras, Families
         counters.invalidations[i].get());
   out.push_back(counter("pillion_access_log_dropped_total", "Lines that the access log could not take."));
   add(out.back(), {}, extras.access_log_dropped);
+  out.push_back(gauge("pillion_bypass", "1 while POST /bypass has switched the cache of a route off; `*`: of all."));
+  for (const std::string& route : extras.bypassed) add(out.back(), {{"route", route.empty() ? "*" : route}}, 1);
   out.push_back(gauge("pillion_ready", "1 while ready to serve, 0 while starting or draining."));
   add(out.back(), {}, extras.ready ? 1 : 0);
   out.push_back(gauge("pillion_build_info", "Always 1; the version is in the label."));

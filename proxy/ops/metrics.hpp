@@ -17,6 +17,7 @@ struct MetricsExtras {
   MemoryStore::Figures memory;
   std::uint64_t access_log_dropped = 0;
   bool ready = true;
+  std::vector<std::string> bypassed;  ///< routes; an empty name: all
 };
 
 /// The exposition format 0.0.4 (`text/plain; version=0.0.4`).

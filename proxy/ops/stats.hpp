@@ -2,9 +2,12 @@
 #pragma once
 
 #include <array>
+#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <cstdint>
 
+#include "flow/bypass.hpp"
+#include "flow/remembered.hpp"
 #include "telemetry/counters.hpp"
 
 namespace pillion {
@@ -22,9 +25,20 @@ struct HistogramSum {
   double quantile_us(double q) const noexcept;
 };
 
+/// What /stats tells besides the counters.
+struct StatsExtras {
+  InsightsFound insights;
+  std::vector<RedisFigures> redis;
+  std::vector<Bypass::Entry> bypass;
+};
+
 /// `totals` and `routes`, each with requests, hits {memory, redis}, stale, revalidated, misses, bypassed, passed,
-/// errors, collapsed, bytes, reasons {word: count} and latency {p50, p90, p99} in milliseconds (null before the first
-/// request).
-boost::json::object stats_json(const Counters& counters);
+/// errors, collapsed, stored, bytes, reasons {word: count}, forwards {word: count}, shadow {requests, same, other},
+/// saved {requests, bytes, upstream_seconds} and latency {p50, p90, p99} in milliseconds (null before the first
+/// request); `hottest`, `redis` and `bypass`.
+boost::json::object stats_json(const Counters& counters, const StatsExtras& extras = {});
+
+/// `[{"route": NAME or null, "left_seconds": N}]`.
+boost::json::array bypass_json(const std::vector<Bypass::Entry>& entries);
 
 }  // namespace pillion

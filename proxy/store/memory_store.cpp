@@ -19,8 +19,8 @@ namespace {
 constexpr std::size_t max_shards = 16;
 constexpr std::size_t least_shard =
     4u << 20;  // bytes: a smaller shard would sort too few entries to know hot from cold
-constexpr std::size_t bytes_per_bucket = 1024;
-constexpr std::size_t batch_size = 128;  // of entries that a walk holds at a time
+constexpr std::size_t bytes_per_bucket = 512;  // of capacity: enough for responses of next to nothing
+constexpr std::size_t batch_size = 128;        // of entries that a walk holds at a time
 
 void pause() noexcept {
 #if defined(__x86_64__)

@@ -8,12 +8,17 @@
 #include <utility>
 
 namespace pillion {
+namespace {
+
+constexpr std::size_t least_buckets = 16;
+
+}  // namespace
 
 void SieveIndex::Free::operator()(Slot* p) const noexcept { std::free(p); }
 
 SieveIndex::SieveIndex(std::size_t expected) { rebucket(expected); }
 
-std::size_t SieveIndex::cost(const StoredResponse& response) { return (response.footprint() + overhead + 15) & ~15ul; }
+std::size_t SieveIndex::cost(const StoredResponse& response) { return (response.footprint() + overhead + 7) & ~7ul; }
 
 SieveIndex::Slot SieveIndex::lookup(std::uint64_t hash) noexcept {
   // A bucket holds slot + 1; its chain goes on in Entry::next with plain slots.
@@ -50,11 +55,11 @@ SieveIndex::Slot SieveIndex::take_free_slot() {
 
 StoredResponsePtr SieveIndex::insert(const Hash128& hash, StoredResponsePtr response, std::size_t cost,
                                      std::size_t& replaced_cost) {
-  const auto units = static_cast<std::uint32_t>(cost / 16);
+  const auto units = static_cast<std::uint32_t>(cost / 8);
   replaced_cost = 0;
   if (const Slot s = lookup(hash.low); s != none) {
     Entry& e = entry(s);
-    replaced_cost = std::size_t{e.units} * 16;
+    replaced_cost = std::size_t{e.units} * 8;
     std::swap(e.response, response);
     e.units = units & 0x7fffffff;
     e.visited = 1;  // it was asked for again, or nobody had fetched it
@@ -66,9 +71,8 @@ StoredResponsePtr SieveIndex::insert(const Hash128& hash, StoredResponsePtr resp
   e.hash = hash.low;
   e.units = units & 0x7fffffff;
   e.visited = 0;
-  Slot& head = bucket(hash.low);
-  e.next = head - 1;
-  head = s + 1;
+  if (size_ >= bucket_count_ && bucket_count_ < bucket_room_) split_one_bucket();
+  put_into_bucket(s);
   e.newer = none;
   e.older = newest_;
   if (newest_ != none) entry(newest_).newer = s;
@@ -90,7 +94,7 @@ StoredResponsePtr SieveIndex::remove(Slot s, std::size_t& freed) noexcept {
   (e.newer == none ? newest_ : entry(e.newer).older) = e.older;
   (e.older == none ? oldest_ : entry(e.older).newer) = e.newer;
   if (hand_ == s) hand_ = e.newer;
-  freed = std::size_t{e.units} * 16;
+  freed = std::size_t{e.units} * 8;
   e.next = free_;
   free_ = s;
   --size_;
@@ -122,17 +126,35 @@ StoredResponsePtr SieveIndex::evict(std::size_t& freed) noexcept {
   return remove(s, freed);
 }
 
+void SieveIndex::put_into_bucket(Slot slot) noexcept {
+  Slot& head = bucket(entry(slot).hash);
+  entry(slot).next = head - 1;
+  head = slot + 1;
+}
+
+/// Takes one more bucket into use: of those that stood in the bucket half the table before it, it gets what its number
+/// fits.
+void SieveIndex::split_one_bucket() noexcept {
+  const std::size_t added = bucket_count_++;
+  if (added > bucket_mask_) bucket_mask_ = bucket_mask_ * 2 + 1;
+  Slot& from = buckets_[added & (bucket_mask_ >> 1)];
+  Slot next = from - 1;
+  from = 0;
+  while (next != none) {
+    const Slot moved = next;
+    next = entry(moved).next;
+    put_into_bucket(moved);
+  }
+}
+
 void SieveIndex::rebucket(std::size_t expected) {
-  const std::size_t count = std::bit_ceil(std::clamp<std::size_t>(expected, 16, std::size_t{1} << 31));
-  auto* fresh = static_cast<Slot*>(std::calloc(count, sizeof(Slot)));
+  bucket_room_ = std::clamp<std::size_t>(expected, least_buckets, std::size_t{1} << 31);
+  auto* fresh = static_cast<Slot*>(std::calloc(bucket_room_, sizeof(Slot)));
   if (!fresh) throw std::bad_alloc();
   buckets_.reset(fresh);
-  bucket_mask_ = count - 1;
-  for (Slot s = oldest_; s != none; s = entry(s).newer) {
-    Slot& head = bucket(entry(s).hash);
-    entry(s).next = head - 1;
-    head = s + 1;
-  }
+  bucket_count_ = std::clamp(size_, least_buckets, bucket_room_);
+  bucket_mask_ = std::bit_ceil(bucket_count_) - 1;
+  for (Slot s = oldest_; s != none; s = entry(s).newer) put_into_bucket(s);
 }
 
 }  // namespace pillion

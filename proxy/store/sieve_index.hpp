@@ -19,12 +19,13 @@ namespace pillion {
 class SieveIndex {
  public:
   /// What an entry costs besides its response: its slot and its share of the buckets, bytes.
-  static constexpr std::size_t overhead = 48;
+  static constexpr std::size_t overhead = 40;
 
-  /// Buckets are laid out once for about `expected` entries (pages that are not used are not resident).
+  /// Buckets are laid out for about `expected` entries. Those that so few entries don't need are never touched, so that
+  /// their pages are not resident.
   explicit SieveIndex(std::size_t expected);
 
-  /// What the entry of `response` counts for, bytes; a multiple of 16.
+  /// What the entry of `response` counts for, bytes; a multiple of 8.
   static std::size_t cost(const StoredResponse& response);
 
   /// The entry of that hash if its primary key is this one (or begins so), else nullptr. Marks it as visited.
@@ -61,23 +62,30 @@ class SieveIndex {
     std::uint64_t hash = 0;
     Slot newer = none, older = none;  // in the queue
     Slot next = none;                 // in the bucket, or of the free list
-    std::uint32_t units : 31 = 0;     // cost / 16
+    std::uint32_t units : 31 = 0;     // cost / 8
     std::uint32_t visited : 1 = 0;
   };
-  static_assert(sizeof(Entry) == 40);
+  static_assert(sizeof(Entry) == 32);
   struct Free {
     void operator()(Slot* p) const noexcept;
   };
 
   Entry& entry(Slot slot) const noexcept { return blocks_[slot / block_size][slot % block_size]; }
-  Slot& bucket(std::uint64_t hash) noexcept { return buckets_[hash & bucket_mask_]; }
+  Slot& bucket(std::uint64_t hash) noexcept {
+    const std::size_t whole = hash & bucket_mask_;
+    return buckets_[whole < bucket_count_ ? whole : hash & (bucket_mask_ >> 1)];
+  }
+  void put_into_bucket(Slot slot) noexcept;
+  void split_one_bucket() noexcept;
   Slot lookup(std::uint64_t hash) noexcept;
   Slot take_free_slot();
   StoredResponsePtr remove(Slot slot, std::size_t& freed) noexcept;
 
-  // calloc'ed, so that untouched pages cost nothing: holds slot + 1, 0 where empty.
+  // calloc'ed, so that untouched pages cost nothing: holds slot + 1, 0 where empty. As many of them are in use as there
+  // were ever entries: one more is split with each (linear hashing), so that no insertion has to wait for all.
   std::unique_ptr<Slot[], Free> buckets_;
-  std::uint64_t bucket_mask_ = 0;
+  std::size_t bucket_count_ = 0, bucket_room_ = 0;
+  std::uint64_t bucket_mask_ = 0;  // the next power of two, less one
   std::vector<std::unique_ptr<Entry[]>> blocks_;
   Slot free_ = none;
   Slot newest_ = none, oldest_ = none, hand_ = none;

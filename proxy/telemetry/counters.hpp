@@ -63,7 +63,8 @@ struct alignas(64) RouteCounters {
   std::array<Histogram, result_count> seconds;
   std::array<Counter, 64> details;  ///< by Detail: misses by reason
   Counter hits_memory, hits_redis, collapsed, bytes, stored;
-  Counter unsure;  ///< answered from memory while other replicas' invalidations weren't heard
+  Counter shadow_same, shadow_other;  ///< answers beside which the stored one was the same, or another
+  Counter unsure;                     ///< answered from memory while other replicas' invalidations weren't heard
 };
 
 /// Limits and deadlines that fired, each by name (product contract, "Limits").

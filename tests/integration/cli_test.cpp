@@ -32,7 +32,7 @@ TEST_CASE("cli: version and help") {
   CHECK(version.out.find("pillion") != std::string::npos);
   Finished help = run_pillion({"--help"});
   CHECK(help.exit.code == 0);
-  for (std::string command : {"serve", "check", "explain", "invalidate", "health", "demo"})
+  for (std::string command : {"serve", "check", "explain", "invalidate", "why", "top", "health", "demo"})
     CHECK(help.out.find(command) != std::string::npos);
   CHECK(run_pillion({"serve", "--help"}).exit.code == 0);
 }

@@ -19,6 +19,10 @@ inline constexpr const char* routes = R"(routes:
     ttl: 600s
     tags: ["swr"]
     stale: { while_revalidate: 600s }
+  - name: here
+    path: /here/{id}
+    ttl: 600s
+    store: [memory]
   - name: all
     path: /**
     ttl: 600s

@@ -9,7 +9,7 @@ TEST_CASE("log loss: a FLUSHALL is noticed by itself, distrusts every memory, an
   ScriptedUpstream upstream(counting());
   Fleet fleet(upstream.endpoint(), redis, fleet_of(3));
   REQUIRE(fleet.wait_until_in_step());
-  fill(fleet, {"/things/1"});
+  fill(fleet, {"/things/1", "/here/1"});
   redis.command({"FLUSHALL"});
   for (int i = 0; i < 3; ++i) CHECK(eventually([&] { return fleet[i].metric("pillion_log_lost_total") == 1; }));
   CHECK(epochs(redis).size() == 1);
@@ -17,6 +17,8 @@ TEST_CASE("log loss: a FLUSHALL is noticed by itself, distrusts every memory, an
   CHECK(fleet.wait_until_in_step());
   CHECK(fetched(upstream, "/things/1", 1));
   for (int i = 0; i < 3; ++i) CHECK_FALSE(in_memory(fleet[i], "/things/1"));
+  // That one Redis knows nothing of, so that no notice of its own could tell.
+  for (int i = 0; i < 3; ++i) CHECK_FALSE(in_memory(fleet[i], "/here/1"));
 }
 
 TEST_CASE("log loss: an invalidation that finds the log gone is not lost with it") {

@@ -153,6 +153,7 @@ TEST_CASE("log: what was fetched while the log wasn't heard stays out of Redis")
     exchange.respond(200, {}, "x");
   });
   Fleet fleet(upstream.endpoint(), redis, fleet_of(1));
+  REQUIRE(fleet.wait_until_in_step());
   fleet.relay(0).cut();
   CHECK(eventually([&] { return !log_is_up(fleet[0]); }));
   HttpClient slow = fleet[0].connect();

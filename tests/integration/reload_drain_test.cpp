@@ -102,6 +102,31 @@ TEST_CASE("reload: a wrong file changes nothing and says why, with its place") {
   CHECK(eventually([&] { return !caches(proxy); }));
 }
 
+TEST_CASE("reload: POST /reload answers once the file is in force, or says all that is wrong with it") {
+  ScriptedUpstream upstream;
+  Pillion proxy(with_ttl(upstream.endpoint(), "cache: off"));
+  const auto reload = [&] { return proxy.admin_post("/reload", "{}"); };
+  Response answer = reload();
+  CHECK(answer.status == 200);
+  CHECK_FALSE(Json::parse(answer.body)["reloaded"].boolean);
+
+  write_file(proxy.config_file(), with_ttl(upstream.endpoint(), "tll: 60s\n    nme: x"));
+  answer = reload();
+  CHECK(answer.status == 422);
+  const Json wrong = Json::parse(answer.body);
+  CHECK_FALSE(wrong["error"].string.empty());
+  REQUIRE(wrong["errors"].array.size() >= 2);
+  CHECK(wrong["errors"].array[0].string.starts_with(proxy.config_file() + ":"));
+  CHECK(wrong["errors"].array[0].string.find("'ttl'") != std::string::npos);
+  CHECK_FALSE(caches(proxy));
+
+  write_file(proxy.config_file(), with_ttl(upstream.endpoint(), "ttl: 60s"));
+  // The change may have been noticed before it was asked for.
+  CHECK(reload().status == 200);
+  CHECK(caches(proxy));
+  CHECK(reload().status == 200);
+}
+
 TEST_CASE("reload: what it tightens binds what is stored already") {
   ScriptedUpstream upstream(numbered({}));
   Pillion proxy(with_ttl(upstream.endpoint(), "ttl: 60s"));

@@ -1,6 +1,8 @@
 // Serving: connections, methods, and messages that pass through whole (product contract, sections 3 and 9).
 #include <sys/stat.h>
 
+#include <csignal>
+
 #include "integration.hpp"
 
 namespace {
@@ -52,6 +54,51 @@ TEST_CASE("serving: pipelined hits come in order") {
   client.send(many);
   for (int i = 0; i < 100; ++i) CHECK(outcome(client.read_response()) == "hit");
   CHECK(upstream.count() == 1);
+}
+
+TEST_CASE("serving: an empty line behind a request doesn't hold its answer up") {
+  ScriptedUpstream upstream(cacheable("kept"));
+  Pillion proxy(caching_config(upstream.endpoint()));
+  HttpClient client = proxy.connect();
+  CHECK(client.get("/").body == "kept");
+  const std::string request = request_bytes("GET", "/");
+  std::string sent;
+  for (int count = 1; count <= 60; ++count) {
+    sent += request;
+    if (sent.size() > 4000) break;  // one read takes them all
+    client.send("\r\n" + sent + "\r\n");
+    for (int i = 0; i < count; ++i) CHECK(outcome(client.read_response()) == "hit");
+  }
+  client.send(request + "\r");
+  CHECK(outcome(client.read_response()) == "hit");
+  client.send("\n" + request);
+  CHECK(outcome(client.read_response()) == "hit");
+}
+
+TEST_CASE("serving: a client that ends its side together with its request gets the answer, and then the end") {
+  ScriptedUpstream upstream(cacheable("kept"));
+  Pillion proxy(caching_config(upstream.endpoint()));
+  CHECK(proxy.get("/").body == "kept");
+  std::string target;
+  SUBCASE("a hit") { target = "/"; }
+  SUBCASE("a miss") { target = "/other"; }
+  SUBCASE("part of a head") {}
+  // Some have asked before, the others are accepted with all that they say.
+  std::vector<HttpClient> clients;
+  for (int i = 0; i < 4; ++i) {
+    clients.push_back(proxy.connect());
+    if (i % 2 == 0) CHECK(clients.back().get("/").body == "kept");
+  }
+  proxy.process().signal(SIGSTOP);
+  for (HttpClient& client : clients) {
+    client.send(target.empty() ? "GET / HTTP/1.1\r\nHo" : request_bytes("GET", target));
+    client.stream().shutdown_write();
+  }
+  proxy.process().signal(SIGCONT);
+  for (HttpClient& client : clients) {
+    if (!target.empty()) CHECK(client.read_response().body == "kept");
+    CHECK(client.closes());
+  }
 }
 
 TEST_CASE("serving: HTTP/1.0 clients get a body without chunks, and the connection closes unless they ask") {

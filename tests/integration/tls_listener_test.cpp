@@ -360,6 +360,27 @@ TEST_CASE("tls listener: a configuration that is refused keeps no certificate fr
   CHECK(eventually([&] { return certificate_of(proxy, files) == "second"; }));
 }
 
+TEST_CASE("tls listener: POST /reload answers once the certificate of the moment is in force") {
+  TlsFiles files;
+  files.add_server("second");
+  TempDir folder;
+  const auto put = [&](const std::string& name) {
+    folder.write("tls.crt", read_file(files.path(name + ".pem")));
+    folder.write("tls.key", read_file(files.path(name + ".key")));
+  };
+  put("server");
+  ScriptedUpstream upstream;
+  Pillion proxy(with_tls(upstream.endpoint(), folder / "tls.crt", folder / "tls.key"));
+  put("second");
+  CHECK(proxy.admin_post("/reload", "{}").status == 200);
+  CHECK(certificate_of(proxy, files) == "second");
+  // A file that is refused too.
+  write_file(proxy.config_file(), "upstreams: [");
+  put("server");
+  CHECK(proxy.admin_post("/reload", "{}").status == 422);
+  CHECK(certificate_of(proxy, files) == "server");
+}
+
 TEST_CASE("tls listener: check and serve say where files are that can't be used") {
   TlsFiles files;
   files.add_server("second");

@@ -223,12 +223,14 @@ routes:
   - { name: freshness, path: /3, freshness: origin }
   - { name: off, path: /4, ttl: 1s, cache: off }
   - { name: on, path: /5, cache: on }
+  - { name: shadow, path: /6, ttl: 1s, cache: shadow }
 )");
   CHECK(route_of(config, "plain").cache == CacheMode::off);
   CHECK(route_of(config, "ttl").cache == CacheMode::on);
   CHECK(route_of(config, "freshness").cache == CacheMode::on);
   CHECK(route_of(config, "off").cache == CacheMode::off);
   CHECK(route_of(config, "on").cache == CacheMode::on);
+  CHECK(route_of(config, "shadow").cache == CacheMode::shadow);
   CHECK(route_of(config, "plain").key == "api:plain");
 }
 

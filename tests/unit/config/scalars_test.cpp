@@ -5,7 +5,6 @@
 
 #include "config/dump.hpp"
 #include "config/nearest.hpp"
-#include "config/patterns.hpp"
 #include "config/tree.hpp"
 
 using namespace pillion::config;
@@ -126,24 +125,6 @@ TEST_CASE("networks are brought into one form") {
   CHECK_FALSE(parse_network("10.0.0.0/08x").value.has_value());
   CHECK_FALSE(parse_network("::/129").value.has_value());
   CHECK_FALSE(parse_network("/8").value.has_value());
-}
-
-TEST_CASE("a pattern covers another where it matches all that the other matches") {
-  struct {
-    const char *earlier, *later;
-    bool covers;
-  } const pairs[] = {
-      {"/**", "/", true},         {"/**", "/a/{b}", true},     {"/a/**", "/a", true},       {"/a/**", "/b", false},
-      {"/a/**", "/ab", false},    {"/a/*", "/a/b", true},      {"/a/{x}", "/a/*", true},    {"/a/*", "/a/", false},
-      {"/a/b", "/a/{x}", false},  {"/{x}/b", "/a/b", true},    {"/{x}/b", "/a/c", false},   {"/a/*", "/a/**", false},
-      {"/a/**", "/a/b/**", true}, {"/a/b/**", "/a/**", false}, {"/a/*/**", "/a/**", false}, {"/a", "/a/", false},
-      {"/a/*/**", "/a/b", true},
-  };
-  for (const auto& pair : pairs) {
-    CAPTURE(pair.earlier);
-    CAPTURE(pair.later);
-    CHECK(covers(segments_of(pair.earlier), segments_of(pair.later)) == pair.covers);
-  }
 }
 
 TEST_CASE("the nearest known word is found by edits, swaps of neighbours among them") {

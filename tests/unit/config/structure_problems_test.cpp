@@ -49,14 +49,12 @@ routes:
     refresh: {}
     adaptive: {}
     compress_answers: on
-    cache: shadow
 defaults: { refresh: {} }
 )",
      {"5:5: 'refresh' is not known yet: this version does not have it",
       "6:5: 'adaptive' is not known yet: this version does not have it",
       "7:5: 'compress_answers' is not known yet: this version does not have it",
-      "8:12: 'cache: shadow' is not known yet: this version does not have it",
-      "9:13: 'refresh' is not known yet: this version does not have it"}},
+      "8:13: 'refresh' is not known yet: this version does not have it"}},
     {"a key that stands twice",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }

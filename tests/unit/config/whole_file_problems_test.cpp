@@ -153,7 +153,7 @@ routes:
       when_unsure: never }
 log: { level: loud, access: some }
 )",
-     {"3:33: 'maybe' is unknown here: write on or off",
+     {"3:33: 'maybe' is unknown here: write on, off or shadow",
       "3:51: 'mine' is unknown here: write origin-first, route or origin",
       "3:69: 'keep' is unknown here: write refuse, strip or store", "3:89: 'all' is unknown here: write on, off or key",
       "3:104: 'yes' is unknown here: write on, off or fleet", "3:118: '1' is neither on nor off",

@@ -131,7 +131,7 @@ TEST_CASE("every detail has a word of its own that is a token") {
 }
 
 TEST_CASE("the words of results are those of the metrics") {
-  const char* words[] = {"hit", "stale", "miss", "revalidated", "bypass", "pass", "error"};
+  const char* words[] = {"hit", "stale", "miss", "revalidated", "bypass", "pass", "error", "shadow"};
   CHECK(std::size(words) == result_count);
   for (std::size_t i = 0; i < result_count; ++i) CHECK(to_string(static_cast<Result>(i)) == words[i]);
 }

@@ -24,6 +24,10 @@ AdminResponse ask(Control& control, AdminRequest request, AdminFlavour flavour =
 
 AdminResponse get(Control& control, std::string_view target) { return ask(control, {"GET", target, {}, {}, {}}); }
 
+AdminResponse bypass(Control& control, std::string_view body) {
+  return ask(control, {"POST", "/bypass", {}, "application/json", body});
+}
+
 AdminResponse invalidate(Control& control, std::string_view body, std::string_view type = "application/json") {
   return ask(control, {"POST", "/invalidate", {}, type, body});
 }
@@ -70,6 +74,116 @@ TEST_CASE("stats and configuration are JSON, and the configuration tells no secr
   CHECK(response.body.find("s3cret") == std::string::npos);
 }
 
+TEST_CASE("a reload says what changed, or why nothing did and all that is wrong") {
+  FakeControl control;
+  const auto reload = [&](std::string_view body = "{}", std::string_view type = "application/json") {
+    return ask(control, {"POST", "/reload", {}, type, body});
+  };
+  control.reloaded.changed = {"routes", "store.memory"};
+  control.reloaded.warnings = {"proxy.yaml:3:5: warning: odd"};
+  AdminResponse response = reload();
+  CHECK(response.status == 200);
+  Json answer = Json::parse(response.body);
+  CHECK(answer["reloaded"].boolean);
+  REQUIRE(answer["changed"].array.size() == 2);
+  CHECK(answer["changed"].array[1].string == "store.memory");
+  CHECK(answer["warnings"].array[0].string == "proxy.yaml:3:5: warning: odd");
+
+  control.reloaded = {};
+  response = reload("");
+  CHECK(response.status == 200);
+  CHECK_FALSE(Json::parse(response.body)["reloaded"].boolean);
+
+  control.reloaded.refused = "the configuration is refused";
+  control.reloaded.errors = {"\xff.yaml:1:1: \"a\"", "p.yaml:2:1: b"};
+  response = reload();
+  CHECK(response.status == 422);
+  answer = Json::parse(response.body);
+  CHECK(answer["error"].string == "the configuration is refused");
+  REQUIRE(answer["errors"].array.size() == 2);
+  CHECK(answer["errors"].array[1].string == "p.yaml:2:1: b");
+
+  CHECK(control.reloads == 3);
+  CHECK(reload(R"({"path": "/etc/passwd"})").status == 400);
+  CHECK(reload("{}", "text/plain").status == 415);
+  CHECK(get(control, "/reload").status == 405);
+  CHECK(control.reloads == 3);
+}
+
+TEST_CASE("recent decisions are asked for as the query says, and told newest first") {
+  FakeControl control;
+  for (const char* target : {"/a", "/b"}) {
+    PastDecision past;
+    past.decision = {};
+    past.decision.set_text("id", target);
+    past.route = "character";
+    control.remembered.decisions.push_back(past);
+  }
+  const AdminResponse response = get(control, "/recent?path=/a%3Fb&result=miss&limit=7");
+  CHECK(response.status == 200);
+  REQUIRE(control.asked_for.has_value());
+  CHECK(control.asked_for->decisions == 7);
+  CHECK(control.asked_for->path == "/a?b");
+  CHECK(control.asked_for->result == Result::miss);
+  const Json decisions = Json::parse(response.body)["decisions"];
+  REQUIRE(decisions.array.size() == 2);
+  CHECK(decisions.array[0]["path"].string == "/a");
+  get(control, "/recent");
+  CHECK(control.asked_for->decisions == 100);
+  for (const char* wrong : {"/recent?limit=0", "/recent?limit=1001", "/recent?limit=1x", "/recent?result=none",
+                            "/recent?path=a", "/recent?id=", "/recent?page=1", "/recent?limit=1&limit=1"}) {
+    CAPTURE(std::string(wrong));
+    CHECK(get(control, wrong).status == 400);
+  }
+}
+
+TEST_CASE("the dashboard is one page that loads nothing from elsewhere, behind the token") {
+  FakeControl control;
+  const AdminResponse page = get(control, "/");
+  CHECK(page.status == 200);
+  CHECK(page.content_type == "text/html; charset=utf-8");
+  CHECK(page.body.starts_with("<!doctype html>"));
+  for (const char* elsewhere : {"http://", "https://", "src=", "href=", "innerHTML"})
+    CHECK(page.body.find(elsewhere) == std::string::npos);
+  FakeControl guarded(with_token());
+  CHECK(get(guarded, "/").status == 401);
+}
+
+TEST_CASE("advice comes from what is known of routes") {
+  FakeControl control;
+  control.counters().route("off")[0]->results[static_cast<std::size_t>(Result::pass)].add(100);
+  CHECK(Json::parse(get(control, "/advice").body)["advice"].array.empty());
+  control.remembered.routes["off"].passed = 100;
+  control.remembered.routes["off"].passed_same = 90;
+  const Json advice = Json::parse(get(control, "/advice").body)["advice"];
+  REQUIRE(advice.array.size() == 1);
+  CHECK(advice.array[0]["kind"].string == "cache-it");
+  CHECK(advice.array[0]["route"].string == "off");
+  CHECK(advice.array[0]["figures"]["same"].number == 90);
+}
+
+TEST_CASE("a bypass is switched on for a while, of one route or all, and off") {
+  FakeControl control;
+  CHECK(bypass(control, R"({"route": "character", "for": "10m"})").status == 200);
+  CHECK(control.bypass().any());
+  const Json stats = Json::parse(get(control, "/stats").body);
+  REQUIRE(stats["bypass"].array.size() == 1);
+  CHECK(stats["bypass"].array[0]["route"].string == "character");
+  CHECK(get(control, "/metrics").body.find("pillion_bypass{route=\"character\"} 1\n") != std::string::npos);
+  bypass(control, R"({"for": "1h"})");
+  CHECK(get(control, "/metrics").body.find("pillion_bypass{route=\"*\"} 1\n") != std::string::npos);
+  for (const char* body :
+       {"", "[]", "{}", R"({"for": "x"})", R"({"for": 1})", R"({"for": "25h"})", R"({"route": "nowhere", "for": "1m"})",
+        R"({"route": 1, "for": "1m"})", R"({"for": "1m", "until": 5})"}) {
+    CAPTURE(std::string(body));
+    CHECK(bypass(control, body).status == 400);
+  }
+  CHECK(ask(control, {"POST", "/bypass", {}, "text/plain", R"({"for": "1m"})"}).status == 415);
+  bypass(control, R"({"for": "0s"})");
+  bypass(control, R"({"route": "character", "for": "0s"})");
+  CHECK_FALSE(control.bypass().any());
+}
+
 TEST_CASE("unknown paths get 404 and wrong methods 405 with Allow") {
   FakeControl control;
   struct Row {
@@ -79,10 +193,9 @@ TEST_CASE("unknown paths get 404 and wrong methods 405 with Allow") {
     const char* allow;
   };
   const Row rows[] = {
-      {"GET", "/", 404, ""},
+      {"POST", "/", 405, "GET, HEAD"},
       {"GET", "/Metrics", 404, ""},
       {"GET", "/metrics/", 404, ""},
-      {"POST", "/reload", 404, ""},
       {"GET", "http://h/metrics", 404, ""},
       {"POST", "/metrics", 405, "GET, HEAD"},
       {"PUT", "/stats", 405, "GET, HEAD"},
@@ -90,6 +203,7 @@ TEST_CASE("unknown paths get 404 and wrong methods 405 with Allow") {
       {"DELETE", "/healthz", 405, "GET, HEAD"},
       {"GET", "/invalidate", 405, "POST"},
       {"HEAD", "/invalidate", 405, "POST"},
+      {"GET", "/reload", 405, "POST"},
       {"PUT", "/invalidate", 405, "POST"},
       {"HEAD", "/stats", 200, ""},
       {"HEAD", "/healthz?probe=1", 200, ""},
@@ -106,7 +220,8 @@ TEST_CASE("unknown paths get 404 and wrong methods 405 with Allow") {
 
 TEST_CASE("with a token everything but the two health endpoints needs it") {
   FakeControl control(with_token());
-  for (const char* target : {"/metrics", "/stats", "/config", "/explain?url=/", "/invalidate", "/nowhere"}) {
+  for (const char* target : {"/metrics", "/stats", "/config", "/explain?url=/", "/invalidate", "/recent", "/advice",
+                             "/bypass", "/nowhere"}) {
     CAPTURE(std::string(target));
     for (const char* given :
          {"", "Bearer", "Bearer ", "Bearer s3cre", "Bearer s3cret2", "Bearer S3CRET", "Basic s3cret", "s3cret"}) {

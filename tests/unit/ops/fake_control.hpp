@@ -88,6 +88,8 @@ class FakeControl : public Control {
   StoredLookup stored;
   std::string looked_up;
   bool fails = false;
+  ReloadOutcome reloaded;
+  int reloads = 0;
 
   bool ready() const override { return is_ready; }
   std::shared_ptr<const config::Config> config() const override { return config_; }
@@ -101,7 +103,20 @@ class FakeControl : public Control {
     looked_up = std::string(request.method_name) + " " + std::string(request.host) + std::string(request.target);
     co_return stored;
   }
+  boost::asio::awaitable<ReloadOutcome> reload() override {
+    ++reloads;
+    co_return reloaded;
+  }
   Counters& counters() override { return counters_; }
+  InsightsFound remembered;
+  std::optional<InsightsAsked> asked_for;
+  std::vector<RedisFigures> redis;
+  boost::asio::awaitable<InsightsFound> insights(InsightsAsked what) override {
+    asked_for = std::move(what);
+    co_return remembered;
+  }
+  boost::asio::awaitable<std::vector<RedisFigures>> redis_figures() override { co_return redis; }
+  Bypass& bypass() override { return bypass_; }
   MemoryStore::Figures memory_figures() const override { return {4096, 3, 2}; }
   bool watch_up() const override { return true; }
   std::uint64_t access_log_dropped() const override { return 5; }
@@ -110,6 +125,7 @@ class FakeControl : public Control {
   std::shared_ptr<const config::Config> config_;
   std::shared_ptr<const RouteTable> routes_;
   Counters counters_{2};
+  Bypass bypass_;
 };
 
 }  // namespace pillion

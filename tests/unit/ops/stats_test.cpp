@@ -101,3 +101,48 @@ TEST_CASE("a quantile lies in the bucket that holds its rank") {
   beyond.add(slow);
   CHECK(beyond.quantile_us(0.5) == Histogram::bound_us(Histogram::bucket_count - 2));
 }
+
+TEST_CASE("what the upstream was spared is counted by what one of its answers takes on average") {
+  Counters counters(2);
+  const auto& a = counters.route("a");
+  a[0]->results[index(Result::hit)].add(8);
+  a[1]->results[index(Result::miss)].add(4);
+  a[0]->collapsed.add(2);
+  a[0]->bytes.add(1200);
+  StatsExtras extras;
+  RouteInsight& insight = extras.insights.routes["a"];
+  insight.fetches = 2;
+  insight.upstream_us = 1'000'000;
+  insight.fetched_bytes = 200;
+  insight.forwards[static_cast<std::size_t>(Forward::uri_miss)] = 4;
+  const auto json = support::Json::parse(boost::json::serialize(stats_json(counters, extras)));
+  for (const support::Json& sums : {json["routes"]["a"], json["totals"]}) {
+    CHECK(sums["saved"]["requests"].number == 10);
+    CHECK(sums["saved"]["bytes"].number == 1000);
+    CHECK(sums["saved"]["upstream_seconds"].number == 5);
+    CHECK(sums["forwards"]["uri-miss"].number == 4);
+  }
+}
+
+TEST_CASE("hot keys, Redis's figures and switched-off routes stand beside the counters") {
+  StatsExtras extras;
+  HotKey key;
+  key.name = "thing:1:00";
+  key.count = 100;
+  key.error = 3;
+  key.hits = 90;
+  extras.insights.hottest.push_back(key);
+  RedisFigures up{"redis:6379", true, 1000, 0, "noeviction", 1, 2, 30, 10};
+  extras.redis = {up, {"gone:6379", false, 0, 0, {}, 0, 0, 0, 0}};
+  extras.bypass = {{"", 1500}, {"a", 1000}};
+  const auto json = support::Json::parse(boost::json::serialize(stats_json(Counters(1), extras)));
+  CHECK(json["hottest"].array.at(0)["key"].string == "thing:1:00");
+  CHECK(json["hottest"].array[0]["requests"].number == 100);
+  CHECK(json["hottest"].array[0]["error"].number == 3);
+  CHECK(json["redis"].array.at(0)["hit_ratio"].number == 0.75);
+  CHECK(json["redis"].array[0]["memory_limit"].type == support::Json::Type::null);
+  CHECK_FALSE(json["redis"].array.at(1)["reachable"].boolean);
+  CHECK_FALSE(json["redis"].array[1].has("hit_ratio"));
+  CHECK(json["bypass"].array.at(0)["route"].type == support::Json::Type::null);
+  CHECK(json["bypass"].array[0]["left_seconds"].number == 2);
+}
