@@ -109,8 +109,9 @@ void add_online(CLI::App& app, Chosen& c) {
 }
 
 void add_demo(CLI::App& app, Chosen& c) {
-  CLI::App* sub = command(app, c, "demo", "Show in a minute what the proxy does: a small application behind it.",
-                          [&c] { return demo(c.demo); });
+  CLI::App* sub =
+      command(app, c, "demo", "Show in a minute what the proxy does: a small application, and an API that it calls.",
+              [&c] { return demo(c.demo); });
   add_text(sub, "--listen", c.demo.listen, "Where the proxy listens (default: a free port of 127.0.0.1)", "ADDRESS");
 }
 

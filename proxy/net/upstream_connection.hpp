@@ -21,8 +21,8 @@ class Permit;
 
 /// What kept an upstream from answering; none where it did.
 struct UpstreamError {
-  Detail detail =
-      Detail::none;  ///< connect_failed, connect_timeout, response_timeout, connection_reset, bad_response, overloaded
+  /// connect_failed, connect_timeout, response_timeout, connection_reset, bad_response, overloaded, breaker_open
+  Detail detail = Detail::none;
   bool untouched =
       false;  ///< the upstream can't have seen the request whole, or closed before any byte of an answer came
   explicit operator bool() const noexcept { return detail != Detail::none; }
