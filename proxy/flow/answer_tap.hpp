@@ -15,8 +15,8 @@ class AnswerTap {
   virtual void head(UpstreamConnection& connection, CacheStatus& status) = 0;
   /// A piece of the body, empty at its end.
   virtual void body(std::string_view data) = 0;
-  /// The body was whole. Not called where it broke off.
-  virtual void end() = 0;
+  /// The body was whole. Awaited before the client gets the last of it; not called where it broke off.
+  virtual awaitable<void> end() = 0;
 };
 
 }  // namespace pillion

@@ -365,14 +365,9 @@ void Forwarder::note_answered(Exchange& e) {
 bool Forwarder::answer_now(Exchange& e) {
   UpstreamConnection& upstream = *e.connection;
   const ResponseHead& head = upstream.head();
-  if (e.is_unsafe || e.found.response || head.status == 101 || is_event_stream(head.fields)) return false;
+  if (e.is_unsafe || e.found.response || e.tap || head.status == 101 || is_event_stream(head.fields)) return false;
   e.first = upstream.buffered_body();
   if (!e.first || !e.first->end || e.first->error) return false;
-  if (e.tap) {
-    e.tap->head(upstream, e.status);
-    e.tap->body(e.first->data);
-    e.tap->end();
-  }
   put_head(e);
   e.session.put_body(e.first->data, true, e.first->trailers);
   e.head_put = true;
@@ -425,7 +420,7 @@ awaitable<void> Forwarder::stream_body(Exchange& e) {
       co_return;
     }
     if (e.tap) e.tap->body(body.data);
-    if (e.tap && body.end) e.tap->end();
+    if (e.tap && body.end) co_await e.tap->end();
     e.session.put_body(body.data, body.end, body.trailers);
     if (co_await e.session.flush()) break;
     if (body.end) break;

@@ -39,7 +39,7 @@ OfWorker take(const Insights& insights, const InsightsAsked& asked) {
   if (asked.hottest > 0 || asked.key) {
     own.floor = insights.hottest.floor();
     for (const HotKey& entry : insights.hottest.entries()) {
-      if (!asked.key || entry.key == *asked.key) own.hottest.push_back(entry);
+      if (asked.key ? entry.key == *asked.key : !entry.name.empty()) own.hottest.push_back(entry);
     }
   }
   if (asked.routes) own.routes.assign(insights.routes().begin(), insights.routes().end());

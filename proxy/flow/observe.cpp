@@ -112,7 +112,8 @@ void observe_unchanged(WorkerContext& context, const FetchJob& job) {
 void observe_key(WorkerContext& context, const Plan& plan, const Outcome& outcome, std::uint64_t bytes,
                  std::uint64_t weight) {
   HotKey& entry = context.insights.hottest.add(plan.hash, weight);
-  if (entry.name.empty()) {
+  // Of keys without end each is asked for once: that is no reason to spell them all out.
+  if (entry.name.empty() && entry.count - entry.error > 1) {
     entry.name = readable_key(plan.match, plan.hash);
     if (entry.name.size() > HeavyHitters::max_name) entry.name.resize(HeavyHitters::max_name);
   }
@@ -199,9 +200,9 @@ void PassWatch::body(std::string_view data) {
   s.body += data;
 }
 
-void PassWatch::end() {
+awaitable<void> PassWatch::end() {
   State& s = *state_;
-  if (!s.watching) return;
+  if (!s.watching) co_return;
   const Fields fields(s.fields.fields);
   std::vector<WatchedHeader> headers = watched(fields, s.settings);
   leave_out(s.vary, headers);
@@ -211,10 +212,10 @@ void PassWatch::end() {
   ++s.route->passed;
   if (s.personal) ++s.route->passed_personal;
   if (s.forbidden) ++s.route->passed_forbidden;
-  if (!beside.again) return;
+  if (!beside.again) co_return;
   ++s.route->passed_again;
   s.route->passed_ages.note(beside.age_ms, beside.same);
-  if (!beside.same) return;
+  if (!beside.same) co_return;
   ++s.route->passed_same;
   s.route->passed_same_us += static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - s.began).count());

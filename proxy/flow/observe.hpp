@@ -39,7 +39,7 @@ class PassWatch final : public AnswerTap {
   ~PassWatch() override;
   void head(UpstreamConnection& connection, CacheStatus& status) override;
   void body(std::string_view data) override;
-  void end() override;
+  awaitable<void> end() override;
 
  private:
   struct State;

@@ -107,20 +107,20 @@ awaitable<void> RequestHandler::handle(ClientSession& session) {
     status.detail = range ? Detail::range : plan.why;
     outcome.result = own ? Result::miss : result_of_passing(plan);
     outcome.detail = status.detail;
-    co_await pass(session, plan, found, snapshot, names.request_id, status, outcome);
+    const std::unique_ptr<PassWatch> watch = watch_pass(session, plan, *snapshot);
+    co_await forwarder_.forward(session, plan, found, snapshot, names.request_id, status, outcome, watch.get());
   }
   finish(session, *snapshot, *plan.route, &plan, outcome, &names);
 }
 
-awaitable<void> RequestHandler::pass(ClientSession& session, const Plan& plan, const Found& found,
-                                     const SnapshotPtr& snapshot, std::string_view request_id, CacheStatus status,
-                                     Outcome& outcome) {
+// Null where this answer isn't looked at.
+std::unique_ptr<PassWatch> RequestHandler::watch_pass(ClientSession& session, const Plan& plan,
+                                                      const Snapshot& snapshot) {
   const RequestHead& request = session.request();
-  std::optional<PassWatch> watch;
-  if (PassWatch::wants(request, plan, session.has_request_body()) &&
-      context_.insights.may_look(session.started().time_since_epoch() / std::chrono::milliseconds(1)))
-    watch.emplace(context_, request, plan, context_.route_counters(*snapshot, *plan.route));
-  co_await forwarder_.forward(session, plan, found, snapshot, request_id, status, outcome, watch ? &*watch : nullptr);
+  if (!PassWatch::wants(request, plan, session.has_request_body()) ||
+      !context_.insights.may_look(session.started().time_since_epoch() / std::chrono::milliseconds(1)))
+    return nullptr;
+  return std::make_unique<PassWatch>(context_, request, plan, context_.route_counters(snapshot, *plan.route));
 }
 
 void RequestHandler::put_hit(ClientSession& session, const Plan& plan, const Found& found, Now at, Outcome& outcome) {

@@ -13,6 +13,8 @@
 
 namespace pillion {
 
+class PassWatch;
+
 class RequestHandler final : public ClientHandler {
  public:
   explicit RequestHandler(WorkerContext& context)
@@ -41,8 +43,7 @@ class RequestHandler final : public ClientHandler {
   void remember(ClientSession& session, const RouteCounters& counters, const Plan* plan, const Outcome& outcome,
                 std::chrono::steady_clock::time_point finished, std::uint64_t us, Names* names,
                 std::string_view made_id);
-  awaitable<void> pass(ClientSession& session, const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
-                       std::string_view request_id, CacheStatus status, Outcome& outcome);
+  std::unique_ptr<PassWatch> watch_pass(ClientSession& session, const Plan& plan, const Snapshot& snapshot);
   std::string make_request_id();
 
   WorkerContext& context_;

@@ -67,18 +67,20 @@ class Shadow::Tap final : public AnswerTap {
     body_ += data;
   }
 
-  void end() override { whole_ = true; }
-
-  Compared compared() const {
-    if (!compares_ || !whole_) return Compared::no;
-    if (too_large_) return Compared::other;
-    const bool same = is_same_answer(*found_.response, status_, Fields(fields_.fields), body_);
-    return same ? Compared::same : Compared::other;
+  awaitable<void> end() override {
+    if (compares_) {
+      const bool same = !too_large_ && is_same_answer(*found_.response, status_, Fields(fields_.fields), body_);
+      compared_ = same ? Compared::same : Compared::other;
+    }
+    if (!head_) co_return;
+    stored_ = true;
+    // Whoever has read the answer to its end finds it in memory.
+    co_await shadow_.store(std::move(job_), std::move(head_), std::move(body_));
   }
-  /// What is to be stored, or nullptr.
-  std::shared_ptr<FlightHead> to_store() const { return whole_ ? head_ : nullptr; }
+
+  Compared compared() const noexcept { return compared_; }
+  bool stored() const noexcept { return stored_; }
   Detail reason() const noexcept { return too_large_ ? Detail::too_large : reason_; }
-  std::string take_body() { return std::move(body_); }
 
  private:
   Shadow& shadow_;
@@ -91,7 +93,8 @@ class Shadow::Tap final : public AnswerTap {
   std::string body_;
   std::size_t largest_ = 0;
   unsigned status_ = 0;
-  bool compares_ = false, keeping_ = false, whole_ = false, too_large_ = false;
+  bool compares_ = false, keeping_ = false, stored_ = false, too_large_ = false;
+  Compared compared_ = Compared::no;
 };
 
 awaitable<void> Shadow::answer(ClientSession& session, const Plan& plan, const SnapshotPtr& snapshot,
@@ -107,12 +110,8 @@ awaitable<void> Shadow::answer(ClientSession& session, const Plan& plan, const S
   outcome.detail = Detail::shadow;
   const bool is_get = request.method == Method::get && !plan.facts.has_range;
   std::optional<Tap> tap;
-  std::shared_ptr<FetchJob> job;
-  if (is_get) {
-    // The fence is taken here, before the upstream is asked.
-    job = shared_fetch_.make_job(session, plan, found, snapshot, request_id);
-    tap.emplace(*this, job, found);
-  }
+  // The fence is taken here, before the upstream is asked.
+  if (is_get) tap.emplace(*this, shared_fetch_.make_job(session, plan, found, snapshot, request_id), found);
   const Found nothing{};  // what is stored isn't updated by what passes, nor does it serve in place of an error
   co_await forwarder_.forward(session, plan, nothing, snapshot, request_id, status, outcome, tap ? &*tap : nullptr);
   if (!tap) co_return;
@@ -126,10 +125,8 @@ awaitable<void> Shadow::answer(ClientSession& session, const Plan& plan, const S
       route->shadow_ages.note(current_age_ms(found.response->meta(), at), compared == Compared::same);
   }
   outcome.compared = compared;
-  if (auto head = tap->to_store()) {
-    outcome.stored = true;
-    co_await store(std::move(job), std::move(head), tap->take_body());
-  } else if (outcome.trail && !found.is_fresh()) {
+  outcome.stored = tap->stored();
+  if (!outcome.stored && outcome.trail && !found.is_fresh()) {
     outcome.trail->why = tap->reason();
   }
 }

@@ -18,7 +18,7 @@ namespace pillion {
 /// One key and what is known of it. `count` and `error` are in requests; the others concern the time since it came in.
 struct HotKey {
   Hash128 key;
-  std::string name;  ///< readable, at most HeavyHitters::max_name bytes
+  std::string name;  ///< readable, at most HeavyHitters::max_name bytes; empty for one asked for but once
   std::uint64_t count = 0, error = 0;
   std::uint64_t hits = 0;         ///< answered from a store
   std::uint64_t bytes = 0;        ///< of answers

@@ -53,7 +53,7 @@ TEST_CASE("analytics: the hottest keys are named with their figures, whatever el
     a.get("/things/cold" + std::to_string(i));
   }
   const std::vector<Json> hottest = stats(proxy)["hottest"].array;
-  REQUIRE(hottest.size() == 20);
+  REQUIRE(hottest.size() == 2);  // what is asked for once isn't hot
   CHECK(hottest[0]["key"].string.starts_with("thing:hot:"));
   CHECK(hottest[1]["key"].string.starts_with("thing:warm:"));
   // One of eight hits is counted, for eight.
