@@ -122,6 +122,7 @@ awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
   // Until Redis has it too, those who come may still read the flight: with Redis alone they would find nothing else.
   co_await keeper_.put_in_redis(job->place, kept);
   job->lease.reset();
+  if (kept.response) context_.shared.collapser.mark_stored(job->hash, kept.response->store_id(), now().mono_ms);
   landing.leave();
   if (!not_modified.fields.empty()) co_await freshen_others(*job, not_modified, asked, kept.variant);
 }

@@ -42,7 +42,8 @@ World::World(WorldOptions options, const std::function<std::unique_ptr<Fleet>(co
                                                         .routes = Versions::routes(),
                                                         .store = options_.store,
                                                         .redis = options_.redis,
-                                                        .time = ""}))) {
+                                                        // What is suspect is used where Redis doesn't answer in time.
+                                                        .time = options_.deletes ? unhurried : ""}))) {
   begin();
 }
 
