@@ -113,6 +113,7 @@ awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
     // Whoever has read it to its end finds it in memory.
     const bool in_memory = job->place.route->settings.store_memory;
     if (in_memory) co_await keep(*job, kept);
+    if (kept.response) job->flight->set_store_id(kept.response->store_id());
     job->flight->finish(whole, std::move(end.trailers));
     if (!in_memory) co_await keep(*job, kept);
   }
@@ -362,6 +363,7 @@ awaitable<void> Fetcher::settle(FetchJob& job, Fields not_modified, Now asked, K
     kept.response = fresh.response;
     if (!variant.empty()) kept.vary = canonical_vary(Fields(fields_of_head(fresh.response->head()))).value_or("");
     co_await keep(job, kept);
+    if (kept.response) job.flight->set_store_id(kept.response->store_id());
   }
   std::string set_cookies;
   append_set_cookies(not_modified, set_cookies);

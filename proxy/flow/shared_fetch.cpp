@@ -95,8 +95,16 @@ void SharedFetch::refresh(ClientSession& session, const Plan& plan, const Found&
   if (!in_flight) return;
   auto job = make_job(session, plan, found, snapshot, request_id);
   job->in_flight = std::move(*in_flight);
-  const auto joined =
-      collapser.join(job->hash, job->key, job->place.fence.local, [](std::uint64_t) { return true; }, stream_window);
+  const auto join = [&] {
+    return collapser.join(
+        job->hash, job->key, job->place.fence.local, [](std::uint64_t) { return true; }, stream_window);
+  };
+  Collapser::Joined joined = join();
+  if (!joined.leader && joined.flight->store_id() == found.response->store_id()) {
+    // That brought what is to be refreshed, and has only to hear from Redis that it stands there.
+    collapser.leave(job->hash, joined.flight.get());
+    joined = join();
+  }
   if (!joined.leader) return;
   // Nor is it fetched twice where another ended between the two, or while Redis was asked: what was found there may be
   // what stood there before it. Whoever has joined meanwhile looks for themselves what the stale one is to them.
