@@ -117,6 +117,7 @@ awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
     const bool in_memory = job->place.route->settings.store_memory;
     if (in_memory && keeper_.uses_redis(job->place)) co_await keeper_.drop_overtaken(job->place, kept);
     if (in_memory) keeper_.put(job->place, kept);
+    if (kept.response) job->flight->set_store_id(kept.response->store_id());
     job->flight->finish(whole, std::move(end.trailers));
     if (!in_memory) co_await keep(*job, kept);
   }
@@ -126,6 +127,7 @@ awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
   // Until Redis has it too, those who come may still read the flight: with Redis alone they would find nothing else.
   if (keeper_.uses_redis(job->place)) co_await keeper_.put_in_redis(job->place, kept);
   job->lease.reset();
+  if (kept.response) context_.shared.collapser.mark_stored(job->hash, kept.response->store_id(), now().mono_ms);
   landing.leave();
   if (!not_modified.fields.empty()) co_await freshen_others(*job, not_modified, asked, kept.variant);
 }
@@ -389,6 +391,7 @@ awaitable<void> Fetcher::settle(FetchJob& job, Fields not_modified, Now asked, K
     kept.response = fresh.response;
     if (!variant.empty()) kept.vary = canonical_vary(Fields(fields_of_head(fresh.response->head()))).value_or("");
     co_await keep(job, kept);
+    if (kept.response) job.flight->set_store_id(kept.response->store_id());
   }
   std::string set_cookies;
   append_set_cookies(not_modified, set_cookies);

@@ -93,7 +93,7 @@ awaitable<void> RequestHandler::handle(ClientSession& session) {
   } else if (found.answers_behind()) {
     put_hit(session, plan, found, at, outcome);
     names.trail.refreshing = true;
-    shared_fetch_.refresh(session, plan, found, snapshot, names.request_id);
+    shared_fetch_.refresh(session, plan, found, at, snapshot, names.request_id);
   } else if (plan.look_up && plan.facts.directives.only_if_cached) {
     put_only_if_cached(session, plan, outcome);
   } else if (fetchable) {

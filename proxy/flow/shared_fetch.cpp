@@ -81,8 +81,8 @@ std::shared_ptr<FetchJob> SharedFetch::make_job(ClientSession& session, const Pl
 }
 
 // One refresh at a time for a key, whatever the route says of collapsing; its answer goes to nobody (RFC 5861 3).
-void SharedFetch::refresh(ClientSession& session, const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
-                          std::string_view request_id) {
+void SharedFetch::refresh(ClientSession& session, const Plan& plan, const Found& found, Now looked_up,
+                          const SnapshotPtr& snapshot, std::string_view request_id) {
   Collapser& collapser = context_.shared.collapser;
   if (collapser.is_failing(plan.hash, now().mono_ms)) return;
   // Another refresh may have ended since (while Redis was asked). What it stored is suspect until it is compared.
@@ -96,13 +96,23 @@ void SharedFetch::refresh(ClientSession& session, const Plan& plan, const Found&
   if (!in_flight) return;
   auto job = make_job(session, plan, found, snapshot, request_id);
   job->in_flight = std::move(*in_flight);
-  const auto joined =
-      collapser.join(job->hash, job->key, job->place.fence.local, [](std::uint64_t) { return true; }, stream_window);
-  if (!joined.leader) return;
-  // Nor is it fetched twice where another worker's refresh ended between the two.
-  if (StoredResponsePtr stored = look_again()) {
+  const auto join = [&] {
+    return collapser.join(
+        job->hash, job->key, job->place.fence.local, [](std::uint64_t) { return true; }, stream_window);
+  };
+  Collapser::Joined joined = join();
+  if (!joined.leader && joined.flight->store_id() == found.response->store_id()) {
+    // That brought what is to be refreshed, and has only to hear from Redis that it stands there.
     collapser.leave(job->hash, joined.flight.get());
-    joined.flight->settle(std::move(stored), {}, true, true);
+    joined = join();
+  }
+  if (!joined.leader) return;
+  // Nor is it fetched twice where another ended between the two, or while Redis was asked: what was found there may be
+  // what stood there before it. Whoever has joined meanwhile looks for themselves what the stale one is to them.
+  StoredResponsePtr stored = look_again();
+  if (stored || collapser.has_stored_another(job->hash, found.response->store_id(), looked_up.mono_ms)) {
+    collapser.leave(job->hash, joined.flight.get());
+    joined.flight->settle(stored ? std::move(stored) : found.response, {}, true, true);
     return;
   }
   job->flight = joined.flight;
