@@ -101,7 +101,7 @@ void SharedFetch::refresh(ClientSession& session, const Plan& plan, const Found&
         job->hash, job->key, job->place.fence.local, [](std::uint64_t) { return true; }, stream_window);
   };
   Collapser::Joined joined = join();
-  if (!joined.leader && joined.flight->store_id() == found.response->store_id()) {
+  if (!joined.leader && found.response->store_id() != 0 && joined.flight->store_id() == found.response->store_id()) {
     // That brought what is to be refreshed, and has only to hear from Redis that it stands there.
     collapser.leave(job->hash, joined.flight.get());
     joined = join();
