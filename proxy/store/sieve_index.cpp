@@ -32,6 +32,7 @@ StoredResponsePtr SieveIndex::find(const Hash128& hash, std::string_view primary
   const Slot s = lookup(hash.low);
   if (s == none) return nullptr;
   Entry& e = entry(s);
+  e.response->prefetch();
   if (!has_key(*e.response, primary_key, match)) return nullptr;
   e.visited = 1;
   return e.response;
