@@ -1,0 +1,59 @@
+// One URL into the cache, for no client: looked up, and fetched where nothing fresh is there, by the path that a
+// client's miss takes. Nothing hotter makes room for it (MemoryStore::store_cold()). Worker-local.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/message.hpp"
+#include "core/warm_list.hpp"
+#include "flow/context.hpp"
+#include "net/client_session.hpp"
+
+namespace pillion {
+
+/// What became of it.
+struct Warmed {
+  WarmResult result = WarmResult::failed;
+  std::string reason;       ///< a word of core/reasons.hpp, or a sentence; empty where there is nothing to say
+  unsigned status = 0;      ///< of the upstream's answer; 0: it wasn't asked, or didn't answer
+  std::uint64_t bytes = 0;  ///< of the body, where it is known
+  std::uint64_t us = 0;     ///< it took so long
+  bool again = false;       ///< another try a moment later may go better: nothing usable came from the upstream
+  bool busy = false;        ///< likewise: it has as many requests as it may have
+};
+
+/// A request that nobody has sent: GET, with the fields that a plain client has.
+class WarmRequest {
+ public:
+  /// `target` has the form of one (why_no_warm_url()).
+  WarmRequest(const WarmTarget& target, const config::Config& config);
+  WarmRequest(const WarmRequest&) = delete;
+
+  /// Why it can't be sent; empty: it can.
+  std::string_view why_not() const noexcept { return why_not_; }
+  /// Its views are good while this object lives.
+  const RequestHead& head() const noexcept { return head_; }
+  const ClientOrigin& origin() const noexcept { return origin_; }
+
+ private:
+  std::string url_, host_;
+  std::vector<Field> fields_;
+  RequestHead head_;
+  ClientOrigin origin_;
+  std::string_view why_not_;
+};
+
+/// Completes when it is stored, or it is known that it won't be. With the configuration in force now.
+awaitable<Warmed> warm_one(WorkerContext& context, WarmTarget target);
+
+/// The whole body of a GET that is answered with 200, at most `max_bytes`; else why there is none. Nothing is stored.
+struct FetchedText {
+  std::string body, wrong;
+  bool again = false;  ///< as Warmed::again
+};
+awaitable<FetchedText> fetch_text(WorkerContext& context, WarmTarget target, std::size_t max_bytes);
+
+}  // namespace pillion
