@@ -12,6 +12,8 @@
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 #include <charconv>
+#include <tuple>
+#include <utility>
 
 #include "core/headers.hpp"
 #include "net/async.hpp"
@@ -72,7 +74,7 @@ awaitable<error_code> read_pieces(Socket& socket, boost::beast::flat_buffer& buf
     if (failed) co_return failed;
     std::string& body = parser.get().body();
     if (passes_on && !body.empty()) request.on_body(std::exchange(body, {}));
-    if (body.size() > max_body) co_return http::error::body_limit;
+    if (body.size() > max_body) co_return http::make_error_code(http::error::body_limit);
   }
   co_return error_code{};
 }

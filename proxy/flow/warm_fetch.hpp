@@ -8,22 +8,11 @@
 #include <vector>
 
 #include "core/message.hpp"
-#include "core/warm_list.hpp"
 #include "flow/context.hpp"
+#include "flow/warmed.hpp"
 #include "net/client_session.hpp"
 
 namespace pillion {
-
-/// What became of it.
-struct Warmed {
-  WarmResult result = WarmResult::failed;
-  std::string reason;       ///< a word of core/reasons.hpp, or a sentence; empty where there is nothing to say
-  unsigned status = 0;      ///< of the upstream's answer; 0: it wasn't asked, or didn't answer
-  std::uint64_t bytes = 0;  ///< of the body, where it is known
-  std::uint64_t us = 0;     ///< it took so long
-  bool again = false;       ///< another try a moment later may go better: nothing usable came from the upstream
-  bool busy = false;        ///< likewise: it has as many requests as it may have
-};
 
 /// A request that nobody has sent: GET, with the fields that a plain client has.
 class WarmRequest {

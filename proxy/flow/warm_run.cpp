@@ -35,10 +35,8 @@ void WarmSlots::set_most(std::size_t most) {
 }
 
 awaitable<bool> WarmSlots::take(const bool& stopped) {
-  while (!stopped && taken_ >= most_) {
-    freed_.expires_at(asio::steady_timer::time_point::max());
-    co_await freed_.async_wait(no_throw);
-  }
+  // Never set anew: that would wake all the others, who would do the same.
+  while (!stopped && taken_ >= most_) co_await freed_.async_wait(no_throw);
   if (stopped) co_return false;
   ++taken_;
   co_return true;
@@ -114,7 +112,6 @@ awaitable<void> WarmRun::lane(std::size_t worker) {
     WarmTarget target = std::move(targets_[next_++]);
     if (begun_++ % look_at_redis_every == 0) co_await look_at_redis();
     Warmed warmed = co_await attempt(target, worker);
-    slots_.give_back();
     const WarmResult result = warmed.result;
     finish(std::move(target), std::move(warmed));
     if (result == WarmResult::no_room) ++without_room_;
@@ -123,18 +120,20 @@ awaitable<void> WarmRun::lane(std::size_t worker) {
   }
 }
 
+// Begins with a slot, and gives it back while it waits and at its end.
 awaitable<Warmed> WarmRun::attempt(const WarmTarget& target, std::size_t worker) {
   const auto busy_until = Clock::now() + busy_patience;
   for (auto pause = first_pause;; pause = std::min(pause * 2, longest_pause)) {
     WorkerContext& context = *shared_.workers[worker];
     Warmed warmed = co_await asio::co_spawn(context.executor, warm_one(context, target), asio::use_awaitable);
+    slots_.give_back();
     const auto until = warmed.busy ? std::max(busy_until, retry_until_) : retry_until_;
     if (!warmed.again || stopped_ || Clock::now() >= until) co_return warmed;
     asio::steady_timer timer(executor_, std::min(Clock::now() + pause, until));
     pauses_.insert(&timer);
     co_await timer.async_wait(no_throw);
     pauses_.erase(&timer);
-    if (stopped_) co_return warmed;
+    if (!co_await slots_.take(stopped_)) co_return warmed;
   }
 }
 

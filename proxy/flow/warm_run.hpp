@@ -14,16 +14,11 @@
 
 namespace pillion {
 
-/// A URL and what became of it.
-struct WarmedUrl {
-  WarmTarget target;
-  Warmed warmed;
-};
-
 /// How many fetches all runs together may have under way. On the executor of its runs.
 class WarmSlots {
  public:
-  WarmSlots(asio::any_io_executor executor, std::size_t most) : most_(most), freed_(executor) {}
+  WarmSlots(asio::any_io_executor executor, std::size_t most)
+      : most_(most), freed_(executor, asio::steady_timer::time_point::max()) {}
   void set_most(std::size_t most);
   std::size_t most() const noexcept { return most_; }
   /// Waits until there is one, and takes it; wake() lets everyone look whether `stopped`. False: stopped.

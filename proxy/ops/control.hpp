@@ -19,7 +19,7 @@
 #include "core/stored_response.hpp"
 #include "flow/bypass.hpp"
 #include "flow/remembered.hpp"
-#include "flow/warm_run.hpp"
+#include "flow/warmed.hpp"
 #include "store/memory_store.hpp"
 #include "telemetry/counters.hpp"
 

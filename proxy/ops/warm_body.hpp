@@ -6,7 +6,7 @@
 #include <variant>
 #include <vector>
 
-#include "flow/warm_run.hpp"
+#include "flow/warmed.hpp"
 
 namespace pillion {
 

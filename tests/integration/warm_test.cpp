@@ -2,10 +2,12 @@
 // the proxy is ready, what is remembered for the next start, and who makes room for whom.
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
+#include <map>
+#include <sstream>
 
 #include "integration.hpp"
-#include "support/fleet.hpp"
 
 namespace {
 
@@ -240,7 +242,7 @@ TEST_CASE("warm: an upstream's max_in_flight holds for it, and clients go first"
 
 TEST_CASE("warm: what was asked for most is warmed at the next start, from Redis") {
   ScriptedUpstream upstream(cacheable("body"));
-  RedisServer redis({.user = pillion_user()});
+  RedisServer redis({.arguments = {}, .user = pillion_user()});
   Pillion proxy(config(upstream.endpoint(), "{ hottest: 3 }", redis_store(redis.settings())));
   HttpClient client = proxy.connect();
   for (int i = 0; i < 300; ++i) client.get("/hot?n=1");
@@ -345,15 +347,27 @@ TEST_CASE("warm: what is stored and stale is refreshed, with its validator") {
 }
 
 TEST_CASE("warm: replicas that start together with `collapse: fleet` ask the application once for each URL") {
-  ScriptedUpstream upstream(cacheable("body"));
-  RedisServer redis({.user = pillion_user_for("with `collapse: fleet`")});
-  FleetOptions options;
-  options.routes =
+  ScriptedUpstream upstream;
+  Gate& gate = upstream.gate();
+  upstream.answer([&](Exchange& exchange) {
+    gate.wait();
+    exchange.respond(200, caching("max-age=60"), "body");
+  });
+  RedisServer redis;
+  const std::string text = config_for(
+      upstream.endpoint(),
       "canonical_host: app.test\nroutes:\n  - name: all\n    path: /**\n    cache: on\n    collapse: fleet\n    "
-      "collapse_wait: 60s\nwarm: { urls: [/a, /b, /c, /d], ready_after: 60s }\n";
-  Fleet fleet(upstream.endpoint(), redis.settings(), options);
-  for (int i = 0; i < fleet.size(); ++i)
-    for (const char* url : {"/a", "/b", "/c", "/d"}) CHECK(outcome(fleet[i].get(url)) == "hit");
+      "collapse_wait: 60s\nwarm: { urls: [/a, /b, /c, /d], ready_after: 10m }\n" +
+          redis_store(redis.settings()));
+  std::vector<std::unique_ptr<Pillion>> replicas;
+  for (int i = 0; i < 3; ++i) replicas.push_back(std::make_unique<Pillion>(text, not_waiting()));
+  REQUIRE(upstream.wait_for_requests(4));
+  gate.open();
+  for (const auto& replica : replicas) {
+    CHECK(eventually([&] { return is_ready(*replica); }));
+    for (const char* url : {"/a", "/b", "/c", "/d"}) CHECK(outcome(replica->get(url)) == "hit");
+    CHECK(warmed(*replica, "stored") + warmed(*replica, "fresh") == 4);
+  }
   CHECK(upstream.count() == 4);
 }
 
