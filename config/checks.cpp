@@ -105,6 +105,14 @@ void check_warm(Context& context, const Draft& draft) {
     context.error(hottest != nullptr ? hottest->at : draft.warm->at,
                   "nothing remembers what was asked for most: without store.redis, name a file for it in warm.file");
   }
+  const bool path = std::ranges::any_of(warm.urls, [](const std::string& url) { return url.starts_with('/'); }) ||
+                    warm.sitemap.starts_with('/');
+  const bool by_host = std::ranges::any_of(draft.config.routes, [](const Route& r) { return !r.ignore_host; });
+  if (path && by_host && draft.config.canonical_host.empty()) {
+    context.warn(draft.warm->at,
+                 "paths are warmed under the address that is listened on: name the host that clients ask for in "
+                 "canonical_host");
+  }
   if (const Node* file = draft.warm->find("file"); file != nullptr && warm.hottest == 0)
     context.warn(file->at, "nothing is written to that file: say with hottest how many URLs are to be remembered");
 }

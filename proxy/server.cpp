@@ -51,6 +51,13 @@ constexpr const char* ending = "this is ending: nothing is reloaded any more";
 // For the answers of the admin address that are being given when all else has ended.
 constexpr std::chrono::seconds last_answers{1};
 
+// What a client that knows no name sends as Host.
+std::string host_of(const config::Address& address) {
+  if (address.is_unix()) return "localhost";
+  const bool any = address.host == "0.0.0.0" || address.host == "::";
+  return any ? "localhost:" + std::to_string(address.port) : address.to_string();
+}
+
 // Connections that leave room for the upstreams' and for everything else (product contract, "Limits").
 std::size_t connection_limit(const config::Limits& limits) {
   rlimit files{};
@@ -203,7 +210,9 @@ void Server::Impl::start_listeners() {
     origin.h2c_tunnel = settings.h2c_tunnel;
     listeners.push_back(listen(settings, origin));
     log->info("listening on " + listeners.back()->address().to_string());
+    if (shared->own_host.empty() && settings.name.empty()) shared->own_host = host_of(listeners.back()->address());
   }
+  if (shared->own_host.empty()) shared->own_host = host_of(listeners.front()->address());
 }
 
 void Server::Impl::start_query_cache() {

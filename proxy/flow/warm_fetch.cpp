@@ -143,10 +143,11 @@ std::string_view authority_of(std::string_view url) noexcept {
 
 }  // namespace
 
-WarmRequest::WarmRequest(const WarmTarget& target, const config::Config& config) : url_(target.url) {
+WarmRequest::WarmRequest(const WarmTarget& target, const config::Config& config, const std::string& own_host)
+    : url_(target.url) {
   const bool absolute = !url_.starts_with('/');
   host_ = absolute                          ? std::string(authority_of(url_))
-          : config.canonical_host.empty() ? "localhost"
+          : config.canonical_host.empty() ? own_host
                                             : config.canonical_host;
   origin_.listener = target.listener;
   const auto has_name = [&](const config::Listener& listener) { return listener.name == target.listener; };
@@ -175,7 +176,7 @@ awaitable<Warmed> warm_one(WorkerContext& context, WarmTarget target) {
     warmed.reason = why;
     co_return warmed;
   }
-  const WarmRequest request(target, *snapshot->config);
+  const WarmRequest request(target, *snapshot->config, context.shared.own_host);
   if (!request.why_not().empty()) {
     warmed.reason = request.why_not();
     co_return warmed;
@@ -206,7 +207,7 @@ FetchedText wrong(const UpstreamError& error) {
 
 awaitable<FetchedText> fetch_text(WorkerContext& context, WarmTarget target, std::size_t max_bytes) {
   const SnapshotPtr snapshot = context.snapshot;
-  const WarmRequest request(target, *snapshot->config);
+  const WarmRequest request(target, *snapshot->config, context.shared.own_host);
   if (!request.why_not().empty()) co_return FetchedText{{}, std::string(request.why_not())};
   Plan plan;
   make_plan(request.head(), request.origin().listener, false, *snapshot, context.shared.search_rules, plan);

@@ -18,7 +18,8 @@ namespace pillion {
 class WarmRequest {
  public:
   /// `target` has the form of one (why_no_warm_url()).
-  WarmRequest(const WarmTarget& target, const config::Config& config);
+  /// `own_host`: of a path where the configuration has no canonical_host.
+  WarmRequest(const WarmTarget& target, const config::Config& config, const std::string& own_host);
   WarmRequest(const WarmRequest&) = delete;
 
   /// Why it can't be sent; empty: it can.

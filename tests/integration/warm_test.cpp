@@ -330,6 +330,13 @@ TEST_CASE("warm: a variant is the one of a plain client, and an https URL is tha
   CHECK(outcome(proxy.get("/tls")) == "uri-miss stored");
 }
 
+TEST_CASE("warm: without canonical_host a path is that of clients who know no other name than the address") {
+  ScriptedUpstream upstream(cacheable("body"));
+  Pillion proxy(config_for(upstream.endpoint(), "routes:\n  - name: all\n    path: /**\n    cache: on\nwarm: { urls: [/a] }\n"));
+  CHECK(detailed(proxy.get("/a", {{"Host", proxy.client().to_string()}})) == stored_hit());
+  CHECK(upstream.count() == 1);
+}
+
 TEST_CASE("warm: what is stored and stale is refreshed, with its validator") {
   ScriptedUpstream upstream;
   upstream.answer([](Exchange& exchange) {

@@ -217,5 +217,5 @@ TEST_CASE("an answer of many pieces to HTTP/1.0 ends with its connection") {
   const std::string head = stream.read_until("\r\n\r\n");
   CHECK(head.find("Transfer-Encoding") == std::string::npos);
   CHECK(stream.read_until("\n").starts_with("{\"url\":\"/a\""));
-  CHECK(stream.wait_for_close());
+  CHECK(stream.closes());
 }
