@@ -233,12 +233,12 @@ struct Drain {
 
 /// What is fetched into the cache at start, before the proxy calls itself ready.
 struct Warm {
-  std::vector<std::string> urls;     ///< paths with their queries, or http(s) URLs
-  std::string sitemap;               ///< of the application: likewise; empty: none
-  std::size_t hottest = 0;           ///< so many of the URLs that were asked for most before the last end; 0: none
-  std::string file;                  ///< where these are remembered; empty: in Redis
-  std::size_t concurrency = 4;       ///< fetches at a time, those of POST /warm included
-  Milliseconds ready_after{20000};   ///< readiness waits so long at most
+  std::vector<std::string> urls;    ///< paths with their queries, or http(s) URLs
+  std::string sitemap;              ///< of the application: likewise; empty: none
+  std::size_t hottest = 0;          ///< so many of the URLs that were asked for most before the last end; 0: none
+  std::string file;                 ///< where these are remembered; empty: in Redis
+  std::size_t concurrency = 4;      ///< fetches at a time, those of POST /warm included
+  Milliseconds ready_after{20000};  ///< readiness waits so long at most
   bool any() const { return !urls.empty() || !sitemap.empty() || hottest > 0; }
   friend bool operator==(const Warm&, const Warm&) = default;
 };

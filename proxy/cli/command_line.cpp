@@ -97,7 +97,8 @@ void add_online(CLI::App& app, Chosen& c) {
       ->type_name("REQUEST-ID|URL-PATH")
       ->required();
 
-  sub = command(app, c, "warm", "Have a running proxy fetch a list of URLs into its cache.", [&c] { return warm(c.warm); });
+  sub = command(app, c, "warm", "Have a running proxy fetch a list of URLs into its cache.",
+                [&c] { return warm(c.warm); });
   add_text(sub, "--admin", c.warm.admin, admin, "URL");
   add_text(sub, "--token-file", c.warm.token_file, "File with the admin token (default: $PILLION_TOKEN)", "FILE");
   add_text(sub, "--listener", c.warm.listener,

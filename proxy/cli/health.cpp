@@ -26,7 +26,8 @@ int health(const HealthFlags& flags) {
     const boost::json::value body = boost::json::parse(answer.body, error);
     const boost::json::object* object = error ? nullptr : body.if_object();
     const boost::json::value* state = object ? object->if_contains("state") : nullptr;
-    say_error("not ready: " + (state && state->is_string() ? std::string(state->get_string()) : "starting or draining"));
+    say_error("not ready: " +
+              (state && state->is_string() ? std::string(state->get_string()) : "starting or draining"));
   } else if (answer.status != 0) {
     say_error(flags.admin + " answered " + std::to_string(answer.status) + ": is that Pillion's admin address?");
   } else {

@@ -86,9 +86,9 @@ int warm(const WarmFlags& flags) {
   request.headers.emplace_back("Content-Type", "application/json");
   const bool terminal = ::isatty(STDOUT_FILENO) == 1;
   WarmProgress progress(std::cout,
-                        flags.json  ? WarmProgress::Form::json
+                        flags.json ? WarmProgress::Form::json
                         : terminal ? WarmProgress::Form::bar
-                                    : WarmProgress::Form::lines,
+                                   : WarmProgress::Form::lines,
                         urls->size());
   request.on_body = [&](std::string_view bytes) { progress.take(bytes); };
   for (std::size_t next = 0; next < urls->size();) {

@@ -76,8 +76,8 @@ enum class WarmResult : std::uint8_t {
 inline constexpr std::size_t warm_result_count = 6;
 
 std::string_view to_string(WarmResult) noexcept;  ///< words with `_`
-std::string_view to_string(Forward) noexcept;  ///< `uri-miss`...; empty for none
-std::string_view to_string(Detail) noexcept;   ///< words with `-`; empty for none
+std::string_view to_string(Forward) noexcept;     ///< `uri-miss`...; empty for none
+std::string_view to_string(Detail) noexcept;      ///< words with `-`; empty for none
 std::string_view to_string(Result) noexcept;
 
 /// What Cache-Status says of one answer (RFC 9211).

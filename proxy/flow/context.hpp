@@ -80,7 +80,8 @@ struct Shared {
   NoticeBoard query_board;                   ///< without Redis; else that of `watch` serves
   std::atomic<std::size_t> query_bodies{0};  ///< bytes of values for the query cache that are on their way
   Bypass bypass;
-  std::string own_host;  ///< of paths that are warmed without a canonical_host: where it listens; set before threads are
+  std::string
+      own_host;  ///< of paths that are warmed without a canonical_host: where it listens; set before threads are
   std::atomic<bool> redis_full{false};  ///< it would have to evict for what is stored; known while something is warmed
   std::vector<WorkerContext*> workers;  ///< all of them, before the first request; as long as this object is used
 };

@@ -22,7 +22,7 @@ struct Place {
   InRedis seen;                  ///< what stood in Redis under readable_key before the fetch
   InRedis seen_variant;          ///< and under that of the variant that was looked for
   std::string seen_variant_key;  ///< empty: none was
-  bool cold = false;  ///< no client has asked for it: nothing hotter makes room (MemoryStore::store_cold())
+  bool cold = false;             ///< no client has asked for it: nothing hotter makes room (MemoryStore::store_cold())
 };
 
 /// A response on its way into the stores.

@@ -146,9 +146,7 @@ std::string_view authority_of(std::string_view url) noexcept {
 WarmRequest::WarmRequest(const WarmTarget& target, const config::Config& config, const std::string& own_host)
     : url_(target.url) {
   const bool absolute = !url_.starts_with('/');
-  host_ = absolute                          ? std::string(authority_of(url_))
-          : config.canonical_host.empty() ? own_host
-                                            : config.canonical_host;
+  host_ = absolute ? std::string(authority_of(url_)) : config.canonical_host.empty() ? own_host : config.canonical_host;
   origin_.listener = target.listener;
   const auto has_name = [&](const config::Listener& listener) { return listener.name == target.listener; };
   if (std::ranges::none_of(config.listeners, has_name)) {

@@ -61,9 +61,8 @@ void WarmRun::start() {
   for (std::size_t i = 0; i < lanes; ++i) {
     asio::co_spawn(
         executor_,
-        [](std::shared_ptr<WarmRun> self, std::size_t worker) -> awaitable<void> {
-          co_await self->lane(worker);
-        }(shared_from_this(), i % shared_.workers.size()),
+        [](std::shared_ptr<WarmRun> self, std::size_t worker) -> awaitable<void> { co_await self->lane(worker); }(
+                                                                  shared_from_this(), i % shared_.workers.size()),
         asio::detached);
   }
 }

@@ -62,8 +62,8 @@ class WarmRun : public std::enable_shared_from_this<WarmRun> {
   const Clock::time_point retry_until_;
   std::size_t next_ = 0, told_ = 0, without_room_ = 0, begun_ = 0;
   std::deque<WarmedUrl> done_;
-  asio::steady_timer wake_;                  // of next()
-  std::set<asio::steady_timer*> pauses_;     // of those who are to try again
+  asio::steady_timer wake_;               // of next()
+  std::set<asio::steady_timer*> pauses_;  // of those who are to try again
   bool stopped_ = false;
 };
 

@@ -5,6 +5,7 @@
 #include <boost/asio/detached.hpp>
 
 #include "flow/hot_list.hpp"
+#include "flow/redis_watch.hpp"
 #include "flow/site_pages.hpp"
 
 namespace pillion {
@@ -17,6 +18,7 @@ constexpr std::chrono::milliseconds keep_every = 1min;
 constexpr std::chrono::milliseconds ask_again = 250ms;
 // Redis is in nobody's way: where it can't say what was hot, that isn't waited for.
 constexpr std::chrono::milliseconds redis_patience = 2s;
+constexpr std::chrono::milliseconds look_again = 20ms;
 constexpr std::size_t most_told = 10;  // failures that are told one by one
 
 }  // namespace
@@ -98,6 +100,8 @@ awaitable<void> Warmer::pause(std::chrono::milliseconds time) {
 
 // What was chosen by hand first; then what is likely to be asked for; then all the rest.
 awaitable<void> Warmer::warm_at_start() {
+  if (shared_.redis) co_await wait_for_redis();
+  if (!may_go_on()) co_return;
   std::vector<WarmTarget> targets;
   for (const std::string& url : config_->warm.urls) targets.push_back({{}, url});
   co_await warm_all(std::move(targets));
@@ -106,6 +110,13 @@ awaitable<void> Warmer::warm_at_start() {
   if (stopped_ || start_ended_) co_return;
   shared_.log.info(summary());
   end_start();
+}
+
+// What others have there is found, and they are waited for, only once its log and its changes are heard.
+awaitable<void> Warmer::wait_for_redis() {
+  const auto until = std::min(until_, Clock::now() + redis_patience);
+  const auto hears = [&] { return shared_.invalidations.redis_ready() && shared_.watch && shared_.watch->is_up(); };
+  while (may_go_on() && !hears() && Clock::now() < until) co_await pause(look_again);
 }
 
 awaitable<void> Warmer::warm_hottest() {
@@ -164,9 +175,9 @@ void Warmer::note(const WarmedUrl& url) {
   ++tally_.results[static_cast<std::size_t>(url.warmed.result)];
   if (url.warmed.result != WarmResult::failed || tally_.told >= most_told) return;
   ++tally_.told;
-  shared_.log.warn(url.target.url + " is not warmed: " +
-                   (url.warmed.status != 0 ? "the upstream answered " + std::to_string(url.warmed.status)
-                                           : url.warmed.reason));
+  shared_.log.warn(
+      url.target.url + " is not warmed: " +
+      (url.warmed.status != 0 ? "the upstream answered " + std::to_string(url.warmed.status) : url.warmed.reason));
 }
 
 std::string Warmer::summary() const {
@@ -199,8 +210,7 @@ awaitable<void> Warmer::keep_hottest_now() {
   const bool failed = !co_await save_hottest(shared_, settings, redis);
   if (failed && !keeping_failed_) {
     shared_.log.warn("what is asked for most can't be kept in " +
-                     (settings.file.empty() ? std::string("Redis") : settings.file) +
-                     ": the next start won't warm it");
+                     (settings.file.empty() ? std::string("Redis") : settings.file) + ": the next start won't warm it");
   }
   keeping_failed_ = failed;
 }

@@ -22,8 +22,8 @@ class Warmer {
   Warmer(asio::any_io_executor executor, Shared& shared, std::shared_ptr<const config::Config> config);
   Warmer(const Warmer&) = delete;
 
-  /// Begins with what the configuration wants warmed, and calls once that is done, or ready_after is over; at once where
-  /// it wants nothing. From then on the hottest URLs are kept, each minute.
+  /// Begins with what the configuration wants warmed, and calls once that is done, or ready_after is over; at once
+  /// where it wants nothing. From then on the hottest URLs are kept, each minute.
   void start(std::function<void()> when_ready);
   /// Another configuration. What is warmed at start ends where its settings of that are others.
   void use(std::shared_ptr<const config::Config> config);
@@ -41,6 +41,7 @@ class Warmer {
     std::size_t told = 0;  ///< failures in the log
   };
   awaitable<void> warm_at_start();
+  awaitable<void> wait_for_redis();
   awaitable<void> warm_all(std::vector<WarmTarget> targets);
   awaitable<void> warm_hottest();
   awaitable<void> warm_pages();

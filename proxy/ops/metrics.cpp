@@ -201,7 +201,8 @@ void add_process(const Counters& counters, const MetricsExtras& extras, Families
   out.push_back(counter("pillion_warmed_total", "URLs that were to be warmed, by what became of them."));
   for (std::size_t i = 0; i < warm_result_count; ++i)
     add(out.back(), {{"result", std::string(to_string(static_cast<WarmResult>(i)))}}, counters.warmed[i].get());
-  out.push_back(counter("pillion_warm_late_total", "Starts that were ready before all was warmed: ready_after was over."));
+  out.push_back(
+      counter("pillion_warm_late_total", "Starts that were ready before all was warmed: ready_after was over."));
   add(out.back(), {}, counters.warm_late.get());
   out.push_back(gauge("pillion_build_info", "Always 1; the version is in the label."));
   add(out.back(), {{"version", std::string(version())}}, 1);

@@ -25,11 +25,11 @@ std::variant<WarmRequestBody, std::string> parse_warm_body(std::string_view body
       }
     } else if (field == "listener") {
       const json::string* text = value.if_string();
-      if (!text || text->empty()) return std::string("`listener` must be a listener's name; leave it out for the usual one");
+      if (!text || text->empty())
+        return std::string("`listener` must be a listener's name; leave it out for the usual one");
       request.listener = *text;
     } else {
-      return "unknown field `" + std::string(std::string_view(field).substr(0, 100)) +
-             "`: known are urls and listener";
+      return "unknown field `" + std::string(std::string_view(field).substr(0, 100)) + "`: known are urls and listener";
     }
   }
   if (request.urls.empty()) return std::string("`urls` is missing or empty: nothing is named to be warmed");

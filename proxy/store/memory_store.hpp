@@ -31,8 +31,8 @@ class MemoryStore {
   /// as large as the whole capacity.
   bool store(const Hash128& hash, StoredResponsePtr response);
   /// The same of what nobody has asked for yet. It takes free room, or that of what came over cold_age ago and hasn't
-  /// been asked for since (as far as SIEVE knows); it is the first to make room itself. False where there is none, or it
-  /// is too large.
+  /// been asked for since (as far as SIEVE knows); it is the first to make room itself. False where there is none, or
+  /// it is too large.
   bool store_cold(const Hash128& hash, StoredResponsePtr response, std::int64_t now_mono_ms);
   static constexpr std::int64_t cold_age_ms = 600'000;
   /// Removes the entry if it is still this very one. What that frees, bytes.

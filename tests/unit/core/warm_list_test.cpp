@@ -26,7 +26,10 @@ TEST_CASE("warm list: what a URL to be warmed looks like") {
     CAPTURE(good);
     CHECK(why_no_warm_url(good).empty());
   }
-  for (const char* bad : {"", "a", "ftp://x/", "//" "\x80", "/a b", "/a#b", "/a\n", "/\xc3\xa4"}) {
+  for (const char* bad : {"", "a", "ftp://x/",
+                          "//"
+                          "\x80",
+                          "/a b", "/a#b", "/a\n", "/\xc3\xa4"}) {
     CAPTURE(bad);
     CHECK(!why_no_warm_url(bad).empty());
   }
@@ -56,10 +59,10 @@ TEST_CASE("warm list: what anyone else may have put there is left out") {
   const std::string head = "pillion-hottest 1\n", now = std::to_string(now_s);
   CHECK(read_hot_list("", 10, now_s).empty());
   CHECK(read_hot_list("something else\n" + now + " 1 / /a\n", 10, now_s).empty());
-  for (const std::string& line : std::vector<std::string>{
-       now + " 1 / a", now + " 1 /a", now + " x / /a", "x 1 / /a", now + " -1 / /a", now + " 1 bad/name /a",
-        now + " 1 / /a b", now + " 1 / /" + std::string(4000, 'x'), now + " 99999999999999999999999 / /a",
-        " ", ""}) {
+  for (const std::string& line :
+       std::vector<std::string>{now + " 1 / a", now + " 1 /a", now + " x / /a", "x 1 / /a", now + " -1 / /a",
+                                now + " 1 bad/name /a", now + " 1 / /a b", now + " 1 / /" + std::string(4000, 'x'),
+                                now + " 99999999999999999999999 / /a", " ", ""}) {
     CAPTURE(line);
     CHECK(urls(read_hot_list(head + line + "\n" + now + " 1 / /good\n", 10, now_s)) == Urls{"/good"});
   }

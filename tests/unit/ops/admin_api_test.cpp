@@ -370,8 +370,8 @@ TEST_CASE("a list to be warmed is answered line by line") {
   FakeControl control;
   boost::asio::io_context context;
   const AdminRequest request{"POST", "/warm", {}, "application/json", R"({"urls": ["/a", "nothing"]})"};
-  auto answer = boost::asio::co_spawn(context, answer_admin(control, AdminFlavour::full, request),
-                                      boost::asio::use_future);
+  auto answer =
+      boost::asio::co_spawn(context, answer_admin(control, AdminFlavour::full, request), boost::asio::use_future);
   context.run();
   AdminResponse response = answer.get();
   CHECK(response.status == 200);
@@ -387,7 +387,8 @@ TEST_CASE("a list to be warmed is answered line by line") {
     if (lines.back().empty()) break;
   }
   REQUIRE(lines.size() == 3);
-  CHECK(lines[0] == R"({"url":"/a","result":"stored","status":200,"bytes":0,"ms":0E0})" "\n");
+  CHECK(lines[0] == R"({"url":"/a","result":"stored","status":200,"bytes":0,"ms":0E0})"
+                    "\n");
   CHECK_FALSE(control.warming_ended);
   response.more = nullptr;
   CHECK(control.warming_ended);
@@ -399,8 +400,9 @@ TEST_CASE("a list to be warmed is refused where it is none, or where there are t
     return ask(control, {"POST", "/warm", {}, type, body});
   };
   CHECK(warm(R"({"urls": ["/a"]})", "text/plain").status == 415);
-  for (const char* body : {"", "[]", "{}", R"({"urls": []})", R"({"urls": "/a"})", R"({"urls": [1]})", R"({"urls": ["/a"], "x": 1})",
-                           R"({"urls": ["/a"], "listener": ""})", R"({"urls": ["/a"], "listener": "none"})"}) {
+  for (const char* body :
+       {"", "[]", "{}", R"({"urls": []})", R"({"urls": "/a"})", R"({"urls": [1]})", R"({"urls": ["/a"], "x": 1})",
+        R"({"urls": ["/a"], "listener": ""})", R"({"urls": ["/a"], "listener": "none"})"}) {
     CAPTURE(body);
     CHECK(warm(body).status == 400);
   }

@@ -24,8 +24,7 @@ TEST_CASE("warm progress: lines are whole however the bytes come") {
     CHECK(progress.done() == 2);
     CHECK(progress.count(WarmResult::stored) == 1);
     progress.end();
-    CHECK(out.str() ==
-          "stored /a 200\nuncacheable /b 200 (no-store)\nwarmed 2 of 2 URLs: 1 stored, 1 uncacheable\n");
+    CHECK(out.str() == "stored /a 200\nuncacheable /b 200 (no-store)\nwarmed 2 of 2 URLs: 1 stored, 1 uncacheable\n");
   }
 }
 

@@ -522,7 +522,8 @@ TEST_CASE("a look that marks nothing leaves an entry as cold as it was") {
   CHECK_FALSE(stands(store, 1));
 }
 
-TEST_CASE("in a full store the cold takes the place of what came long ago and was asked for no more, and of nothing else") {
+TEST_CASE(
+    "in a full store the cold takes the place of what came long ago and was asked for no more, and of nothing else") {
   constexpr std::size_t body = 10'000;
   for (const std::size_t capacity : {1u << 20, 64u << 20}) {
     CAPTURE(capacity);
@@ -545,5 +546,4 @@ TEST_CASE("where all was asked for again, the cold finds no room, and no hit is 
   for (std::size_t i = 0; i < n; ++i) has(store, i);
   for (std::size_t i = 0; i < 100; ++i) CHECK_FALSE(put_cold(store, n + i, body, much_later));
   CHECK(store.figures().evictions == 1);
-
 }
