@@ -367,13 +367,20 @@ TEST_CASE("warm: replicas that start together with `collapse: fleet` ask the app
     exchange.respond(200, caching("max-age=60"), "body");
   });
   RedisServer redis;
-  const std::string text = config_for(
-      upstream.endpoint(),
-      "canonical_host: app.test\nroutes:\n  - name: all\n    path: /**\n    cache: on\n    collapse: fleet\n    "
-      "collapse_wait: 60s\nwarm: { urls: [/a, /b, /c, /d], ready_after: 10m }\n" +
-          redis_store(redis.settings()));
+  const std::string text =
+      config_for(upstream.endpoint(),
+                 "canonical_host: app.test\nroutes:\n  - name: all\n    path: /**\n    cache: on\n    collapse: "
+                 "fleet\n    collapse_wait: 60s\n" +
+                     redis_store(redis.settings()));
+  // The log is there, as it is wherever there were replicas before: who begins one distrusts what others store
+  // meanwhile.
+  {
+    const Pillion before(text);
+  }
   std::vector<std::unique_ptr<Pillion>> replicas;
-  for (int i = 0; i < 3; ++i) replicas.push_back(std::make_unique<Pillion>(text, not_waiting()));
+  for (int i = 0; i < 3; ++i)
+    replicas.push_back(
+        std::make_unique<Pillion>(text + "warm: { urls: [/a, /b, /c, /d], ready_after: 10m }\n", not_waiting()));
   REQUIRE(upstream.wait_for_requests(4));
   gate.open();
   for (const auto& replica : replicas) {
