@@ -21,6 +21,15 @@ constexpr std::chrono::milliseconds redis_patience = 2s;
 constexpr std::chrono::milliseconds look_again = 20ms;
 constexpr std::size_t most_told = 10;  // failures that are told one by one
 
+awaitable<bool> answers(WorkerContext& worker) {
+  co_return co_await asio::co_spawn(
+      worker.executor,
+      [](WorkerContext& context) -> awaitable<bool> {
+        co_return (co_await context.redis_client->command(std::vector<std::string>{"PING"})).ok();
+      }(worker),
+      asio::use_awaitable);
+}
+
 }  // namespace
 
 Warmer::Warmer(asio::any_io_executor executor, Shared& shared, std::shared_ptr<const config::Config> config)
@@ -117,6 +126,10 @@ awaitable<void> Warmer::wait_for_redis() {
   const auto until = std::min(until_, Clock::now() + redis_patience);
   const auto hears = [&] { return shared_.invalidations.redis_ready() && shared_.watch && shared_.watch->is_up(); };
   while (may_go_on() && !hears() && Clock::now() < until) co_await pause(look_again);
+  // Each worker has a connection of its own, which may be later.
+  for (WorkerContext* worker : shared_.workers) {
+    while (may_go_on() && Clock::now() < until && !co_await answers(*worker)) co_await pause(look_again);
+  }
 }
 
 awaitable<void> Warmer::warm_hottest() {
