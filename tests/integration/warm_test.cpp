@@ -217,11 +217,24 @@ TEST_CASE("warm: it takes no room from what clients have asked for, and none is 
   CHECK(lines["/new199"]["result"].string == "no_room");
   CHECK(upstream.count() < 40 + 200);
   for (int i = 0; i < 40; ++i) CHECK(outcome(proxy.get("/hot" + std::to_string(i))) == "hit");
-  // What nobody has asked for yet is the first to make room.
+  // What nobody has asked for yet is the first to make room, however often it is warmed.
+  CHECK(warm(proxy, {urls.begin(), urls.begin() + 10})["/new0"]["result"].string == "fresh");
   const std::size_t before = upstream.count();
   for (int i = 0; i < 5; ++i) proxy.get("/wanted" + std::to_string(i));
   for (int i = 0; i < 40; ++i) CHECK(outcome(proxy.get("/hot" + std::to_string(i))) == "hit");
   CHECK(upstream.count() == before + 5);
+}
+
+TEST_CASE("warm: a Redis that would have to evict for it isn't written to") {
+  ScriptedUpstream upstream(cacheable(std::string(20'000, 'x')));
+  RedisServer redis({.arguments = {"--maxmemory", "4mb", "--maxmemory-policy", "volatile-lru"}});
+  Pillion proxy(config(upstream.endpoint(), "{}", redis_store(redis.settings() + "    compress: off\n", "off")));
+  CHECK(result(warm(proxy, {"/early"})["/early"]) == "stored");
+  CHECK(outcome(proxy.get("/early")) == "hit");
+  for (int i = 0; i < 300; ++i) proxy.get("/" + std::to_string(i));
+  CHECK(result(warm(proxy, {"/late"})["/late"]) == "no_room");
+  const std::string key = Json::parse(proxy.admin_get("/explain?url=/late").body)["redis_key"].string;
+  CHECK(redis.command({"EXISTS", key}).integer == 0);
 }
 
 TEST_CASE("warm: an upstream's max_in_flight holds for it, and clients go first") {

@@ -268,3 +268,14 @@ TEST_CASE("a key whose upstream failed is remembered for a second") {
   CHECK(!collapser.is_failing(hash, 101'100));
   CHECK(!collapser.is_failing({8, 9}, 100'500));
 }
+
+TEST_CASE("a flight knows whether anybody has come beside the one for whom it began") {
+  asio::io_context context(1);
+  auto flight = std::make_shared<Flight>(0, 1024);
+  {
+    const Flight::Reader first(flight, context.get_executor(), true);
+    CHECK_FALSE(flight->was_joined());
+    { const Flight::Reader second(flight, context.get_executor(), false); }
+  }
+  CHECK(flight->was_joined());  // gone since, but it has asked
+}
