@@ -275,7 +275,9 @@ TEST_CASE("a flight knows whether anybody has come beside the one for whom it be
   {
     const Flight::Reader first(flight, context.get_executor(), true);
     CHECK_FALSE(flight->was_joined());
-    { const Flight::Reader second(flight, context.get_executor(), false); }
+    {
+      const Flight::Reader second(flight, context.get_executor(), false);
+    }
   }
   CHECK(flight->was_joined());  // gone since, but it has asked
 }
