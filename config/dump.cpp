@@ -264,6 +264,17 @@ Tree log(const Log& l) {
   return tree;
 }
 
+Tree warm(const Warm& w) {
+  Tree tree = Tree::map();
+  if (!w.urls.empty()) tree.add("urls", Tree::strings(w.urls));
+  if (!w.sitemap.empty()) tree.add("sitemap", Tree::string(w.sitemap));
+  tree.add("hottest", Tree::number(w.hottest));
+  if (!w.file.empty()) tree.add("file", Tree::string(w.file));
+  tree.add("concurrency", Tree::number(w.concurrency));
+  tree.add("ready_after", duration(w.ready_after));
+  return tree;
+}
+
 Tree describe(const Config& config, bool hide) {
   Tree tree = Tree::map();
   tree.add("listeners", listeners(config.listeners));
@@ -294,6 +305,7 @@ Tree describe(const Config& config, bool hide) {
   Tree& drain = tree.add("drain", Tree::map());
   drain.add("delay", duration(config.drain.delay));
   drain.add("timeout", duration(config.drain.timeout));
+  tree.add("warm", warm(config.warm));
   tree.add("workers", config.workers == 0 ? Tree::string("auto") : Tree::number(config.workers));
   tree.add("log", log(config.log));
   return tree;

@@ -246,6 +246,18 @@ struct Drain {
   friend bool operator==(const Drain&, const Drain&) = default;
 };
 
+/// What is fetched into the cache at start, before the proxy calls itself ready.
+struct Warm {
+  std::vector<std::string> urls;    ///< paths with their queries, or http(s) URLs
+  std::string sitemap;              ///< of the application: likewise; empty: none
+  std::size_t hottest = 0;          ///< so many of the URLs that were asked for most before the last end; 0: none
+  std::string file;                 ///< where these are remembered; empty: in Redis
+  std::size_t concurrency = 4;      ///< fetches at a time, those of POST /warm included
+  Milliseconds ready_after{20000};  ///< readiness waits so long at most
+  bool any() const { return !urls.empty() || !sitemap.empty() || hottest > 0; }
+  friend bool operator==(const Warm&, const Warm&) = default;
+};
+
 enum class LogLevel { debug, info, warn, error };
 struct Log {
   LogLevel level = LogLevel::info;
@@ -269,6 +281,7 @@ struct Config {
   Limits limits;
   ClientTimeouts timeouts;
   Drain drain;
+  Warm warm;
   std::size_t workers = 0;  ///< 0: the container's CPU quota
   Log log;
   friend bool operator==(const Config&, const Config&) = default;

@@ -21,6 +21,7 @@
 #include "core/watched_prefixes.hpp"
 #include "flow/redis_watch.hpp"
 #include "flow/sweep.hpp"
+#include "flow/warmer.hpp"
 #include "flow/worker.hpp"
 #include "listener_tls.hpp"
 #include "named_files.hpp"
@@ -52,6 +53,13 @@ constexpr const char* ending = "this is ending: nothing is reloaded any more";
 
 // For the answers of the admin address that are being given when all else has ended.
 constexpr std::chrono::seconds last_answers{1};
+
+// What a client that knows no name sends as Host.
+std::string host_of(const config::Address& address) {
+  if (address.is_unix()) return "localhost";
+  const bool any = address.host == "0.0.0.0" || address.host == "::";
+  return any ? "localhost:" + std::to_string(address.port) : address.to_string();
+}
 
 // Connections that leave room for the upstreams' and for everything else (product contract, "Limits").
 std::size_t connection_limit(const config::Limits& limits) {
@@ -103,7 +111,8 @@ struct Server::Impl {
   std::unique_ptr<InvalidationLog> invalidations;
   std::unique_ptr<RedisWatch> redis_watch;  // null without Redis
   std::unique_ptr<Shared> shared;
-  std::unique_ptr<Sweep> sweep;  // on the admin thread
+  std::unique_ptr<Sweep> sweep;    // on the admin thread
+  std::unique_ptr<Warmer> warmer;  // likewise
   std::vector<std::unique_ptr<Worker>> workers;
   std::vector<std::unique_ptr<ListenerTls>> listener_tls;  // control thread
   std::vector<std::unique_ptr<Listener>> listeners;        // of the configuration's list; the query cache's behind them
@@ -168,13 +177,16 @@ void Server::Impl::start() {
   }
   sweep = std::make_unique<Sweep>(admin.get_executor(), *shared, config->query_cache.has_value());
   sweep->start();
+  warmer = std::make_unique<Warmer>(admin.get_executor(), *shared, config);
+  running->set_warmer(*warmer);
   const ConfigPtr first = config;  // the control thread replaces it from now on
   for (auto& worker : workers) worker->start();
   const auto tell = [this](const std::string& text) { log->error(text); };
   control_thread = std::thread([this, tell] { control.run_until_stopped(tell); });
   admin_thread = std::thread([this, tell] { admin.run_until_stopped(tell); });
   if (redis) wait_for_redis(first->redis);
-  running->set_ready(true);
+  running->set_state(first->warm.any() ? RunningControl::State::warming : RunningControl::State::ready);
+  asio::post(admin, [this] { warmer->start([this] { running->set_state(RunningControl::State::ready); }); });
 }
 
 void Server::Impl::start_admin(AdminServer& server, const std::string& what, const config::Address& address) {
@@ -208,7 +220,9 @@ void Server::Impl::start_listeners() {
     if (settings.tls.enabled()) tls = listener_tls.emplace_back(std::make_unique<ListenerTls>(settings)).get();
     listeners.push_back(listen(settings, origin, tls));
     log->info("listening on " + listeners.back()->address().to_string() + (tls ? " with TLS" : ""));
+    if (shared->own_host.empty() && settings.name.empty()) shared->own_host = host_of(listeners.back()->address());
   }
+  if (shared->own_host.empty()) shared->own_host = host_of(listeners.front()->address());
 }
 
 void Server::Impl::start_query_cache() {
@@ -370,13 +384,15 @@ void Server::Impl::use(SnapshotPtr made, const std::vector<std::string>& prefixe
   running->use(snapshot);
   for (auto& worker : workers) worker->use(snapshot);
   if (files_watch) files_watch->watch(named_files(*config));
+  asio::post(admin, [this, settings = config] { warmer->use(settings); });
 }
 
 void Server::Impl::begin_drain(bool with_delay) {
   if (draining) return end_drain(true);  // a second signal ends it at once
   draining = true;
-  running->set_ready(false);
+  running->set_state(RunningControl::State::draining);
   log->info("draining");
+  asio::post(admin, [this] { warmer->stop(); });
   const auto delay = with_delay ? config->drain.delay : config::Milliseconds(0);
   if (delay.count() == 0) return close_listeners();
   drain_timer.expires_after(delay);
@@ -432,7 +448,10 @@ void Server::Impl::end_admin(int code) {
   drain_timer.async_wait([end](error_code error) {
     if (!error) end();
   });
-  admin_server->when_idle([this, end] { asio::post(control, end); });
+  // What was asked for most is kept meanwhile.
+  asio::co_spawn(admin, warmer->finish(), [this, end](std::exception_ptr) {
+    admin_server->when_idle([this, end] { asio::post(control, end); });
+  });
 }
 
 void Server::Impl::shut_down() {

@@ -17,6 +17,7 @@ struct Chosen {
   ExplainFlags explain;
   InvalidateFlags invalidate;
   WhyFlags why;
+  WarmFlags warm;
   TopFlags top;
   HealthFlags health;
   DemoFlags demo;
@@ -94,6 +95,17 @@ void add_online(CLI::App& app, Chosen& c) {
   sub->add_flag("--json", c.why.json, "JSON, for machines");
   sub->add_option("what", c.why.what, "Request id (X-Request-Id), or a path")
       ->type_name("REQUEST-ID|URL-PATH")
+      ->required();
+
+  sub = command(app, c, "warm", "Have a running proxy fetch a list of URLs into its cache.",
+                [&c] { return warm(c.warm); });
+  add_text(sub, "--admin", c.warm.admin, admin, "URL");
+  add_text(sub, "--token-file", c.warm.token_file, "File with the admin token (default: $PILLION_TOKEN)", "FILE");
+  add_text(sub, "--listener", c.warm.listener,
+           "Name of the listener by which clients ask for them (default: one without a name)", "NAME");
+  sub->add_flag("--json", c.warm.json, "The proxy's own lines, JSON, for machines");
+  sub->add_option("file", c.warm.file, "One path or http(s) URL a line, # begins a comment; - is standard input")
+      ->type_name("FILE|-")
       ->required();
 
   sub = command(app, c, "top", "Show a live table of a running proxy's routes.", [&c] { return top(c.top); });

@@ -139,4 +139,23 @@ std::string_view to_string(Result result) noexcept {
   return "";
 }
 
+std::string_view to_string(WarmResult result) noexcept {
+  switch (result) {
+    case WarmResult::stored:
+      return "stored";
+    case WarmResult::fresh:
+      return "fresh";
+    case WarmResult::uncacheable:
+      return "uncacheable";
+    case WarmResult::failed:
+      return "failed";
+    case WarmResult::no_room:
+      return "no_room";
+    case WarmResult::stopped:
+      return "stopped";
+  }
+  return "";
+}
+static_assert(static_cast<std::size_t>(WarmResult::stopped) + 1 == warm_result_count);
+
 }  // namespace pillion

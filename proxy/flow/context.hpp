@@ -54,6 +54,7 @@ struct Snapshot {
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
 class RedisWatch;
+class SharedFetch;
 struct WorkerContext;
 
 /// Of the whole process. Every member hides its locks.
@@ -79,6 +80,9 @@ struct Shared {
   NoticeBoard query_board;                   ///< without Redis; else that of `watch` serves
   std::atomic<std::size_t> query_bodies{0};  ///< bytes of values for the query cache that are on their way
   Bypass bypass;
+  std::string
+      own_host;  ///< of paths that are warmed without a canonical_host: where it listens; set before threads are
+  std::atomic<bool> redis_full{false};  ///< it would have to evict for what is stored; known while something is warmed
   std::vector<WorkerContext*> workers;  ///< all of them, before the first request; as long as this object is used
 };
 
@@ -103,6 +107,7 @@ struct WorkerContext {
   std::unique_ptr<RedisStore> redis;
   SnapshotPtr snapshot;
   Insights insights;
+  SharedFetch* shared_fetch = nullptr;  ///< its request handler's, which sets it
 
   RouteCounters& route_counters(const Snapshot& s, const CompiledRoute& route) const {
     return *(*s.route_counters[route.index])[index];

@@ -207,8 +207,16 @@ void add_process(const Counters& counters, const MetricsExtras& extras, Families
   add(out.back(), {}, extras.access_log_dropped);
   out.push_back(gauge("pillion_bypass", "1 while POST /bypass has switched the cache of a route off; `*`: of all."));
   for (const std::string& route : extras.bypassed) add(out.back(), {{"route", route.empty() ? "*" : route}}, 1);
-  out.push_back(gauge("pillion_ready", "1 while ready to serve, 0 while starting or draining."));
+  out.push_back(gauge("pillion_ready", "1 while ready to serve, 0 while starting, warming or draining."));
   add(out.back(), {}, extras.ready ? 1 : 0);
+  out.push_back(gauge("pillion_warming", "1 until what is to be warmed at start has been."));
+  add(out.back(), {}, counters.warming.load(std::memory_order_relaxed) ? 1 : 0);
+  out.push_back(counter("pillion_warmed_total", "URLs that were to be warmed, by what became of them."));
+  for (std::size_t i = 0; i < warm_result_count; ++i)
+    add(out.back(), {{"result", std::string(to_string(static_cast<WarmResult>(i)))}}, counters.warmed[i].get());
+  out.push_back(
+      counter("pillion_warm_late_total", "Starts that were ready before all was warmed: ready_after was over."));
+  add(out.back(), {}, counters.warm_late.get());
   out.push_back(gauge("pillion_build_info", "Always 1; the version is in the label."));
   add(out.back(), {{"version", std::string(version())}}, 1);
 }

@@ -145,6 +145,12 @@ class Counters {
   SharedCounter invalidations[6];           ///< by Selector::Kind, but for `hashed`, which the log alone has
   SharedCounter evictions;                  ///< of memory
   SharedCounter swept_memory, swept_redis;  ///< stored responses taken out since they were invalidated
+  // Of warming (flow/warmer.hpp).
+  SharedCounter warmed[warm_result_count];  ///< URLs, by WarmResult
+  std::atomic<bool> warming{false};         ///< what is to be warmed at start isn't yet
+  std::atomic<std::uint64_t> warm_done{0};  ///< of it: URLs done
+  std::atomic<std::uint64_t> warm_of{0};    ///< and known so far
+  SharedCounter warm_late;                  ///< readiness has waited for as long as it may
   // Of the invalidation log; the control thread writes.
   std::atomic<bool> log_up{false};
   std::atomic<std::uint64_t> invalidations_pending{0};  ///< that Redis has not got yet

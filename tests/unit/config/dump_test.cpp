@@ -52,6 +52,7 @@ limits: { target: 256B, head: 1025B, fields: 1, response_head: 16MiB, response_f
           chunk_extensions: 0B, interim_responses: 0, body: 0B, connections: 1, variants: 1 }
 timeouts: { head: 1ms, body: 1ms, idle: 1ms }
 drain: { delay: 0s, timeout: 0s }
+warm: { urls: ["/a?b=c", "https://h:1/"], sitemap: /s.xml, hottest: 1000, file: /f, concurrency: 64, ready_after: 0s }
 workers: 1
 log: { level: debug, access: 99.9999% }
 )";

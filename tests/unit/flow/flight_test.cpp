@@ -285,3 +285,16 @@ TEST_CASE("what was looked up before a fetch of the key stored another is known 
     CHECK(!collapser.has_stored_another({8, 9}, 1, stored - 500));
   }
 }
+
+TEST_CASE("a flight knows whether anybody has come beside the one for whom it began") {
+  asio::io_context context(1);
+  auto flight = std::make_shared<Flight>(0, 1024);
+  {
+    const Flight::Reader first(flight, context.get_executor(), true);
+    CHECK_FALSE(flight->was_joined());
+    {
+      const Flight::Reader second(flight, context.get_executor(), false);
+    }
+  }
+  CHECK(flight->was_joined());  // gone since, but it has asked
+}
