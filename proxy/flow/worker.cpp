@@ -3,6 +3,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
+#include <memory>
 #include <vector>
 
 namespace pillion {
@@ -37,21 +38,38 @@ void Worker::join() {
   thread_.join();
 }
 
-void Worker::serve(Socket socket, ClientOrigin origin) {
-  load_.fetch_add(1, std::memory_order_relaxed);
-  asio::co_spawn(io_, run_session(std::move(socket), std::move(origin)), asio::detached);
+void Worker::drop_pending() {
+  on_empty_ = nullptr;  // whom it would tell is gone
+  io_.drop_pending();
 }
 
-awaitable<void> Worker::run_session(Socket socket, ClientOrigin origin) {
-  {
+void Worker::serve(Socket socket, ClientOrigin origin) {
+  load_.fetch_add(1, std::memory_order_relaxed);
+  asio::post(io_, [this, socket = std::move(socket), origin = std::move(origin)]() mutable {
     ClientHandler& handler = origin.query_cache ? static_cast<ClientHandler&>(*query_handler_) : handler_;
-    ClientSession session(std::move(socket), std::move(origin), handler, context_.deadlines, context_.counters);
-    sessions_.insert(&session);
-    if (on_empty_) session.finish_soon();
+    ClientSessionPtr session(new ClientSession(std::move(socket), std::move(origin), handler, workspaces_,
+                                               context_.deadlines, context_.counters),
+                             EndOfSession{this});
+    sessions_.insert(session.get());
+    if (on_empty_) session->finish_soon();
     context_.counters.accepted.add();
-    co_await session.run();
-    sessions_.erase(&session);
-  }
+    ClientSession::wait(std::move(session));
+  });
+}
+
+// A connection that is idle has no coroutine: that is most of what it would take of memory.
+void Worker::go_on(ClientSessionPtr session) {
+  asio::co_spawn(
+      io_,
+      [](ClientSessionPtr served) -> awaitable<void> {
+        if (co_await served->run()) ClientSession::wait(std::move(served));
+      }(std::move(session)),
+      asio::detached);
+}
+
+void Worker::end(ClientSession* session) noexcept {
+  sessions_.erase(session);
+  delete session;
   load_.fetch_sub(1, std::memory_order_relaxed);
   if (sessions_.empty() && on_empty_) on_empty_();
 }

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <functional>
+#include <memory>
 #include <thread>
 #include <unordered_set>
 
@@ -14,17 +15,17 @@
 
 namespace pillion {
 
-class Worker {
+class Worker : private ClientOwner {
  public:
   Worker(std::size_t index, Shared& shared, SnapshotPtr snapshot);
-  ~Worker();
+  ~Worker() override;
   Worker(const Worker&) = delete;
 
   void start();
   /// Stops the loop and waits for the thread.
   void join();
   /// After join() of every worker: destroys what still waited.
-  void drop_pending() { io_.drop_pending(); }
+  void drop_pending();
 
   // --- from any thread ---
   asio::any_io_executor executor() { return io_.get_executor(); }
@@ -41,13 +42,15 @@ class Worker {
   WorkerContext& context() { return context_; }
 
  private:
-  awaitable<void> run_session(Socket socket, ClientOrigin origin);
+  void go_on(ClientSessionPtr session) override;
+  void end(ClientSession* session) noexcept override;
 
   EventLoop io_;
   asio::executor_work_guard<asio::io_context::executor_type> guard_{io_.get_executor()};
   WorkerContext context_;
   RequestHandler handler_;
   std::optional<QueryHandler> query_handler_;
+  ClientWorkspaces workspaces_;
   std::unordered_set<ClientSession*> sessions_;
   std::function<void()> on_empty_;
   std::atomic<std::size_t> load_{0};

@@ -6,7 +6,8 @@
 #include <charconv>
 
 #include "core/http_date.hpp"
-#include "net/client_session_parser.hpp"
+#include "net/client_parser.hpp"
+#include "net/client_session.hpp"
 #include "net/reason_phrase.hpp"
 
 namespace pillion {
@@ -17,10 +18,12 @@ constexpr std::size_t body_buffer = 64u << 10;
 
 bool ClientSession::has_request_body() const noexcept { return request_framing() != Framing::none; }
 Framing ClientSession::request_framing() const noexcept {
-  return parser_->parse ? parser_->parse->framing() : Framing::none;
+  return work_->parser->parse ? work_->parser->parse->framing() : Framing::none;
 }
-std::uint64_t ClientSession::request_length() const noexcept { return parser_->parse->length(); }
-bool ClientSession::request_body_done() const noexcept { return !parser_->parse || parser_->parse->complete(); }
+std::uint64_t ClientSession::request_length() const noexcept { return work_->parser->parse->length(); }
+bool ClientSession::request_body_done() const noexcept {
+  return !work_->parser->parse || work_->parser->parse->complete();
+}
 
 bool ClientSession::expects_continue() const noexcept {
   return request_.minor >= 1 && has_request_body() && begin_ == end_ && !body_read_ &&
@@ -30,7 +33,7 @@ bool ClientSession::expects_continue() const noexcept {
 awaitable<ClientSession::Body> ClientSession::read_body() {
   Body body;
   body_read_ = true;
-  RequestParser& parser = *parser_->parse;
+  RequestParser& parser = *work_->parser->parse;
   for (;;) {
     if (parser.complete()) {
       body.end = true;
@@ -38,8 +41,8 @@ awaitable<ClientSession::Body> ClientSession::read_body() {
       co_return body;
     }
     if (end_ > begin_) {
-      const auto part = parser.decode({buffer_.data() + begin_, end_ - begin_});
-      body.data = {buffer_.data() + begin_, part.size};
+      const auto part = parser.decode({work_->buffer.data() + begin_, end_ - begin_});
+      body.data = {work_->buffer.data() + begin_, part.size};
       begin_ += part.consumed;
       request_bytes_ += part.size;
       if (part.error != ParseError::none) {
@@ -69,8 +72,8 @@ awaitable<ClientSession::Body> ClientSession::read_body() {
     }
     // The head's views point into the buffer: what it is grown into must not be asked for the head any more. Handlers
     // have copied what they need by the time they read the body.
-    if (begin_ == end_ && buffer_.size() < body_buffer) {
-      buffer_.resize(body_buffer);
+    if (begin_ == end_ && work_->buffer.size() < body_buffer) {
+      work_->buffer.resize(body_buffer);
       begin_ = end_ = 0;
     }
     if (co_await fill(timeouts_.body)) continue;
@@ -90,7 +93,7 @@ void ClientSession::cancel_read() noexcept {
 ClientSession::BodyMode ClientSession::end_head(unsigned status, std::optional<std::uint64_t> length) {
   head_ended_ = true;
   const bool no_body = request_.method == Method::head || status == 204 || status == 304 || status / 100 == 1;
-  std::string& head = out_.scratch();
+  std::string& head = work_->out.scratch();
   if (no_body) {
     body_mode_ = BodyMode::none;
   } else if (length) {
@@ -110,7 +113,7 @@ ClientSession::BodyMode ClientSession::end_head(unsigned status, std::optional<s
     head += "Connection: keep-alive\r\n";
   }
   head += "\r\n";
-  out_.end_scratch();
+  work_->out.end_scratch();
   return body_mode_;
 }
 
@@ -120,36 +123,36 @@ void ClientSession::put_body(std::string_view data, bool end, std::string_view t
   if (body_mode_ == BodyMode::chunked && !data.empty()) {
     char size[20];
     const auto [last, error] = std::to_chars(size, size + sizeof size, data.size(), 16);
-    out_.put({size, static_cast<std::size_t>(last - size)});
-    out_.put("\r\n");
-    out_.refer(data);
-    out_.put("\r\n");
+    work_->out.put({size, static_cast<std::size_t>(last - size)});
+    work_->out.put("\r\n");
+    work_->out.refer(data);
+    work_->out.put("\r\n");
   } else {
-    out_.refer(data);
+    work_->out.refer(data);
   }
   if (body_mode_ == BodyMode::length) body_left_ -= std::min<std::uint64_t>(body_left_, data.size());
   if (!end) return;
   if (body_mode_ == BodyMode::chunked) {
-    out_.put("0\r\n");
-    if (takes_trailers_) out_.put(trailers);
-    out_.put("\r\n");
+    work_->out.put("0\r\n");
+    if (takes_trailers_) work_->out.put(trailers);
+    work_->out.put("\r\n");
   }
   body_ended_ = true;
 }
 
 awaitable<error_code> ClientSession::flush() {
-  const error_code error = tls_ ? co_await out_.flush(*tls_, write_deadline_, timeouts_.body)
-                                : co_await out_.flush(socket_, write_deadline_, timeouts_.body);
+  const error_code error = tls_ ? co_await work_->out.flush(*tls_, write_deadline_, timeouts_.body)
+                                : co_await work_->out.flush(socket_, write_deadline_, timeouts_.body);
   if (error) {
     cut();
-    out_.clear();
+    work_->out.clear();
   }
   co_return error;
 }
 
 awaitable<error_code> ClientSession::send_interim(unsigned status, std::string_view reason, std::string_view fields) {
   if (request_.minor == 0) co_return error_code{};
-  std::string& text = out_.scratch();
+  std::string& text = work_->out.scratch();
   text += "HTTP/1.1 ";
   text += std::to_string(status);
   text += ' ';
@@ -157,7 +160,7 @@ awaitable<error_code> ClientSession::send_interim(unsigned status, std::string_v
   text += "\r\n";
   text += fields;
   text += "\r\n";
-  out_.end_scratch();
+  work_->out.end_scratch();
   co_return co_await flush();
 }
 
@@ -176,7 +179,7 @@ void ClientSession::put_own_head(unsigned status, std::size_t length, std::strin
   write_http_date(
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count(),
       date);
-  std::string& head = out_.scratch();
+  std::string& head = work_->out.scratch();
   head += "HTTP/1.1 " + std::to_string(status) + ' ';
   head += reason_phrase(status);
   head += "\r\nDate: ";
@@ -193,7 +196,7 @@ void ClientSession::put_problem(unsigned status, std::string_view detail, std::s
   body += detail;
   body += "\"}\n";
   put_own_head(status, body.size(), "Content-Type: application/problem+json\r\nCache-Control: no-store\r\n");
-  std::string& head = out_.scratch();
+  std::string& head = work_->out.scratch();
   head += more_fields;
   if (!cache_status.empty()) {
     head += "Cache-Status: ";
@@ -201,7 +204,7 @@ void ClientSession::put_problem(unsigned status, std::string_view detail, std::s
     head += "\r\n";
   }
   if (end_head(status, body.size()) == BodyMode::none) return;
-  out_.put(body);
+  work_->out.put(body);
   body_bytes_ = body.size();
   body_ended_ = true;
 }
@@ -245,7 +248,7 @@ awaitable<void> ClientSession::stop_watch() {
 }
 
 std::string_view ClientSession::take_left_over() {
-  const std::string_view rest(buffer_.data() + begin_, end_ - begin_);
+  const std::string_view rest(work_->buffer.data() + begin_, end_ - begin_);
   begin_ = end_;
   return rest;
 }

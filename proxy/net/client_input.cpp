@@ -2,11 +2,17 @@
 // without the coroutine being woken (but behind TLS).
 #include <algorithm>
 
-#include "net/client_session_parser.hpp"
+#include "net/client_parser.hpp"
+#include "net/client_session.hpp"
 #include "net/head_read.hpp"
 #include "net/http2_preface.hpp"
 
 namespace pillion {
+
+namespace {
+// How long an idle connection keeps the coroutine that a request has needed: the next may soon need it too.
+constexpr std::chrono::milliseconds keeps_coroutine{1000};
+}  // namespace
 
 // Nothing may look at the request before: its views end with the next read.
 void ClientSession::begin_head() {
@@ -14,35 +20,37 @@ void ClientSession::begin_head() {
   has_begun_ = false;
   scanned_ = 0;
   request_ = {};
-  fields_.clear();
-  parser_->parse.reset();
+  if (work_) {
+    work_->fields.clear();
+    work_->parser->parse.reset();
+  }
   const config::Config& settings = handler_.settings();
   limits_ = settings.limits;
   timeouts_ = settings.timeouts;
-  if (begin_ == end_ && buffer_.size() > 4 * first_buffer) {
-    buffer_ = std::vector<char>(first_buffer);
+  if (begin_ == end_ && work_ && work_->buffer.size() > 4 * ClientWorkspace::first_buffer) {
+    work_->buffer = std::vector<char>(ClientWorkspace::first_buffer);
     begin_ = end_ = 0;
   }
 }
 
 // The next request that has to be waited for in some way. Answers and ends the connection where there can't be one.
 awaitable<ClientSession::Next> ClientSession::read_request() {
-  begin_head();
-  Next next = advance();
+  Next next = Next::more;
+  if (found_) {
+    next = *std::exchange(found_, std::nullopt);
+  } else {
+    begin_head();
+    next = advance();
+  }
   while (next == Next::more) {
-    if (!out_.empty() && co_await flush()) co_return Next::close;
+    if (!work_->out.empty() && co_await flush()) co_return Next::close;
     if (finishing_ && begin_ == end_) co_return Next::close;
-    if (read_deadline_.expired()) {
-      next = Next::late;
-    } else {
-      read_deadline_.expires_after(head_wait());
-      next = co_await await_input();
-    }
+    next = read_deadline_.expired() ? Next::late : co_await await_input();
     if (next != Next::late) continue;
     read_deadline_.reset();
-    counters_.limits[static_cast<std::size_t>(has_begun_ ? Limit::head_timeout : Limit::idle_timeout)].add();
+    count(has_begun_ ? Limit::head_timeout : Limit::idle_timeout);
     if (!has_begun_) co_return Next::close;
-    next = refuse({408, "The request head took too long."}, Limit::head_timeout);
+    next = refuse_head({408, "The request head took too long."}, Limit::head_timeout);
   }
   if (next != Next::refused) co_return next;
   if (!co_await flush()) co_await linger();
@@ -70,29 +78,36 @@ ClientSession::Next ClientSession::advance() {
 // Takes a whole head out of the buffer, if there is one.
 ClientSession::Next ClientSession::take_head() {
   // Empty lines before a request line are skipped (RFC 9112 2.2).
-  while (!has_begun_ && end_ - begin_ >= 2 && buffer_[begin_] == '\r' && buffer_[begin_ + 1] == '\n') {
+  while (!has_begun_ && end_ - begin_ >= 2 && work_->buffer[begin_] == '\r' && work_->buffer[begin_ + 1] == '\n') {
     begin_ += 2;
     scanned_ = 0;
     at_start_ = false;
   }
-  const std::string_view input(buffer_.data() + begin_, end_ - begin_);
+  const std::string_view input(work_->buffer.data() + begin_, end_ - begin_);
   const Preface preface = at_start_ ? match_preface(input) : Preface::none;
   if (preface == Preface::whole) return take_preface();
   const std::size_t size = preface == Preface::part ? 0 : find_head_end(input, scanned_);
   if (size == std::string_view::npos)
-    return refuse({400, "A line of the request ends in a bare line feed."}, Limit::bad_request);
+    return refuse_head({400, "A line of the request ends in a bare line feed."}, Limit::bad_request);
   if (size > limits_.head || (size == 0 && input.size() >= limits_.head)) {
     const bool in_target = input.find('\r') > limits_.target;
-    return refuse(
+    return refuse_head(
         in_target ? Refusal{414, "The request target is too long."} : Refusal{431, "The request head is too large."},
         in_target ? Limit::target : Limit::head);
   }
   return size == 0 ? Next::more : parse(size);
 }
 
+// Nothing is known of a request whose head isn't read, but when it began.
+ClientSession::Next ClientSession::refuse_head(Refusal refusal, Limit limit) {
+  request_ = {};
+  started_ = has_begun_ ? head_began_ : std::chrono::steady_clock::now();
+  return refuse(refusal, limit);
+}
+
 // How long the next bytes of a head may take: its first ones, or all of them together.
 std::chrono::milliseconds ClientSession::head_wait() {
-  const std::string_view input(buffer_.data() + begin_, end_ - begin_);
+  const std::string_view input(work_->buffer.data() + begin_, end_ - begin_);
   if (!has_begun_ && !input.empty() && input != "\r") {
     has_begun_ = true;
     head_began_ = std::chrono::steady_clock::now();
@@ -108,40 +123,81 @@ void ClientSession::on_read_deadline(void* self) {
   static_cast<ClientSession*>(self)->socket_.cancel(ignored);
 }
 
-// One read after the other, as long as all that comes is answered at once. Then the coroutine is woken.
-template <typename Handler>
-struct ClientSession::RequestRead {
+// One read after the other, as long as all that comes is answered at once. Then `done` is told.
+template <typename Done>
+struct ClientSession::IdleRead {
   ClientSession* session;
-  Handler handler;
+  std::chrono::milliseconds timeout;
+  Done done;
 
   void operator()(error_code error, std::size_t size) {
     const Next next = session->take_input(error, size);
-    if (next != Next::more || !session->is_idle()) {
-      std::move(handler)(next);
-    } else {
-      session->read_deadline_.expires_after(session->timeouts_.idle);
+    if (next == Next::more && session->is_idle()) {
       start(std::move(*this));
+    } else {
+      std::move(done)(next);
     }
   }
-  static void start(RequestRead&& read) {
-    ClientSession& session = *read.session;
-    const asio::mutable_buffer room = session.room();
-    session.socket_.async_read_some(HeadBuffer(room.data(), room.size()), std::move(read));
+  static void start(IdleRead&& read) {
+    ClientSession& idle = *read.session;
+    idle.put_away();
+    idle.read_deadline_.expires_after(read.timeout);
+    idle.socket_.async_read_some(HeadBuffer(idle), std::move(read));
   }
 };
 
-awaitable<ClientSession::Next> ClientSession::await_input() {
+void ClientSession::wait(ClientSessionPtr session) {
+  ClientSession& idle = *session;
   // Behind TLS the socket's bytes are its session's to read.
-  if (unanswered_ || tls_) {
+  if (idle.tls_ || idle.finishing_) return go_on(std::move(session));
+  idle.read_deadline_.reset();
+  const auto timeout = idle.timeouts_.idle - std::exchange(idle.idle_before_, {});
+  auto done = [session = std::move(session)](Next next) mutable {
+    if (next == Next::late) session->count(Limit::idle_timeout);
+    if (next == Next::late || next == Next::close) return session.reset();
+    session->found_ = next;
+    go_on(std::move(session));
+  };
+  IdleRead<decltype(done)>::start({&idle, timeout, std::move(done)});
+}
+
+void ClientSession::go_on(ClientSessionPtr session) {
+  ClientOwner& owner = *session.get_deleter().owner;
+  owner.go_on(std::move(session));
+}
+
+// What comes next, with a coroutine that waits for it. Next::idle: it isn't worth that any more.
+awaitable<ClientSession::Next> ClientSession::await_input() {
+  // A read that may not tell of a reset is not the first behind one (net/head_read.hpp).
+  if (!is_idle() || tls_) {
+    read_deadline_.expires_after(head_wait());
     const auto [size, error] = co_await read_some(room(), read_deadline_);
     co_return take_input(error, size);
   }
-  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>&, void(Next)>(
-      [this](auto handler) {
-        using Read = RequestRead<decltype(handler)>;
-        Read::start(Read{this, std::move(handler)});
-      },
+  const auto timeout = std::min(timeouts_.idle, keeps_coroutine);
+  const Next next = co_await asio::async_initiate<const asio::use_awaitable_t<>&, void(Next)>(
+      [this, timeout](auto handler) { IdleRead<decltype(handler)>::start({this, timeout, std::move(handler)}); },
       asio::use_awaitable);
+  take_workspace();
+  if (next != Next::late || timeout == timeouts_.idle) co_return next;
+  idle_before_ = timeout;
+  co_return Next::idle;
+}
+
+// Space for what comes first on an idle connection; none where there is no memory.
+asio::mutable_buffer ClientSession::idle_room() noexcept {
+  try {
+    take_workspace();
+    return room();
+  } catch (const std::bad_alloc&) {
+    return {};
+  }
+}
+
+// It is idle: nothing of a request is left in there.
+void ClientSession::put_away() noexcept {
+  begin_ = end_ = scanned_ = 0;
+  if (work_) workspaces_.give_back(std::move(work_));
 }
 
 ClientSession::Next ClientSession::take_input(error_code error, std::size_t size) {
@@ -153,19 +209,21 @@ ClientSession::Next ClientSession::take_input(error_code error, std::size_t size
 }
 
 // All that has come is answered, and the answers are sent.
-bool ClientSession::is_idle() const noexcept { return !unanswered_ && begin_ == end_ && out_.empty() && !finishing_; }
+bool ClientSession::is_idle() const noexcept {
+  return !unanswered_ && begin_ == end_ && work_->out.empty() && !finishing_;
+}
 
 // Space behind what is there.
 asio::mutable_buffer ClientSession::room() {
   if (begin_ == end_) begin_ = end_ = 0;
-  if (end_ == buffer_.size() && begin_ > 0) {
-    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_),
-              buffer_.begin() + static_cast<std::ptrdiff_t>(end_), buffer_.begin());
+  if (end_ == work_->buffer.size() && begin_ > 0) {
+    std::copy(work_->buffer.begin() + static_cast<std::ptrdiff_t>(begin_),
+              work_->buffer.begin() + static_cast<std::ptrdiff_t>(end_), work_->buffer.begin());
     end_ -= begin_;
     begin_ = 0;
   }
-  if (end_ == buffer_.size()) buffer_.resize(buffer_.size() * 2);
-  return {buffer_.data() + end_, buffer_.size() - end_};
+  if (end_ == work_->buffer.size()) work_->buffer.resize(work_->buffer.size() * 2);
+  return {work_->buffer.data() + end_, work_->buffer.size() - end_};
 }
 
 awaitable<bool> ClientSession::fill(std::chrono::milliseconds timeout) {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "net/client_session_parser.hpp"
+#include "net/client_parser.hpp"
 #include "net/head_read.hpp"
 
 namespace pillion {
@@ -14,8 +14,8 @@ constexpr std::size_t linger_bytes = 256u << 10;
 constexpr std::chrono::milliseconds linger_time{1000};
 }  // namespace
 
-ClientSession::ClientSession(Socket socket, ClientOrigin origin, ClientHandler& handler, Deadlines& deadlines,
-                             WorkerCounters& counters)
+ClientSession::ClientSession(Socket socket, ClientOrigin origin, ClientHandler& handler, ClientWorkspaces& workspaces,
+                             Deadlines& deadlines, WorkerCounters& counters)
     : socket_(std::move(socket)),
       tls_(origin.tls ? std::make_unique<TlsSession>(origin.tls, socket_, TlsSession::Side::server) : nullptr),
       origin_(std::move(origin)),
@@ -24,15 +24,20 @@ ClientSession::ClientSession(Socket socket, ClientOrigin origin, ClientHandler& 
       counters_(counters),
       read_deadline_(deadlines, on_read_deadline, this),
       write_deadline_(deadlines, on_write_deadline, this),
-      buffer_(first_buffer),
-      parser_(std::make_unique<Parser>()) {
+      workspaces_(workspaces) {
   error_code ignored;
   socket_.non_blocking(true, ignored);
   if (!tls_) tell_what_is_left(socket_);
   counters_.client_connections.add();
+  begin_head();
 }
 
-ClientSession::~ClientSession() { counters_.client_connections.sub(); }
+ClientSession::~ClientSession() {
+  counters_.client_connections.sub();
+  if (!work_) return;
+  work_->clear();
+  workspaces_.give_back(std::move(work_));
+}
 
 void ClientSession::on_write_deadline(void* self) {
   auto& session = *static_cast<ClientSession*>(self);
@@ -41,16 +46,18 @@ void ClientSession::on_write_deadline(void* self) {
   session.socket_.cancel(ignored);
 }
 
-awaitable<void> ClientSession::run() {
+awaitable<bool> ClientSession::run() {
+  take_workspace();
   while (!tls_ || co_await shake_hands()) {
     const Next next = co_await read_request();
+    if (next == Next::idle) co_return true;
     if (next == Next::close) break;
     if (next == Next::http2) {
       head_ended_ = true;  // there is none: HTTP/1.1 ends here
       keep_alive_ = false;
       co_await handler_.tunnel_http2(*this);
     } else if (next == Next::request) {
-      if (!out_.empty() && co_await flush()) break;
+      if (!work_->out.empty() && co_await flush()) break;
       co_await handler_.handle(*this);
     }
     if (!co_await finish_exchange()) break;
@@ -58,6 +65,7 @@ awaitable<void> ClientSession::run() {
   if (tls_ && !cut_) tls_->send_close();
   error_code ignored;
   socket_.close(ignored);
+  co_return false;
 }
 
 // RFC 9113 3.4. It goes to the handler, whole as it is.
@@ -91,8 +99,8 @@ Refusal refusal_of(ParseError error) {
 
 ClientSession::Next ClientSession::parse(std::size_t size) {
   ParserLimits limits{limits_.head, limits_.fields, limits_.trailers, limits_.chunk_extensions};
-  auto& parser = parser_->parse.emplace(fields_, limits);
-  const std::string_view head(buffer_.data() + begin_, size);
+  auto& parser = work_->parser->parse.emplace(work_->fields, limits);
+  const std::string_view head(work_->buffer.data() + begin_, size);
   const ParseError error = parser.parse_head(head);
   begin_ += size;
   at_start_ = false;
@@ -147,11 +155,11 @@ bool nominates_others(Fields fields) {
 // upstream could see them.
 void ClientSession::drop_nominated() {
   if (only_keeps_alive(request_.fields) || !nominates_others(request_.fields)) return;
-  const std::vector<Field> all = fields_;
-  std::erase_if(fields_, [&all](const Field& field) {
+  const std::vector<Field> all = work_->fields;
+  std::erase_if(work_->fields, [&all](const Field& field) {
     return !is_hop_by_hop(field.id) && is_connection_nominated(all, field.name);
   });
-  request_.fields = Fields(fields_);
+  request_.fields = Fields(work_->fields);
 }
 
 ClientSession::Next ClientSession::refuse(Refusal refusal, Limit limit) {
@@ -195,7 +203,7 @@ awaitable<bool> ClientSession::finish_exchange() {
   if (finish_now()) co_return true;
   const bool whole_body = request_body_done();
   if (!whole_body) keep_alive_ = false;
-  if (!out_.empty() && co_await flush()) co_return false;
+  if (!work_->out.empty() && co_await flush()) co_return false;
   unanswered_ = false;
   if (keep_alive_) co_return true;
   if (!whole_body || begin_ != end_) co_await linger();
@@ -206,8 +214,8 @@ awaitable<bool> ClientSession::finish_exchange() {
 bool ClientSession::finish_now() {
   if (cut_ || !keep_alive_ || !request_body_done()) return false;
   // Pipelined requests that have come already are answered in the same write.
-  if (begin_ != end_ && !out_.is_full()) return true;
-  if (!out_.empty() && !flush_now()) return false;
+  if (begin_ != end_ && !work_->out.is_full()) return true;
+  if (!work_->out.empty() && !flush_now()) return false;
   unanswered_ = false;
   return true;
 }
@@ -219,7 +227,7 @@ awaitable<void> ClientSession::linger() {
   read_deadline_.reset();
   read_deadline_.expires_after(linger_time);
   while (total < linger_bytes && !read_deadline_.expired()) {
-    const auto [size, error] = co_await read_some(asio::buffer(buffer_), read_deadline_);
+    const auto [size, error] = co_await read_some(asio::buffer(work_->buffer), read_deadline_);
     if (error) break;
     total += size;
   }

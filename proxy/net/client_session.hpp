@@ -11,10 +11,11 @@
 #include <vector>
 
 #include "config/model.hpp"
+#include "core/block_pool.hpp"
 #include "core/message.hpp"
+#include "net/client_workspace.hpp"
 #include "net/deadline.hpp"
 #include "net/effective_request.hpp"
-#include "net/output_queue.hpp"
 #include "net/tls_session.hpp"
 #include "telemetry/counters.hpp"
 
@@ -38,6 +39,26 @@ class ClientHandler {
   virtual void note_own_answer(ClientSession& session, unsigned status) = 0;
 };
 
+class ClientOwner;
+struct EndOfSession {
+  ClientOwner* owner;
+  void operator()(ClientSession* session) const noexcept;
+};
+/// Whatever drops it ends the session, by its owner: what is done for it, or what it waits for.
+using ClientSessionPtr = std::unique_ptr<ClientSession, EndOfSession>;
+
+/// Has client sessions, and outlives them. Worker-local.
+class ClientOwner {
+ public:
+  virtual ~ClientOwner() = default;
+  /// Something has come on a connection that waited, and takes a run().
+  virtual void go_on(ClientSessionPtr session) = 0;
+  /// Destroys it: the connection has ended.
+  virtual void end(ClientSession* session) noexcept = 0;
+};
+
+inline void EndOfSession::operator()(ClientSession* session) const noexcept { owner->end(session); }
+
 /// What a connection is known by before it says anything.
 struct ClientOrigin {
   std::string listener;      ///< name, empty for an unnamed one
@@ -50,13 +71,20 @@ struct ClientOrigin {
 
 class ClientSession {
  public:
-  ClientSession(Socket socket, ClientOrigin origin, ClientHandler& handler, Deadlines& deadlines,
-                WorkerCounters& counters);
+  ClientSession(Socket socket, ClientOrigin origin, ClientHandler& handler, ClientWorkspaces& workspaces,
+                Deadlines& deadlines, WorkerCounters& counters);
   ~ClientSession();
   ClientSession(const ClientSession&) = delete;
 
-  /// Serves the connection to its end.
-  awaitable<void> run();
+  // It outlives by far what is allocated around it.
+  static void* operator new(std::size_t size) { return block_pool::allocate(size); }
+  static void operator delete(void* session, std::size_t size) noexcept { block_pool::free(session, size); }
+
+  /// Waits for requests, and answers those that need no waiting. An idle connection is in here, and takes no memory but
+  /// the session's own: no buffers, no coroutine. Then it ends, or its owner is told to go on.
+  static void wait(ClientSessionPtr session);
+  /// Serves what takes a coroutine. True: the connection is idle, and wait() is next. False: it has ended.
+  awaitable<bool> run();
 
   /// Draining: closes it when idle, after the answer in progress otherwise.
   void finish_soon() noexcept;
@@ -86,7 +114,7 @@ class ClientSession {
   void cancel_read() noexcept;
 
   /// Head of the answer: put status line and fields (each ended by CRLF) into out(), then end_head(), then the body.
-  OutputQueue& out() noexcept { return out_; }
+  OutputQueue& out() noexcept { return work_->out; }
   enum class BodyMode : std::uint8_t { none, length, chunked, close };
   /// Chooses how the body is delimited and ends the head. `length`: that many bytes follow and the head has
   /// Content-Length.
@@ -96,7 +124,7 @@ class ClientSession {
   void put_body(std::string_view data, bool end, std::string_view trailers = {});
   awaitable<error_code> flush();
   /// The same without a coroutine, where that goes: nearly always, but never over TLS. False: flush() goes on.
-  bool flush_now() { return !tls_ && out_.flush_now(socket_); }
+  bool flush_now() { return !tls_ && work_->out.flush_now(socket_); }
   /// 1xx to a client that knows them.
   awaitable<error_code> send_interim(unsigned status, std::string_view reason, std::string_view fields);
   bool head_sent() const noexcept { return head_ended_; }
@@ -131,7 +159,6 @@ class ClientSession {
   void clear_deadlines() noexcept;
 
  private:
-  struct Parser;
   /// What is next on this connection.
   enum class Next : std::uint8_t {
     request,   ///< one that has to be handled
@@ -140,6 +167,7 @@ class ClientSession {
     refused,  ///< a refusal is put out; the connection ends
     more,     ///< all that has come is answered, but for a part of a head
     late,     ///< none has come in time
+    idle,     ///< nothing has come: see wait()
     close,
   };
   awaitable<Next> read_request();
@@ -148,14 +176,22 @@ class ClientSession {
   Next take_head();
   Next parse(std::size_t size);
   Next refuse(Refusal refusal, Limit limit);
+  Next refuse_head(Refusal refusal, Limit limit);
   Next take_preface();
-  template <typename Handler>
-  struct RequestRead;
+  template <typename Done>
+  struct IdleRead;
+  static void go_on(ClientSessionPtr session);
   awaitable<Next> await_input();
   Next take_input(error_code error, std::size_t size);
   std::chrono::milliseconds head_wait();
   bool is_idle() const noexcept;
   asio::mutable_buffer room();
+  friend class HeadBuffer;
+  asio::mutable_buffer idle_room() noexcept;
+  void take_workspace() {
+    if (!work_) work_ = workspaces_.take();
+  }
+  void put_away() noexcept;
   awaitable<bool> fill(std::chrono::milliseconds timeout);
   awaitable<bool> shake_hands();
   void drop_nominated();
@@ -168,6 +204,7 @@ class ClientSession {
   awaitable<void> linger();
   void watch_further();
   bool wants_keep_alive() const noexcept;
+  void count(Limit limit) noexcept { counters_.limits[static_cast<std::size_t>(limit)].add(); }
   static void on_read_deadline(void* self);
   static void on_write_deadline(void* self);
 
@@ -180,17 +217,15 @@ class ClientSession {
   Deadline read_deadline_, write_deadline_;
   config::ClientTimeouts timeouts_;
   config::Limits limits_;
-  std::vector<char> buffer_;
+  ClientWorkspaces& workspaces_;
+  std::unique_ptr<ClientWorkspace> work_;     // none while it is idle
+  std::optional<Next> found_;                 // by wait(), for run()
+  std::chrono::milliseconds idle_before_{0};  // with a coroutine, for wait()
   std::size_t begin_ = 0, end_ = 0, scanned_ = 0;
-  std::vector<Field> fields_;
-  std::unique_ptr<Parser> parser_;
   RequestHead request_;
   std::chrono::steady_clock::time_point started_{}, head_began_{};
-  OutputQueue out_;
   std::uint64_t body_bytes_ = 0, body_left_ = 0, request_bytes_ = 0;
   BodyMode body_mode_ = BodyMode::none;
-  std::string chunk_size_;
-  static constexpr std::size_t first_buffer = 4u << 10;
   bool at_start_ = true;     // nothing of the connection's bytes has been used
   bool has_begun_ = false;   // a part of the next head has come
   bool unanswered_ = false;  // something was read since an answer was last sent

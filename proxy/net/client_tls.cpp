@@ -22,7 +22,7 @@ awaitable<bool> ClientSession::shake_hands() {
   if (failure == TlsFailure::timeout || failure == TlsFailure::closed) co_return false;
   if (failure == TlsFailure::plain_http) {
     tls_.reset();
-    refuse({400, "Plain HTTP has come to a port for HTTPS."}, Limit::bad_request);
+    refuse_head({400, "Plain HTTP has come to a port for HTTPS."}, Limit::bad_request);
     if (co_await flush()) co_return false;
   }
   // What the client is told, an alert or that answer, would be lost if the rest of what it sent stayed unread.

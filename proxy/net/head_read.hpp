@@ -5,8 +5,11 @@
 // left behind it, the end too (TCP_INQ); where it says that nothing is, there is no other read. Where it says nothing,
 // as on Unix sockets, all is as Asio does it.
 //
-// Asio decides this in the base class of its receive operation, by the type of the buffers; here is that base for a
-// type of our own. Should an Asio not have such a base, it isn't used, and the other read is back.
+// And a read that waits has no memory: it is asked for when the socket has something, so that idle connections take
+// none.
+//
+// Asio decides both in the base class of its receive operation, by the type of the buffers; here is that base for a
+// type of our own.
 //
 // Of a reset that came in one event with data TCP_INQ says nothing. A send tells of it; so what follows such a read
 // is either a send or a plain read (ClientSession::read_some()).
@@ -20,13 +23,27 @@
 #include <cstring>
 
 #include "net/async.hpp"
+#include "net/client_session.hpp"
 
 namespace pillion {
 
-/// Where a read puts what comes.
+#ifdef BOOST_ASIO_HAS_IO_URING_AS_DEFAULT
+#error "reads of heads need Asio's reactor"
+#endif
+
+/// A buffer for one read by an idle session, which has none before there is something to read. The session outlives
+/// the read.
 class HeadBuffer : public asio::mutable_buffer {
  public:
-  using asio::mutable_buffer::mutable_buffer;
+  // Asio completes a read into nothing at once, so it doesn't look empty.
+  explicit HeadBuffer(ClientSession& session) noexcept : mutable_buffer(&session, 1), session_(&session) {}
+  /// Where to read to. Empty: there is no memory.
+  asio::mutable_buffer room() const noexcept { return session_->idle_room(); }
+  /// There was nothing to read.
+  void put_back() const noexcept { session_->put_away(); }
+
+ private:
+  ClientSession* session_;
 };
 
 /// Once for a socket, before HeadBuffer is of use with it.
@@ -51,7 +68,12 @@ class reactive_socket_recv_op_base<pillion::HeadBuffer> : public reactor_op {
 
   static status do_perform(reactor_op* base) {
     auto& op = *static_cast<reactive_socket_recv_op_base*>(base);
-    iovec part{op.buffer_.data(), op.buffer_.size()};
+    const asio::mutable_buffer room = op.buffer_.room();
+    if (room.size() == 0) {
+      op.ec_ = asio::error::no_memory;
+      return done;
+    }
+    iovec part{room.data(), room.size()};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
     msghdr message{};
     message.msg_iov = &part;
@@ -61,7 +83,10 @@ class reactive_socket_recv_op_base<pillion::HeadBuffer> : public reactor_op {
     ssize_t size;
     do size = ::recvmsg(op.socket_, &message, op.flags_);
     while (size < 0 && errno == EINTR);
-    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return not_done;
+    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      op.buffer_.put_back();
+      return not_done;
+    }
     op.bytes_transferred_ = size > 0 ? static_cast<std::size_t>(size) : 0;
     op.ec_ = {};
     if (size < 0) op.ec_.assign(errno, boost::system::system_category());

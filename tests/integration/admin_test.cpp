@@ -20,6 +20,17 @@ void check_error(const Response& response, int status) {
   }
 }
 
+std::vector<Json> access_lines(const std::string& out) {
+  std::vector<Json> lines;
+  for (std::size_t at = 0; at < out.size();) {
+    const auto end = out.find('\n', at);
+    REQUIRE(end != std::string::npos);
+    lines.push_back(Json::parse(out.substr(at, end - at)));
+    at = end + 1;
+  }
+  return lines;
+}
+
 }  // namespace
 
 TEST_CASE("admin: health and readiness") {
@@ -193,14 +204,7 @@ TEST_CASE("admin: the access log is one JSON object a line, whatever a client se
   client.get("/things/1");
   client.get("/a\"b\\c?<>", {{"X-Request-Id", "id-1"}, {"User-Agent", "\"}, {\"status\": 999"}});
   proxy.process().wait_for_out_line("id-1");
-  std::string out = proxy.process().out();
-  std::vector<Json> lines;
-  for (std::size_t at = 0; at < out.size();) {
-    auto end = out.find('\n', at);
-    REQUIRE(end != std::string::npos);
-    lines.push_back(Json::parse(out.substr(at, end - at)));
-    at = end + 1;
-  }
+  const std::vector<Json> lines = access_lines(proxy.process().out());
   REQUIRE(lines.size() == 3);
   for (std::string name : {"time", "method", "path", "route", "status", "result", "bytes", "duration"}) {
     bool found = false;
@@ -213,6 +217,32 @@ TEST_CASE("admin: the access log is one JSON object a line, whatever a client se
   CHECK(lines[1]["route"].string == "thing");
   CHECK(lines[2]["status"].number == 200);
   CHECK(lines[2]["path"].string.starts_with("/a\"b\\c"));
+}
+
+TEST_CASE("admin: the access log tells of a head that was refused before it was read") {
+  const auto begun = Clock::now();
+  ScriptedUpstream upstream;
+  Pillion proxy(config(upstream.endpoint()));
+  HttpClient first = proxy.connect(), second = proxy.connect();
+  for (int i = 0; i < 2; ++i) CHECK(second.get("/things/1").status == 200);
+  for (HttpClient* client : {&first, &second}) {
+    client->send(request_bytes("GET", "/large", {{"X", std::string(33u << 10, 'x')}}));
+    CHECK(client->read_response().status == 431);
+    CHECK(client->closes());
+  }
+  CHECK(proxy.get("/things/1", {{"X-Request-Id", "id-1"}}).status == 200);
+  proxy.process().wait_for_out_line("id-1");
+  const double elapsed = std::chrono::duration<double, std::milli>(Clock::now() - begun).count();
+  int refused = 0;
+  for (const Json& line : access_lines(proxy.process().out())) {
+    if (line["status"].number != 431) continue;
+    ++refused;
+    CHECK(line["method"].string.empty());
+    CHECK(line["path"].string.empty());
+    CHECK(line["result"].string == "error");
+    CHECK(line["duration_ms"].number <= elapsed);
+  }
+  CHECK(refused == 2);
 }
 
 TEST_CASE("admin: the access log can be off or of errors alone") {

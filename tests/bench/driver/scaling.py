@@ -92,6 +92,7 @@ class Connections:
         before = server.process.memory_bytes()
         holder = self.hold(rig, server, count)
         try:
+            time.sleep(2)  # so that all have been idle for a while
             idle = (server.process.memory_bytes() - before) / count
             rig.say(f"    {idle:.0f} bytes an idle connection")
             beside = self.samples(rig, server, 10)
