@@ -1,7 +1,7 @@
 // pillion explain: what the proxy would do with a request, worked out without one running.
 #include "ops/explain.hpp"
+#include "ops/json_text.hpp"
 
-#include <boost/json/serialize.hpp>
 #include <iostream>
 
 #include "cli/commands.hpp"
@@ -36,7 +36,7 @@ int explain(const ExplainFlags& flags) {
   const Explanation explanation =
       pillion::explain(*loaded.config, RouteTable(*loaded.config), request->head(), listener);
   if (flags.json) {
-    std::cout << boost::json::serialize(to_json(explanation)) << '\n';
+    std::cout << json_text(to_json(explanation)) << '\n';
   } else {
     std::cout << to_text(explanation);
   }

@@ -10,6 +10,7 @@
 #include "cli/commands.hpp"
 #include "cli/http_client.hpp"
 #include "ops/invalidate_body.hpp"
+#include "ops/json_text.hpp"
 
 namespace pillion::cli {
 namespace {
@@ -111,7 +112,7 @@ int report(const InvalidateFlags& flags, std::chrono::milliseconds waited, const
   const json::value* pending = receipt->if_contains("pending");
   if (answer.status == 200 || pending) {
     if (flags.json) {
-      std::cout << json::serialize(*receipt) << '\n';
+      std::cout << json_text(*receipt) << '\n';
     } else {
       print_receipt(*receipt, flags.dry_run);
     }

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
 #include <ostream>
+
+#include "ops/json_text.hpp"
 
 namespace pillion::cli {
 
@@ -17,7 +18,7 @@ constexpr std::size_t bar_width = 30;
 std::string text_at(const json::object& object, std::string_view key) {
   const json::value* value = object.if_contains(key);
   if (!value) return {};
-  return value->is_string() ? std::string(value->get_string()) : json::serialize(*value);
+  return value->is_string() ? std::string(value->get_string()) : json_text(*value);
 }
 
 // It goes to a terminal: nothing there may be more than text.
@@ -57,7 +58,7 @@ void WarmProgress::take_line(std::string_view text) {
   for (std::size_t i = 0; i < warm_result_count; ++i)
     if (to_string(static_cast<WarmResult>(i)) == result) ++counts_[i];
   if (form_ == Form::json) {
-    out_ << json::serialize(parsed) << '\n';
+    out_ << json_text(parsed) << '\n';
   } else if (form_ == Form::lines) {
     out_ << describe(*line) << '\n';
   } else {

@@ -1,11 +1,11 @@
 // `pillion why`: what a running proxy decided for recent requests, step by step.
 #include <algorithm>
 #include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
 #include <iostream>
 
 #include "cli/admin.hpp"
 #include "cli/commands.hpp"
+#include "ops/json_text.hpp"
 
 namespace pillion::cli {
 namespace {
@@ -15,7 +15,7 @@ namespace json = boost::json;
 std::string text_at(const json::object& object, std::string_view key) {
   const json::value* value = object.if_contains(key);
   if (!value || value->is_null()) return {};
-  return value->is_string() ? std::string(value->get_string()) : json::serialize(*value);
+  return value->is_string() ? std::string(value->get_string()) : json_text(*value);
 }
 
 void print(const json::object& decision) {
@@ -44,7 +44,7 @@ int why(const WhyFlags& flags) {
   const json::value* decisions = answer.if_contains("decisions");
   const json::array* list = decisions ? decisions->if_array() : nullptr;
   if (flags.json) {
-    std::cout << json::serialize(answer) << '\n';
+    std::cout << json_text(answer) << '\n';
   } else if (list) {
     bool first = true;
     for (const json::value& decision : *list) {

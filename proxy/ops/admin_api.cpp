@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/json/serialize.hpp>
 #include <chrono>
 #include <map>
 #include <optional>
@@ -16,6 +15,7 @@
 #include "ops/dashboard.hpp"
 #include "ops/explain.hpp"
 #include "ops/invalidate_body.hpp"
+#include "ops/json_text.hpp"
 #include "ops/metrics.hpp"
 #include "ops/recent.hpp"
 #include "ops/stats.hpp"
@@ -33,7 +33,7 @@ using Handler = awaitable<AdminResponse> (*)(Control&, const AdminRequest&);
 AdminResponse answer(unsigned status, const json::object& body) {
   AdminResponse response;
   response.status = status;
-  response.body = json::serialize(body) + "\n";
+  response.body = json_text(body) + "\n";
   return response;
 }
 

@@ -1,7 +1,8 @@
 #include "ops/warm_body.hpp"
 
 #include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
+
+#include "ops/json_text.hpp"
 
 namespace pillion {
 
@@ -45,7 +46,7 @@ std::string warm_line(const WarmedUrl& url) {
   if (url.warmed.result == WarmResult::stored || url.warmed.result == WarmResult::fresh)
     line["bytes"] = url.warmed.bytes;
   line["ms"] = static_cast<double>(url.warmed.us) / 1000.0;
-  return json::serialize(line) + "\n";
+  return json_text(line) + "\n";
 }
 
 }  // namespace pillion

@@ -1,4 +1,6 @@
 // The admin API: each request and each of its errors (product contract, section 5), metrics and the access log (7).
+#include <regex>
+
 #include "integration.hpp"
 
 namespace {
@@ -165,6 +167,7 @@ TEST_CASE("admin: stats add up, in total and by route") {
     CHECK(stats["routes"]["thing"].has(name));
   }
   CHECK(stats["routes"]["thing"]["requests"].number == 3);
+  CHECK_FALSE(std::regex_search(proxy.admin_get("/stats").body, std::regex("[:,\\[]-?[0-9.]+[eE]")));  // plain decimals
   CHECK(stats["routes"]["thing"]["hits"]["memory"].number == 2);
 }
 

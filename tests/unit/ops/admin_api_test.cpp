@@ -387,7 +387,7 @@ TEST_CASE("a list to be warmed is answered line by line") {
     if (lines.back().empty()) break;
   }
   REQUIRE(lines.size() == 3);
-  CHECK(lines[0] == R"({"url":"/a","result":"stored","status":200,"bytes":0,"ms":0E0})"
+  CHECK(lines[0] == R"({"url":"/a","result":"stored","status":200,"bytes":0,"ms":0})"
                     "\n");
   CHECK_FALSE(control.warming_ended);
   response.more = nullptr;
