@@ -183,12 +183,14 @@ void print_hints(const std::string& proxy, const std::string& egress, const std:
             << "  curl -i " << proxy << "/api/characters/char_123\n"
             << "  curl -i -X PUT -d '{}' " << proxy << "/api/characters/char_123\n"
             << "  curl -i " << egress << "/comfyui/samplers\n"
+            << "  pillion why --admin " << admin << " /api/characters/char_123\n"
             << "  curl -s '" << admin << "/explain?url=/api/characters/char_123'\n"
             << "  curl -i " << queries
             << "/query/character/char_123      # a lease to load what the application caches itself\n"
             << "  curl -i -X PUT -d Ann " << queries << "/query/character/char_123\n"
             << "  curl -s " << admin << "/stats\n"
             << "  curl -s " << admin << "/metrics\n"
+            << "  pillion top --admin " << admin << "      # or a page for a browser: " << admin << "/\n"
             << "  pillion invalidate --admin " << admin << " --tag characters" << std::endl;
 }
 
