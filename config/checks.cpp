@@ -292,7 +292,7 @@ void check_caching(Context& context, const Draft& draft) {
     const Node& node = *draft.route_nodes[i];
     if (route.cache == CacheMode::off) {
       for (const char* key : {"ttl", "ttl_by_status", "freshness", "heuristic", "stale", "request_directives",
-                              "accept_language", "keep", "set_cookie", "personal"}) {
+                              "accept_language", "keep", "set_cookie", "personal", "compress_answers"}) {
         if (const Node* setting = node.find(key)) {
           context.warn(setting->at,
                        "this has no effect: the route's cache is off (it is on where a ttl or freshness is given, "

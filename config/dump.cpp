@@ -219,6 +219,7 @@ Tree route(const Route& r) {
   if (r.store_memory) tiers.emplace_back("memory");
   if (r.store_redis) tiers.emplace_back("redis");
   tree.add("store", Tree::strings(tiers));
+  if (r.cache != CacheMode::off || !r.compress_answers) tree.add("compress_answers", on_off(r.compress_answers));
   tree.add("upgrade", on_off(r.upgrade));
   tree.add("forwarded", on_off(r.forwarded));
   add_invalidate(r, tree);

@@ -197,6 +197,7 @@ struct Route {
   Milliseconds keep{0};  ///< how long past its use a response with a validator stays in Redis
   bool store_memory = true;
   bool store_redis = true;
+  bool compress_answers = true;  ///< a stored response that proves hot is offered compressed
   bool upgrade = true;
   bool forwarded = true;  ///< Via and X-Forwarded-*
   std::vector<InvalidateRule> invalidate;

@@ -217,7 +217,7 @@ constexpr Key<RouteDraft> route_keys[] = {
     {"store", read_tiers},
     {"upgrade", [](Context& c, const Node& n, RouteDraft& d) { read_switch(c, n, d.route.upgrade); }},
     {"forwarded", [](Context& c, const Node& n, RouteDraft& d) { read_switch(c, n, d.route.forwarded); }},
-    {"compress_answers"},
+    {"compress_answers", [](Context& c, const Node& n, RouteDraft& d) { read_switch(c, n, d.route.compress_answers); }},
     {"refresh"},
     {"adaptive"},
 };

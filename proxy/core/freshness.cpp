@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 
+#include "core/compressible.hpp"
 #include "core/http_date.hpp"
 #include "core/validation.hpp"
 
@@ -132,6 +133,7 @@ ResponseMeta make_meta(const ResponseHead& head, std::int64_t request_mono_ms, N
   const std::string_view etag = entity_tag_of(head.fields);
   meta.has_strong_etag = is_strong(etag);
   meta.has_validator = !etag.empty() || meta.last_modified_s >= 0;
+  describe_coding(head.fields, meta);
   return meta;
 }
 

@@ -94,6 +94,8 @@ CompiledRoute compile(const config::Config& config, const config::Route& route, 
     compiled.urls = compile_all(rule.urls, out.parameters);
     out.invalidate.push_back(std::move(compiled));
   }
+  out.compresses =
+      route.compress_answers && route.cache == config::CacheMode::on && route.store_memory && config.memory.enabled;
   return out;
 }
 

@@ -52,6 +52,7 @@ struct CompiledRoute {
     std::vector<Template> tags, patterns, urls;
   };
   std::vector<Invalidate> invalidate;
+  bool compresses = false;  ///< compress_answers, and there is memory to keep what comes of it
 };
 
 struct RouteMatch {

@@ -114,7 +114,7 @@ std::size_t StoredResponse::whole_size() const noexcept {
   return static_cast<std::size_t>(body().data() + body_size_ - reinterpret_cast<const char*>(this));
 }
 
-std::size_t StoredResponse::footprint() const noexcept { return block_pool::taken(whole_size()); }
+std::size_t StoredResponse::footprint() const noexcept { return block_pool::taken(whole_size()) + forms_.footprint(); }
 
 bool has_key(const StoredResponse& response, std::string_view key, KeyMatch match) noexcept {
   return match == KeyMatch::whole ? response.primary_key() == key : response.primary_key().starts_with(key);

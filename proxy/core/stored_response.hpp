@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "core/cache_control.hpp"
+#include "core/encoded_forms.hpp"
 #include "core/hash.hpp"
 #include "core/headers.hpp"
 #include "core/intrusive_ptr.hpp"
@@ -35,6 +36,9 @@ struct ResponseMeta {
   bool had_set_cookie : 1 = false;
   bool has_strong_etag : 1 = false;
   bool has_validator : 1 = false;  ///< an ETag, or a Last-Modified
+  /// core/compressible.hpp; not kept in Redis, since the head says it.
+  bool compressible : 1 = false;
+  bool varies_by_coding : 1 = false;  ///< likewise
 };
 static_assert(sizeof(ResponseMeta) == 64);
 
@@ -60,8 +64,8 @@ struct StoredParts {
   bool in_redis = false;  ///< it was read from there
 };
 
-/// Immutable but for the two marks below. Shared between workers. Its bytes stand behind it in the one block that both
-/// are allocated in: of many small responses each allocation counts.
+/// Immutable but for the two marks and the encoded forms below. Shared between workers. Its bytes stand behind it in
+/// the one block that both are allocated in: of many small responses each allocation counts.
 class StoredResponse {
  public:
   /// Copies the parts. nullptr where one of them is of 4 GiB or more, the readable key or the entity tag of 64 KiB or
@@ -84,7 +88,7 @@ class StoredResponse {
   std::uint64_t epoch() const noexcept { return shared().epoch; }
   /// The same for a response and for what is read of it from Redis; another for whatever takes its place there.
   std::uint64_t store_id() const noexcept { return shared().store_id; }
-  /// Everything it occupies, in bytes, allocator overhead estimated.
+  /// Everything it occupies, in bytes, with its encoded forms; allocator overhead estimated.
   std::size_t footprint() const noexcept;
 
   /// The local position up to which it was last compared with the invalidations and found good. Only ever grows.
@@ -95,6 +99,9 @@ class StoredResponse {
   /// there, and taken back where it is known that it wasn't.
   bool stands_in_redis() const noexcept { return in_redis_.load(std::memory_order_acquire); }
   void set_in_redis(bool stands) const noexcept { in_redis_.store(stands, std::memory_order_release); }
+
+  /// Its body in other codings, for those who take them.
+  EncodedForms& forms() const noexcept { return forms_; }
 
   // For StoredResponsePtr.
   void retain() const noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
@@ -122,6 +129,7 @@ class StoredResponse {
   ResponseMeta meta_;
   std::uint64_t position_;
   mutable std::atomic<std::uint64_t> checked_;
+  mutable EncodedForms forms_;
   mutable std::atomic<std::uint32_t> references_{1};
   std::uint32_t primary_size_, head_size_, body_size_;
   std::uint16_t selector_count_, readable_size_, etag_size_;

@@ -26,6 +26,9 @@
 #include <type_traits>
 #include <vector>
 
+#include "core/compressible.hpp"
+#include "core/validation.hpp"
+
 namespace pillion {
 namespace {
 
@@ -300,6 +303,7 @@ StoredResponsePtr decode(const ValueParts& value, std::string_view plain_strings
   parts.etag = strings.read_bytes(sizes.of[3]);
   parts.head = strings.read_bytes(sizes.of[4]);
   parts.body = strings.read_bytes(sizes.of[5]);
+  if (!parts.vary_marker) describe_coding(fields_of_head(parts.head), meta);
   parts.position = local_position;
   parts.in_redis = true;
   meta.received_mono_ms = received_here(received, now);

@@ -23,6 +23,7 @@
 #include "flow/search_rules.hpp"
 #include "net/deadline.hpp"
 #include "net/upstream_pool.hpp"
+#include "store/answer_compressor.hpp"
 #include "store/memory_store.hpp"
 #include "store/redis_store.hpp"
 #include "telemetry/counters.hpp"
@@ -64,13 +65,15 @@ struct Shared {
         invalidations(i),
         redis(r),
         watch(w),
-        memory(m.enabled ? m.size : 0, m.enabled ? m.max_object : 0) {}
+        memory(m.enabled ? m.size : 0, m.enabled ? m.max_object : 0),
+        compressor(memory, c) {}
   Counters& counters;
   Log& log;
   InvalidationLog& invalidations;
   RedisTopology* redis;  ///< null without Redis
   RedisWatch* watch;     ///< likewise
   MemoryStore memory;
+  AnswerCompressor compressor;  ///< of what stands in `memory`
   Collapser collapser;
   SearchRules search_rules;
   std::array<std::mutex, 64> variant_locks;  ///< of a URL's marker, by its hash (flow/keeper.cpp)

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/cache_key.hpp"
+#include "core/content_coding.hpp"
 #include "core/reasons.hpp"
 #include "core/reuse.hpp"
 #include "core/storability.hpp"
@@ -84,6 +85,9 @@ struct Outcome {
   bool collapsed = false;
   bool stored = false;
   bool unsure = false;
+  Coding coding = Coding::identity;  ///< of the answer, where it is an encoded form of a stored response
+  Coding wished = Coding::identity;  ///< the one that would have been better, if it were there
+  std::uint64_t saved_bytes = 0;     ///< by sending an encoded form
   std::uint64_t upstream_us = 0;
   std::int64_t ttl_ms = 0;       ///< of an answer from a store: lifetime left
   unsigned upstream_status = 0;  ///< 0: it didn't answer

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/cache_key.hpp"
+#include "core/compressible.hpp"
 #include "core/freshness.hpp"
 #include "core/invalidation.hpp"
 #include "core/no_vary_search.hpp"
@@ -67,6 +68,7 @@ Freshened freshen(const StoredResponse& stored, Fields said, const Freshening& b
   StoredParts parts;
   parts.meta = make_meta(head, by.asked.mono_ms, came);
   keep_own_directives(stored, said, parts.meta);
+  describe_coding(head.fields, parts.meta);
   parts.meta.request_had_cookie = stored.meta().request_had_cookie || by.facts.has_cookie;
   parts.meta.request_had_authorization = stored.meta().request_had_authorization || by.facts.has_authorization;
   parts.meta.had_set_cookie = parts.meta.had_set_cookie || stored.meta().had_set_cookie;

@@ -135,6 +135,8 @@ void RequestHandler::put_hit(ClientSession& session, const Plan& plan, const Fou
   outcome.unsure = found.unsure;
   outcome.ttl_ms = found.decision.ttl_ms;
   put_stored(session, found.response, *plan.route, at, status, outcome);
+  if (outcome.wished != Coding::identity && !behind && found.response->forms().note_wish(outcome.wished))
+    context_.shared.compressor.ask(found.response, found.hash, outcome.wished);
 }
 
 // RFC 9111 5.2.1.7. Nothing was forwarded, so nothing says why it was.
@@ -180,6 +182,10 @@ void RequestHandler::finish(ClientSession& session, const Snapshot& snapshot, co
   if (hit && outcome.tier == Detail::redis) counters.hits_redis.add();
   if (outcome.collapsed) counters.collapsed.add();
   if (outcome.unsure) counters.unsure.add();
+  if (outcome.coding != Coding::identity) {
+    counters.encoded.add();
+    counters.encoded_saved.add(outcome.saved_bytes);
+  }
   if (outcome.stored && !outcome.collapsed) counters.stored.add();
   if (outcome.detail != Detail::none) counters.details[static_cast<std::size_t>(outcome.detail)].add();
   if (!hit) {
@@ -202,6 +208,7 @@ void RequestHandler::finish(ClientSession& session, const Snapshot& snapshot, co
   record.status = outcome.status;
   record.result = to_string(outcome.result);
   record.tier = to_string(outcome.tier);
+  if (outcome.coding != Coding::identity) record.coding = to_string(outcome.coding);
   record.bytes = session.body_bytes();
   record.duration_us = us;
   record.upstream_us = outcome.upstream_us;

@@ -98,6 +98,7 @@ void explain_place(const config::Config& config, const RequestHead& request, con
   out.key = printable(primary);
   out.readable_key = readable_key(match, hash128(primary));
   out.redis_key = config.redis.key_namespace + out.readable_key;
+  out.compresses = match.route->compresses;
   if (route.store_memory && config.memory.enabled) out.stores.push_back("memory");
   if (route.store_redis && config.redis.enabled) out.stores.push_back("redis");
   for (const Template& tag : match.route->tags) out.tags.push_back(tag.fill(match.parameters, Template::Encode::raw));
@@ -205,6 +206,10 @@ ExplainedStored explain_stored(const StoredResponse& response, Detail tier, cons
   out.size = response.body().size();
   out.status = response.meta().status;
   out.key = response.readable_key();
+  for (std::size_t i = 0; i < coding_count; ++i) {
+    const auto coding = static_cast<Coding>(i);
+    if (const EncodedForm* form = response.forms().find(coding)) out.encoded.emplace_back(coding, form->body().size());
+  }
   out.invalidated = tier == Detail::none;
   if (out.invalidated) {
     out.ttl_ms = 0;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/model.hpp"
+#include "core/content_coding.hpp"
 #include "core/message.hpp"
 #include "core/reasons.hpp"
 #include "core/route_table.hpp"
@@ -55,7 +56,8 @@ struct ExplainedStored {
   unsigned status = 0;
   std::string_view reuse;  ///< `fresh`, `stale-while-revalidate`, `validate` or `refuse`
   std::string key;         ///< readable, without namespace: of the variant where the URL varies
-  std::uint64_t hits = 0;  ///< about so many by this replica lately
+  std::vector<std::pair<Coding, std::size_t>> encoded;  ///< forms for clients that are there too, and their bytes
+  std::uint64_t hits = 0;                               ///< about so many by this replica lately
 };
 
 struct Explanation {
@@ -70,6 +72,7 @@ struct Explanation {
   std::string readable_key;                 ///< without namespace
   std::string redis_key;                    ///< with namespace
   std::vector<std::string> stores;          ///< `memory`, `redis`
+  bool compresses = false;                  ///< what proves hot is compressed for clients, where it may be
   std::optional<config::Milliseconds> ttl;  ///< of a 200 that says nothing itself
   std::string ttl_from;                     ///< `ttl`, `ttl_by_status`, or `response` where only that can give one
   std::map<int, config::Milliseconds> ttl_by_status;

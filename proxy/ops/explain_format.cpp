@@ -33,12 +33,19 @@ json::object to_json(const ExplainedInvalidation& item) {
   return out;
 }
 
+json::object encoded_json(const ExplainedStored& stored) {
+  json::object out;
+  for (const auto& [coding, size] : stored.encoded) out[to_string(coding)] = size;
+  return out;
+}
+
 json::object to_json(const ExplainedStored& stored) {
   return {{"age", seconds(stored.age_ms)},
           {"ttl", seconds(stored.ttl_ms)},
           {"tier", stored.invalidated ? json::value() : json::value(to_string(stored.tier))},
           {"invalidated", stored.invalidated},
           {"size", stored.size},
+          {"encoded", encoded_json(stored)},
           {"hits", stored.hits},
           {"status", stored.status},
           {"reuse", stored.reuse},
@@ -93,9 +100,12 @@ std::string stale_text(const Explanation& e) {
 
 std::string stored_text(const ExplainedStored& stored) {
   const std::string where = stored.invalidated ? "invalidated" : "in " + std::string(to_string(stored.tier));
-  return "status " + std::to_string(stored.status) + ", " + std::to_string(stored.size) + " bytes, " + where +
-         ", age " + std::to_string(stored.age_ms / 1000) + "s, lifetime left " + std::to_string(stored.ttl_ms / 1000) +
-         "s, " + std::string(stored.reuse);
+  std::string sizes = std::to_string(stored.size) + " bytes";
+  for (const auto& [coding, size] : stored.encoded)
+    sizes += ", " + std::string(to_string(coding)) + " " + std::to_string(size);
+  return "status " + std::to_string(stored.status) + ", " + sizes + ", " + where + ", age " +
+         std::to_string(stored.age_ms / 1000) + "s, lifetime left " + std::to_string(stored.ttl_ms / 1000) + "s, " +
+         std::string(stored.reuse);
 }
 
 }  // namespace
@@ -114,6 +124,7 @@ json::object to_json(const Explanation& e) {
   out["key"] = text_or_null(e.key);
   out["redis_key"] = text_or_null(e.redis_key);
   out["stores"] = array_of(e.stores);
+  out["compress_answers"] = e.compresses;
   out["ttl"] = e.ttl ? seconds(e.ttl->count()) : json::value();
   out["ttl_from"] = text_or_null(e.ttl_from);
   if (!e.ttl_by_status.empty()) {
@@ -144,6 +155,8 @@ std::string to_text(const Explanation& e) {
   if (e.cacheable && !stale_text(e).empty()) line(out, "stale use", stale_text(e));
   if (!e.key.empty()) {
     line(out, "stores", e.stores.empty() ? "none" : joined(e.stores, ", "));
+    line(out, "compressed",
+         e.compresses ? "for clients that accept it, once it proves hot, where its type allows" : "no");
     line(out, "key", e.key);
     line(out, "redis key", e.redis_key);
     line(out, "tags", e.tags.empty() ? "none" : joined(e.tags, ", "));

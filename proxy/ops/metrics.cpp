@@ -70,6 +70,9 @@ void add_routes(const Counters& counters, Families& out) {
       counter("pillion_unsure_total", "Answers from memory while the invalidations of other replicas were not heard.");
   auto shadow = counter("pillion_shadow_total",
                         "Answers of the application beside which a cache's would have been the same, or another.");
+  auto encoded = counter("pillion_compressed_answers_total", "Answers from a store with a body compressed here.");
+  auto encoded_saved =
+      counter("pillion_compressed_saved_bytes_total", "Bytes that these have less than the plain ones.");
   auto bytes = counter("pillion_response_bytes_total", "Bytes of bodies sent to clients.");
   auto details = counter("pillion_details_total", "Answers by the detail of their Cache-Status.");
   counters.for_each_route([&](const std::string& name, const std::vector<RouteCounters*>& blocks) {
@@ -95,6 +98,11 @@ void add_routes(const Counters& counters, Families& out) {
       add(shadow, {{"route", name}, {"same", "true"}}, same);
       add(shadow, {{"route", name}, {"same", "false"}}, other);
     }
+    const std::uint64_t compressed = total(blocks, [](const RouteCounters& b) -> C { return b.encoded; });
+    if (compressed != 0) {
+      add(encoded, {{"route", name}}, compressed);
+      add(encoded_saved, {{"route", name}}, total(blocks, [](const RouteCounters& b) -> C { return b.encoded_saved; }));
+    }
     add(bytes, {{"route", name}}, total(blocks, [](const RouteCounters& b) -> C { return b.bytes; }));
     for (std::size_t i = 0; i < std::tuple_size_v<decltype(RouteCounters::details)>; ++i) {
       const std::string_view word = to_string(static_cast<Detail>(i));
@@ -102,7 +110,8 @@ void add_routes(const Counters& counters, Families& out) {
       if (n != 0 && !word.empty()) add(details, {{"route", name}, {"detail", std::string(word)}}, n);
     }
   });
-  for (auto* f : {&requests, &seconds, &hits, &stored, &collapsed, &unsure, &shadow, &bytes, &details})
+  for (auto* f :
+       {&requests, &seconds, &hits, &stored, &collapsed, &unsure, &shadow, &encoded, &encoded_saved, &bytes, &details})
     out.push_back(std::move(*f));
 }
 
@@ -125,6 +134,16 @@ void add_stores(const Counters& counters, const MetricsExtras& extras, Families&
     add(out.back(), {{"tier", "memory"}}, extras.memory.entries);
     out.push_back(counter("pillion_store_evictions_total", "Stored responses that had to make room."));
     add(out.back(), {{"tier", "memory"}}, extras.memory.evictions);
+  }
+  if (extras.memory_enabled) {
+    out.push_back(counter("pillion_compressed_total", "Stored responses compressed for clients, by coding."));
+    for (std::size_t i = 0; i < coding_count; ++i)
+      add(out.back(), {{"coding", std::string(to_string(static_cast<Coding>(i)))}}, counters.compressed[i].get());
+    out.push_back(counter("pillion_compression_left_total",
+                          "Hot responses that were not compressed: since it saved under an eighth, or since too many "
+                          "waited (these are tried again)."));
+    add(out.back(), {{"why", "given-up"}}, counters.compression_given_up.get());
+    add(out.back(), {{"why", "postponed"}}, counters.compression_postponed.get());
   }
   out.push_back(
       counter("pillion_swept_total", "Stored responses removed since an invalidation had made them useless."));

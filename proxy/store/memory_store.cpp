@@ -94,6 +94,21 @@ bool MemoryStore::store(const Hash128& hash, StoredResponsePtr response) {
   return true;
 }
 
+bool MemoryStore::grow(const Hash128& hash, const StoredResponse* response, std::size_t more) {
+  const std::size_t cost = (more + 7) & ~std::size_t{7};
+  Shard& shard = shard_of(hash);
+  if (cost > 0 && !reserve(shard, cost)) return false;
+  {
+    std::lock_guard guard(shard.lock);
+    if (shard.index.add_cost(hash, response, cost)) {
+      shard.bytes.store(shard.bytes.load(std::memory_order_relaxed) + cost, std::memory_order_relaxed);
+      return true;
+    }
+  }
+  used_.fetch_sub(cost, std::memory_order_relaxed);
+  return false;
+}
+
 bool MemoryStore::reserve(Shard& own, std::size_t bytes) {
   const std::size_t capacity = capacity_.load(std::memory_order_relaxed);
   if (bytes > capacity) return false;

@@ -28,6 +28,9 @@ class MemoryStore {
   /// Puts it in place of what stood there. False where it is too large. Shards share one budget, so an object may be
   /// as large as the whole capacity.
   bool store(const Hash128& hash, StoredResponsePtr response);
+  /// Counts `more` bytes for the entry, if it is still this very one and there is room or room can be made; they go
+  /// with it. False where not. With 0 it only says whether the entry stands there.
+  bool grow(const Hash128& hash, const StoredResponse* response, std::size_t more);
   /// Removes the entry if it is still this very one. What that frees, bytes.
   std::size_t erase(const Hash128& hash, const StoredResponse* response);
   void clear();

@@ -37,6 +37,13 @@ StoredResponsePtr SieveIndex::find(const Hash128& hash, std::string_view primary
   return e.response;
 }
 
+bool SieveIndex::add_cost(const Hash128& hash, const StoredResponse* response, std::size_t more) noexcept {
+  const Slot s = lookup(hash.low);
+  if (s == none || entry(s).response.get() != response) return false;
+  entry(s).units = (entry(s).units + more / 8) & 0x7fffffff;
+  return true;
+}
+
 SieveIndex::Slot SieveIndex::take_free_slot() {
   if (free_ == none) {
     if (slot_count() + block_size >= none) throw std::bad_alloc();

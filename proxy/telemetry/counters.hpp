@@ -64,6 +64,7 @@ struct alignas(64) RouteCounters {
   std::array<Counter, 64> details;  ///< by Detail: misses by reason
   Counter hits_memory, hits_redis, collapsed, bytes, stored;
   Counter shadow_same, shadow_other;  ///< answers beside which the stored one was the same, or another
+  Counter encoded, encoded_saved;     ///< answers with an encoded form's body; bytes that the plain one has more
   Counter unsure;                     ///< answered from memory while other replicas' invalidations weren't heard
 };
 
@@ -129,6 +130,9 @@ class Counters {
   SharedCounter invalidations[6];           ///< by Selector::Kind, but for `hashed`, which the log alone has
   SharedCounter evictions;                  ///< of memory
   SharedCounter swept_memory, swept_redis;  ///< stored responses taken out since they were invalidated
+  SharedCounter compressed[3];              ///< forms of stored responses made, by Coding
+  SharedCounter compression_given_up;       ///< too little saved, or no memory for it
+  SharedCounter compression_postponed;      ///< hot, but too many were waiting already
   // Of the invalidation log; the control thread writes.
   std::atomic<bool> log_up{false};
   std::atomic<std::uint64_t> invalidations_pending{0};  ///< that Redis has not got yet

@@ -43,7 +43,7 @@ routes:
       request_directives: ignore, accept_language: [de, "no", pt-BR], ttl_by_status: { 404: 1ms, 599: 1d },
       key: "k:{a}", query: { ignore: ["x*"], sort: on }, tags: ["{a}"], ignore: [private], set_cookie: store, keep: 1d,
       personal: { cookies: [a, b], authorization: key }, cache_status: off, collapse: off, collapse_wait: 0s, when_unsure: fetch,
-      store: [redis], upgrade: off, forwarded: off, rewrite: '/{a}', host: "[::1]", ignore_host: on,
+      store: [redis], compress_answers: off, upgrade: off, forwarded: off, rewrite: '/{a}', host: "[::1]", ignore_host: on,
       invalidate: [{ patterns: ["*"] }, { methods: [A, B], urls: ["http://h/{a}"] }] }
 trusted_proxies: []
 limits: { target: 256B, head: 1025B, fields: 1, response_head: 16MiB, response_fields: 2, trailers: 0B,
@@ -112,6 +112,8 @@ TEST_CASE("the JSON is JSON, in the words of the file") {
   CHECK(json.at("routes").at(1).at("stale").at("if_error") == "1ms");
   CHECK(json.at("routes").at(1).at("request_directives") == "obey");
   CHECK(json.at("routes").at(2).at("request_directives") == "ignore");
+  CHECK(json.at("routes").at(1).at("compress_answers") == "on");
+  CHECK(json.at("routes").at(2).at("compress_answers") == "off");
   CHECK(json.at("routes").at(2).at("accept_language").at(1) == "no");
   CHECK(json.at("listeners").at(0).at("h2c") == "tunnel");
   CHECK_FALSE(json.at("listeners").at(1).as_object().contains("h2c"));

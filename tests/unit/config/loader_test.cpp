@@ -161,6 +161,7 @@ routes:
     when_unsure: fetch
     keep: 1h
     store: [redis]
+    compress_answers: off
     upgrade: off
     forwarded: off
     invalidate:
@@ -202,6 +203,7 @@ routes:
   CHECK(r.store_redis);
   CHECK_FALSE(r.upgrade);
   CHECK_FALSE(r.forwarded);
+  CHECK_FALSE(r.compress_answers);
   REQUIRE(r.invalidate.size() == 2);
   CHECK(r.invalidate[0] == InvalidateRule{{"PUT"}, {"r:{id}"}, {"r:{id}:*"}, {"/r/{id}?a=b"}});
   CHECK(r.invalidate[1].methods.empty());
@@ -285,6 +287,7 @@ TEST_CASE("where nothing is said, nothing is stale, requests are obeyed, languag
   CHECK_FALSE(config.routes[0].stale_if_error.has_value());
   CHECK(config.routes[0].request_directives);
   CHECK(config.routes[0].accept_language.empty());
+  CHECK(config.routes[0].compress_answers);
   CHECK_FALSE(config.listeners[0].h2c_tunnel);
   CHECK(config.limits.variants == 64);
 }

@@ -150,14 +150,14 @@ routes:
 upstreams: { app: http://127.0.0.1:8000 }
 routes:
   - { name: a, path: /a, cache: maybe, freshness: mine, set_cookie: keep, cache_status: all, collapse: yes, upgrade: 1,
-      when_unsure: never }
+      when_unsure: never, compress_answers: gzip }
 log: { level: loud, access: some }
 )",
      {"3:33: 'maybe' is unknown here: write on, off or shadow",
       "3:51: 'mine' is unknown here: write origin-first, route or origin",
       "3:69: 'keep' is unknown here: write refuse, strip or store", "3:89: 'all' is unknown here: write on, off or key",
       "3:104: 'yes' is unknown here: write on, off or fleet", "3:118: '1' is neither on nor off",
-      "4:20: 'never' is unknown here: write serve or fetch",
+      "4:20: 'never' is unknown here: write serve or fetch", "4:45: 'gzip' is neither on nor off",
       "5:15: 'loud' is unknown here: write debug, info, warn or error",
       "5:29: 'some' is unknown here: write all, off, errors or a share such as 1%"}},
     {"percentages that are none",
