@@ -106,6 +106,21 @@ Parsed<std::string> parse_authority(std::string_view text) {
   return Parsed<std::string>::error(quoted(text) + " is not a host: write app.example.com or app.example.com:8080");
 }
 
+Parsed<std::string> parse_request_url(std::string_view text) {
+  constexpr std::size_t longest = 2048;
+  if (text.size() > longest) return Parsed<std::string>::error("this is too long: a URL has 2048 bytes at most");
+  const auto wrong = [&](const std::string& why) { return Parsed<std::string>::error(quoted(text) + why); };
+  if (!is_visible_ascii(text)) return wrong(" has a space, or a character outside ASCII: percent-encode it");
+  if (text.find('#') != text.npos) return wrong(" has a fragment, which isn't sent to a server: leave it out");
+  if (text.starts_with('/')) return std::string(text);
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (!text.starts_with(scheme)) continue;
+    const std::string_view rest = text.substr(scheme.size());
+    if (parse_authority(rest.substr(0, rest.find_first_of("/?"))).value) return std::string(text);
+  }
+  return wrong(" is no URL: write a path such as /api/status, or http://app.example.com/api/status");
+}
+
 Parsed<Address> parse_address(std::string_view text) {
   const std::string want = ": write 127.0.0.1:8080, [::1]:8080 or unix:/path";
   if (text.starts_with("unix:")) {

@@ -96,6 +96,27 @@ void check_query_cache(Context& context, const Draft& draft) {
   }
 }
 
+/// What was asked for most has to be remembered somewhere.
+void check_warm(Context& context, const Draft& draft) {
+  const Warm& warm = draft.config.warm;
+  if (draft.warm == nullptr) return;
+  if (warm.hottest > 0 && warm.file.empty() && !draft.config.redis.enabled) {
+    const Node* hottest = draft.warm->find("hottest");
+    context.error(hottest != nullptr ? hottest->at : draft.warm->at,
+                  "nothing remembers what was asked for most: without store.redis, name a file for it in warm.file");
+  }
+  const bool path = std::ranges::any_of(warm.urls, [](const std::string& url) { return url.starts_with('/'); }) ||
+                    warm.sitemap.starts_with('/');
+  const bool by_host = std::ranges::any_of(draft.config.routes, [](const Route& r) { return !r.ignore_host; });
+  if (path && by_host && draft.config.canonical_host.empty()) {
+    context.warn(draft.warm->at,
+                 "paths are warmed under the address that is listened on: name the host that clients ask for in "
+                 "canonical_host");
+  }
+  if (const Node* file = draft.warm->find("file"); file != nullptr && warm.hottest == 0)
+    context.warn(file->at, "nothing is written to that file: say with hottest how many URLs are to be remembered");
+}
+
 /// Where HTTP/2 is passed on, it goes to the upstream that a route without one would have, and without TLS: to a TLS
 /// server it would have to introduce itself as h2, and the proxy's connections do as http/1.1.
 void check_tunnels(Context& context, const Draft& draft) {
@@ -104,8 +125,13 @@ void check_tunnels(Context& context, const Draft& draft) {
     return upstreams.size() == 1 || upstream.name == "app";
   });
   for (std::size_t i = 0; i < draft.listener_nodes.size(); ++i) {
-    if (!draft.config.listeners[i].h2c_tunnel || upstreams.empty()) continue;
+    if (!draft.config.listeners[i].h2c_tunnel) continue;
     const Position at = draft.listener_nodes[i]->find("h2c")->at;
+    if (draft.config.listeners[i].tls.enabled()) {
+      context.error(at,
+                    "HTTP/2 with prior knowledge is HTTP/2 without TLS: a listener with tls has none; leave h2c out");
+    }
+    if (upstreams.empty()) continue;
     if (app == upstreams.end()) {
       context.error(at,
                     "HTTP/2 is passed to the default upstream here, and there is none: there are several upstreams, "
@@ -330,6 +356,7 @@ void check_all(Context& context, const Draft& draft) {
   }
   check_addresses(context, draft);
   check_query_cache(context, draft);
+  check_warm(context, draft);
   check_tunnels(context, draft);
   check_stores(context, draft);
   check_fleet(context, draft);

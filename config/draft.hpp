@@ -22,6 +22,7 @@ struct Draft {
   const Node* defaults = nullptr;
   const Node* routes = nullptr;
   const Node* limits = nullptr;
+  const Node* warm = nullptr;
   std::vector<const Node*> route_nodes;     ///< of config.routes, in step
   std::vector<const Node*> listener_nodes;  ///< of config.listeners, in step; empty where the default one serves
 };
@@ -39,6 +40,7 @@ void read_store(Context& context, const Node& node, Draft& draft);
 void read_limits(Context& context, const Node& node, Draft& draft);
 void read_timeouts(Context& context, const Node& node, Draft& draft);
 void read_drain(Context& context, const Node& node, Draft& draft);
+void read_warm(Context& context, const Node& node, Draft& draft);
 void read_workers(Context& context, const Node& node, Draft& draft);
 void read_log(Context& context, const Node& node, Draft& draft);
 void read_trusted_proxies(Context& context, const Node& node, Draft& draft);

@@ -36,6 +36,11 @@ Tree listeners(const std::vector<Listener>& all) {
     if (!listener.name.empty()) item.add("name", Tree::string(listener.name));
     item.add("address", Tree::string(listener.address.to_string()));
     if (listener.h2c_tunnel) item.add("h2c", Tree::string("tunnel"));
+    if (listener.tls.enabled()) {
+      Tree& tls = item.add("tls", Tree::map());
+      tls.add("certificate", Tree::string(listener.tls.certificate));
+      tls.add("key", Tree::string(listener.tls.key));
+    }
     if (listener.address.is_unix()) item.add("mode", file_mode(listener.mode));
   }
   return tree;
@@ -49,7 +54,15 @@ Tree upstream(const Upstream& u, bool hide) {
   connections.add("idle", duration(u.idle));
   connections.add("waiting", Tree::number(u.max_waiting));
   connections.add("wait", duration(u.max_wait));
+  connections.add("age", duration(u.age));
   tree.add("max_in_flight", u.max_in_flight ? Tree::number(*u.max_in_flight) : Tree::string("none"));
+  if (u.breaker_failures == 0) {
+    tree.add("breaker", Tree::string("off"));
+  } else {
+    Tree& breaker = tree.add("breaker", Tree::map());
+    breaker.add("failures", Tree::number(u.breaker_failures));
+    breaker.add("open", duration(u.breaker_open));
+  }
   if (!u.request_headers.empty()) {
     Tree& headers = tree.add("request_headers", Tree::map());
     for (const auto& header : u.request_headers) {
@@ -252,6 +265,17 @@ Tree log(const Log& l) {
   return tree;
 }
 
+Tree warm(const Warm& w) {
+  Tree tree = Tree::map();
+  if (!w.urls.empty()) tree.add("urls", Tree::strings(w.urls));
+  if (!w.sitemap.empty()) tree.add("sitemap", Tree::string(w.sitemap));
+  tree.add("hottest", Tree::number(w.hottest));
+  if (!w.file.empty()) tree.add("file", Tree::string(w.file));
+  tree.add("concurrency", Tree::number(w.concurrency));
+  tree.add("ready_after", duration(w.ready_after));
+  return tree;
+}
+
 Tree describe(const Config& config, bool hide) {
   Tree tree = Tree::map();
   tree.add("listeners", listeners(config.listeners));
@@ -282,6 +306,7 @@ Tree describe(const Config& config, bool hide) {
   Tree& drain = tree.add("drain", Tree::map());
   drain.add("delay", duration(config.drain.delay));
   drain.add("timeout", duration(config.drain.timeout));
+  tree.add("warm", warm(config.warm));
   tree.add("workers", config.workers == 0 ? Tree::string("auto") : Tree::number(config.workers));
   tree.add("log", log(config.log));
   return tree;

@@ -32,7 +32,7 @@ constexpr Key<Draft> top_keys[] = {
     {"drain", read_drain},
     {"workers", read_workers},
     {"log", read_log},
-    {"warm"},
+    {"warm", read_warm},
 };
 
 Loaded finish(Context& context, Draft& draft) {

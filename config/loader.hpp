@@ -40,8 +40,8 @@ using FileReader = std::function<FileContent(const std::string& path)>;
 /// Most bytes of a configuration file or of a secret's file.
 inline constexpr std::size_t max_file_size = 1u << 20;
 
-/// Reads the text of a proxy.yaml. `read_file` is asked for token_file, password_file, header files and tls.ca; their
-/// relative paths count from the working directory.
+/// Reads the text of a proxy.yaml. `read_file` is asked for token_file, password_file, header files, certificates and
+/// keys; their relative paths count from the working directory.
 Loaded load_text(std::string_view yaml, const Environment& env, const FileReader& read_file);
 
 /// The same from a file, with the process's environment. A file that can't be read is a Problem at 1:1.
@@ -55,6 +55,15 @@ Loaded default_config(std::string_view upstream_url, std::string_view listen = {
 
 /// `FILE:LINE:COLUMN: message`; a warning's message begins with `warning: `.
 std::string format(const std::string& file, const Problem& problem);
+
+/// A secret's file: one line, its end cut off. Else what is wrong with it, in words that begin with its path.
+struct Secret {
+  std::optional<std::string> text;
+  std::string wrong;
+};
+Secret secret_in(const std::string& path, const FileContent& content);
+/// What Upstream::tls_ca_stamp is for such contents.
+std::uint64_t stamp_of(std::string_view certificates);
 
 /// The bytes of a regular file, at most max_file_size. What load_file passes as FileReader.
 FileContent read_small_file(const std::string& path);

@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pillion::config {
@@ -21,6 +22,8 @@ struct Address {
   std::string unix_path;   ///< absolute path of a Unix socket, else empty
 
   bool is_unix() const { return !unix_path.empty(); }
+  /// A name that may lead elsewhere tomorrow, no IP address.
+  bool has_name() const;
   bool is_set() const { return is_unix() || !host.empty(); }
   /// `host:port`, `[v6]:port` or `unix:/path`.
   std::string to_string() const;
@@ -32,6 +35,12 @@ struct Listener {
   Address address{"127.0.0.1", 8080, {}};
   unsigned mode = 0660;     ///< file mode of a Unix socket
   bool h2c_tunnel = false;  ///< HTTP/2 with prior knowledge goes to the default upstream as it is; else it is refused
+  struct Tls {
+    std::string certificate, key;  ///< files in PEM form, the certificate first in its chain; both or neither
+    bool enabled() const { return !certificate.empty(); }
+    friend bool operator==(const Tls&, const Tls&) = default;
+  };
+  Tls tls;
   friend bool operator==(const Listener&, const Listener&) = default;
 };
 
@@ -61,20 +70,26 @@ struct Upstream {
   std::size_t max_waiting = 1024;
   Milliseconds max_wait{1000};
   std::optional<std::size_t> max_in_flight;  ///< requests, of the whole process; those above it wait as for connections
+  Milliseconds age{60000};  ///< how long one to a host with a name serves: then its name is looked up again
   Milliseconds idle{4000};  ///< a pooled connection older than this is closed; Node and uvicorn close at 5 s
   Milliseconds connect_timeout{1000};
   Milliseconds response_timeout{30000};  ///< to the whole response head
   Milliseconds silence_timeout{60000};   ///< between two reads of a response body; none for event streams
-  bool send_own_host = false;            ///< `host: upstream`
+  unsigned breaker_failures = 5;    ///< in a row without an answer between them: it isn't asked for a while; 0: never
+  Milliseconds breaker_open{1000};  ///< that while; then one request is let through as a probe
+  bool send_own_host = false;       ///< `host: upstream`
   /// Fields set on every request sent there; the value has been read from its file where it came from one.
   struct RequestHeader {
     std::string name;
     std::string value;
     std::string file;  ///< non-empty where the value is a secret read from a file
+    /// Whether this is its name; `lower_name` is in lower case.
+    bool is(std::string_view lower_name) const;
     friend bool operator==(const RequestHeader&, const RequestHeader&) = default;
   };
   std::vector<RequestHeader> request_headers;
-  std::string tls_ca;  ///< file of trusted certificates; empty: the system's
+  std::string tls_ca;              ///< file of trusted certificates; empty: the system's
+  std::uint64_t tls_ca_stamp = 0;  ///< another one where the file holds something else
   bool tls_verify = true;
   friend bool operator==(const Upstream&, const Upstream&) = default;
 };
@@ -232,6 +247,18 @@ struct Drain {
   friend bool operator==(const Drain&, const Drain&) = default;
 };
 
+/// What is fetched into the cache at start, before the proxy calls itself ready.
+struct Warm {
+  std::vector<std::string> urls;    ///< paths with their queries, or http(s) URLs
+  std::string sitemap;              ///< of the application: likewise; empty: none
+  std::size_t hottest = 0;          ///< so many of the URLs that were asked for most before the last end; 0: none
+  std::string file;                 ///< where these are remembered; empty: in Redis
+  std::size_t concurrency = 4;      ///< fetches at a time, those of POST /warm included
+  Milliseconds ready_after{20000};  ///< readiness waits so long at most
+  bool any() const { return !urls.empty() || !sitemap.empty() || hottest > 0; }
+  friend bool operator==(const Warm&, const Warm&) = default;
+};
+
 enum class LogLevel { debug, info, warn, error };
 struct Log {
   LogLevel level = LogLevel::info;
@@ -255,6 +282,7 @@ struct Config {
   Limits limits;
   ClientTimeouts timeouts;
   Drain drain;
+  Warm warm;
   std::size_t workers = 0;  ///< 0: the container's CPU quota
   Log log;
   friend bool operator==(const Config&, const Config&) = default;

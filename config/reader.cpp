@@ -1,6 +1,7 @@
 #include "config/reader.hpp"
 
 #include <algorithm>
+#include <functional>
 
 #include "config/dump.hpp"
 
@@ -79,47 +80,55 @@ void read_path(Context& context, const Node& node, std::string& into) {
 
 namespace {
 
-/// A path of a file that has this text in it.
-void read_pem(Context& context, const Node& node, std::string& into, std::string_view text, std::string_view lack) {
+FileContent read_named(const Context& context, const std::string& path) {
+  return context.read_file ? context.read_file(path) : FileContent{{}, "no files can be read here"};
+}
+
+/// A path of a file that has this text in it; what it holds.
+std::string read_pem(Context& context, const Node& node, std::string& into, std::string_view text,
+                     std::string_view lack) {
   read_path(context, node, into);
-  if (into.empty()) return;
-  const FileContent content =
-      context.read_file ? context.read_file(into) : FileContent{{}, "no files can be read here"};
+  if (into.empty()) return {};
+  FileContent content = read_named(context, into);
   if (!content.text) {
     context.error(node.at, "can't read " + quoted(into) + ": " + content.error);
   } else if (content.text->find(text) == std::string::npos) {
     context.error(node.at, quoted(into) + " holds no " + std::string(lack));
+  } else {
+    return std::move(*content.text);
   }
+  return {};
 }
 
 }  // namespace
 
-void read_certificates(Context& context, const Node& node, std::string& into) {
-  read_pem(context, node, into, "-----BEGIN ", "certificate in PEM form (-----BEGIN CERTIFICATE-----)");
+std::string read_certificates(Context& context, const Node& node, std::string& into) {
+  return read_pem(context, node, into, "-----BEGIN ", "certificate in PEM form (-----BEGIN CERTIFICATE-----)");
 }
 
-void read_private_key(Context& context, const Node& node, std::string& into) {
-  read_pem(context, node, into, "PRIVATE KEY-----", "private key in PEM form (-----BEGIN PRIVATE KEY-----)");
+std::string read_private_key(Context& context, const Node& node, std::string& into) {
+  return read_pem(context, node, into, "PRIVATE KEY-----", "private key in PEM form (-----BEGIN PRIVATE KEY-----)");
 }
 
-void read_secret(Context& context, Position at, const std::string& path, std::string& into) {
-  const FileContent content =
-      context.read_file ? context.read_file(path) : FileContent{{}, "no files can be read here"};
-  if (!content.text) {
-    context.error(at, "can't read " + quoted(path) + ": " + content.error);
-    return;
-  }
+Secret secret_in(const std::string& path, const FileContent& content) {
+  if (!content.text) return {{}, "can't read " + quoted(path) + ": " + content.error};
   std::string_view text = *content.text;
   while (text.ends_with('\n') || text.ends_with('\r')) text.remove_suffix(1);
   const bool bad = std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
-  if (text.empty()) {
-    context.error(at, quoted(path) + " is empty: it must hold the secret");
-  } else if (text.size() > 8192) {
-    context.error(at, quoted(path) + " is too long for a secret: 8192 bytes at most");
-  } else if (bad) {
-    context.error(at, quoted(path) + " holds a line break or another control character: a secret is one line");
+  if (text.empty()) return {{}, quoted(path) + " is empty: it must hold the secret"};
+  if (text.size() > 8192) return {{}, quoted(path) + " is too long for a secret: 8192 bytes at most"};
+  if (bad) return {{}, quoted(path) + " holds a line break or another control character: a secret is one line"};
+  return {std::string(text), {}};
+}
+
+std::uint64_t stamp_of(std::string_view certificates) { return std::hash<std::string_view>()(certificates) | 1u; }
+
+void read_secret(Context& context, Position at, const std::string& path, std::string& into) {
+  Secret secret = secret_in(path, read_named(context, path));
+  if (secret.text) {
+    into = std::move(*secret.text);
   } else {
-    into = std::string(text);
+    context.error(at, std::move(secret.wrong));
   }
 }
 

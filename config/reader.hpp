@@ -76,10 +76,10 @@ void read_switch(Context& context, const Node& node, bool& into);
 void read_size(Context& context, const Node& node, std::size_t& into, std::size_t least, std::size_t most);
 /// A path of a file: not empty.
 void read_path(Context& context, const Node& node, std::string& into);
-/// A path of a file with certificates in PEM form.
-void read_certificates(Context& context, const Node& node, std::string& into);
-/// A path of a file with a private key in PEM form.
-void read_private_key(Context& context, const Node& node, std::string& into);
+/// A path of a file with certificates in PEM form. What it holds; empty where there is none.
+std::string read_certificates(Context& context, const Node& node, std::string& into);
+/// A path of a file with a private key in PEM form. Likewise.
+std::string read_private_key(Context& context, const Node& node, std::string& into);
 /// A secret out of a file, its trailing line ends cut; `into` stays as it was where that fails. Control characters are
 /// refused.
 void read_secret(Context& context, Position at, const std::string& path, std::string& into);

@@ -246,6 +246,19 @@ void read_defaults(Context& context, const Node& node, RouteDraft& defaults) {
   read_map(context, allowed, "defaults", default_table.keys, defaults);
 }
 
+/// Where the upstream is always sent the same credentials, a client's own never reach it: its answers can't be
+/// personal by them.
+void ignore_replaced(const Config& config, Route& route) {
+  const auto upstream = std::find_if(config.upstreams.begin(), config.upstreams.end(),
+                                     [&](const Upstream& u) { return u.name == route.upstream; });
+  if (upstream == config.upstreams.end() || route.cache == CacheMode::off) return;
+  for (const auto& header : upstream->request_headers) {
+    if (header.is("authorization") && route.personal_authorization == Personal::careful)
+      route.personal_authorization = Personal::ignore;
+    if (header.is("cookie") && route.personal_cookies == Personal::careful) route.personal_cookies = Personal::ignore;
+  }
+}
+
 void read_route(Context& context, const Node& node, RouteDraft route, Draft& draft) {
   read_map(context, node, "a route", route_keys, route);
   if (node.kind != Node::Kind::map) return;
@@ -261,6 +274,7 @@ void read_route(Context& context, const Node& node, RouteDraft route, Draft& dra
     if (upstreams.size() == 1) made.upstream = upstreams.front().name;
     if (upstreams.size() > 1 && app) made.upstream = "app";
   }
+  ignore_replaced(draft.config, made);
   draft.config.routes.push_back(std::move(made));
   draft.route_nodes.push_back(&node);
 }

@@ -63,6 +63,8 @@ Parsed<Address> parse_address(std::string_view text);
 bool is_host(std::string_view text);
 /// `host` or `host:port`: what a Host field may hold.
 Parsed<std::string> parse_authority(std::string_view text);
+/// A path with its query, or an http(s) URL, as they are sent to a server: visible ASCII, no fragment, 2 KiB at most.
+Parsed<std::string> parse_request_url(std::string_view text);
 /// Loopback or a Unix socket: nobody beyond this machine reaches it.
 bool is_local(const Address& address);
 /// `10.0.0.0/8`, `::1`: the block in its canonical form, with a length.

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "config/certificates.hpp"
 #include "config/draft.hpp"
 
 namespace pillion::config {
@@ -21,12 +22,53 @@ void read_address(Context& context, const Node& node, Address& into) {
 
 constexpr Word<bool> h2c_words[] = {{"tunnel", true}};
 
+/// The files of a listener's certificate and key, and what they hold.
+struct ListenerTls {
+  Listener::Tls files;
+  std::string certificate, key;
+};
+constexpr Key<ListenerTls> listener_tls_keys[] = {
+    {"certificate",
+     [](Context& c, const Node& n, ListenerTls& t) {
+       t.certificate = read_certificates(c, n, t.files.certificate);
+       if (t.certificate.empty()) return;
+       CertificateProblem problem = check_certificate(t.certificate);
+       if (!problem.wrong.empty()) c.error(n.at, quoted(t.files.certificate) + problem.wrong);
+       if (!problem.doubtful.empty()) c.warn(n.at, quoted(t.files.certificate) + problem.doubtful);
+       if (!problem.wrong.empty()) t.certificate.clear();
+     }},
+    {"key",
+     [](Context& c, const Node& n, ListenerTls& t) {
+       t.key = read_private_key(c, n, t.files.key);
+       if (t.key.empty()) return;
+       const std::string wrong = check_private_key(t.key);
+       if (!wrong.empty()) c.error(n.at, quoted(t.files.key) + wrong);
+       if (!wrong.empty()) t.key.clear();
+     }},
+};
+
+void read_listener_tls(Context& context, const Node& node, Listener& listener) {
+  ListenerTls tls;
+  read_map(context, node, "tls of a listener", listener_tls_keys, tls);
+  if (node.kind != Node::Kind::map) return;
+  for (const char* needed : {"certificate", "key"}) {
+    if (node.find(needed) == nullptr) {
+      context.error(node.at, quoted(needed) + " is missing: write { certificate: tls.crt, key: tls.key }");
+    }
+  }
+  if (!tls.certificate.empty() && !tls.key.empty() && !fit_together(tls.certificate, tls.key)) {
+    context.error(node.find("key")->at,
+                  quoted(tls.files.key) + " is not the key of the certificate in " + quoted(tls.files.certificate));
+  }
+  listener.tls = std::move(tls.files);
+}
+
 constexpr Key<Listener> listener_keys[] = {
     {"address", [](Context& c, const Node& n, Listener& l) { read_address(c, n, l.address); }},
     {"name", [](Context& c, const Node& n, Listener& l) { read_value(c, n, l.name, parse_name); }},
     {"mode", [](Context& c, const Node& n, Listener& l) { read_value(c, n, l.mode, parse_mode); }},
     {"h2c", [](Context& c, const Node& n, Listener& l) { read_word(c, n, h2c_words, l.h2c_tunnel); }},
-    {"tls"},
+    {"tls", read_listener_tls},
 };
 
 constexpr Key<Admin> admin_keys[] = {
@@ -61,7 +103,20 @@ constexpr Key<Upstream> connection_keys[] = {
     {"idle", [](Context& c, const Node& n, Upstream& u) { read_duration(c, n, u.idle); }},
     {"waiting", [](Context& c, const Node& n, Upstream& u) { read_count(c, n, u.max_waiting, 0, 1'000'000); }},
     {"wait", [](Context& c, const Node& n, Upstream& u) { read_duration(c, n, u.max_wait); }},
+    {"age", [](Context& c, const Node& n, Upstream& u) { read_deadline(c, n, u.age); }},
 };
+
+constexpr Key<Upstream> breaker_keys[] = {
+    {"failures", [](Context& c, const Node& n, Upstream& u) { read_count(c, n, u.breaker_failures, 1, 1'000'000); }},
+    {"open", [](Context& c, const Node& n, Upstream& u) { read_deadline(c, n, u.breaker_open); }},
+};
+
+void read_breaker(Context& context, const Node& node, Upstream& upstream) {
+  if (node.kind != Node::Kind::scalar) return read_map(context, node, "breaker", breaker_keys, upstream);
+  const auto on = parse_switch(node.text);
+  if (!on.value) context.error(node.at, on.wrong + ", nor { failures: 5, open: 1s }");
+  if (on.value && !*on.value) upstream.breaker_failures = 0;
+}
 
 constexpr Key<Upstream> upstream_timeout_keys[] = {
     {"connect", [](Context& c, const Node& n, Upstream& u) { read_deadline(c, n, u.connect_timeout); }},
@@ -70,7 +125,8 @@ constexpr Key<Upstream> upstream_timeout_keys[] = {
 };
 
 constexpr Key<Upstream> upstream_tls_keys[] = {
-    {"ca", [](Context& c, const Node& n, Upstream& u) { read_certificates(c, n, u.tls_ca); }},
+    {"ca",
+     [](Context& c, const Node& n, Upstream& u) { u.tls_ca_stamp = stamp_of(read_certificates(c, n, u.tls_ca)); }},
     {"verify", [](Context& c, const Node& n, Upstream& u) { read_switch(c, n, u.tls_verify); }},
 };
 
@@ -163,6 +219,7 @@ constexpr Key<Upstream> upstream_keys[] = {
     {"tls", [](Context& c, const Node& n, Upstream& u) { read_map(c, n, "tls", upstream_tls_keys, u); }},
     {"host", [](Context& c, const Node& n, Upstream& u) { read_word(c, n, host_words, u.send_own_host); }},
     {"max_in_flight", read_max_in_flight},
+    {"breaker", read_breaker},
 };
 
 }  // namespace
@@ -244,11 +301,13 @@ void read_upstreams(Context& context, const Node& node, Draft& draft) {
 
 void append_section_keys(std::vector<KeyList>& lists) {
   lists.push_back(list_keys("listeners.*", listener_keys));
+  lists.push_back(list_keys("listeners.*.tls", listener_tls_keys));
   lists.push_back(list_keys("admin", admin_keys));
   lists.push_back(list_keys("metrics", metrics_keys));
   lists.push_back(list_keys("query_cache", query_cache_keys));
   lists.push_back(list_keys("upstreams.*", upstream_keys));
   lists.push_back(list_keys("upstreams.*.connections", connection_keys));
+  lists.push_back(list_keys("upstreams.*.breaker", breaker_keys));
   lists.push_back(list_keys("upstreams.*.request_headers.*", header_file_keys));
   lists.push_back(list_keys("upstreams.*.timeouts", upstream_timeout_keys));
   lists.push_back(list_keys("upstreams.*.tls", upstream_tls_keys));

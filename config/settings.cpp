@@ -1,4 +1,4 @@
-// store (its redis: redis.cpp), ttl, trusted_proxies, limits, timeouts, drain, workers and log.
+// store (its redis: redis.cpp), ttl, trusted_proxies, limits, timeouts, drain, warm, workers and log.
 #include <algorithm>
 
 #include "config/draft.hpp"
@@ -66,6 +66,17 @@ constexpr Key<Drain> drain_keys[] = {
     {"timeout", [](Context& c, const Node& n, Drain& d) { read_duration(c, n, d.timeout); }},
 };
 
+constexpr std::size_t max_warm_urls = 1000;
+constexpr Key<Warm> warm_keys[] = {
+    {"urls",
+     [](Context& c, const Node& n, Warm& w) { read_list(c, n, "urls", max_warm_urls, w.urls, parse_request_url); }},
+    {"sitemap", [](Context& c, const Node& n, Warm& w) { read_value(c, n, w.sitemap, parse_request_url); }},
+    {"hottest", [](Context& c, const Node& n, Warm& w) { read_count(c, n, w.hottest, 0, 1000); }},
+    {"file", [](Context& c, const Node& n, Warm& w) { read_path(c, n, w.file); }},
+    {"concurrency", [](Context& c, const Node& n, Warm& w) { read_count(c, n, w.concurrency, 1, 64); }},
+    {"ready_after", [](Context& c, const Node& n, Warm& w) { read_duration(c, n, w.ready_after); }},
+};
+
 constexpr Word<LogLevel> level_words[] = {
     {"debug", LogLevel::debug}, {"info", LogLevel::info}, {"warn", LogLevel::warn}, {"error", LogLevel::error}};
 
@@ -114,6 +125,11 @@ void read_timeouts(Context& context, const Node& node, Draft& draft) {
 
 void read_drain(Context& context, const Node& node, Draft& draft) {
   if (node.kind != Node::Kind::null) read_map(context, node, "drain", drain_keys, draft.config.drain);
+}
+
+void read_warm(Context& context, const Node& node, Draft& draft) {
+  draft.warm = &node;
+  if (node.kind != Node::Kind::null) read_map(context, node, "warm", warm_keys, draft.config.warm);
 }
 
 void read_workers(Context& context, const Node& node, Draft& draft) {
@@ -170,6 +186,7 @@ void append_setting_keys(std::vector<KeyList>& lists) {
   lists.push_back(list_keys("limits", limit_keys));
   lists.push_back(list_keys("timeouts", timeout_keys));
   lists.push_back(list_keys("drain", drain_keys));
+  lists.push_back(list_keys("warm", warm_keys));
   lists.push_back(list_keys("log", log_keys));
 }
 

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "config/loader.hpp"
-#include "net/stream.hpp"
+#include "net/tls_context.hpp"
 
 namespace pillion {
 
@@ -64,6 +64,7 @@ std::vector<std::string> changed_sections(const config::Config& old, const confi
   found.note(old.timeouts, fresh.timeouts, "timeouts");
   found.note(old.drain, fresh.drain, "drain");
   found.note(old.query_cache, fresh.query_cache, "query_cache");
+  found.note(old.warm, fresh.warm, "warm");
   found.note(old.log, fresh.log, "log");
   return std::move(found.names);
 }

@@ -37,10 +37,45 @@ struct OwnedRequest {
   RequestHead head;
 };
 
+class RunningStream final : public WarmStream {
+ public:
+  explicit RunningStream(std::shared_ptr<WarmRun> run) : run_(std::move(run)) {}
+  ~RunningStream() override { run_->stop(); }
+  awaitable<std::optional<WarmedUrl>> next() override { return run_->next(); }
+
+ private:
+  std::shared_ptr<WarmRun> run_;
+};
+
 }  // namespace
 
 RunningControl::RunningControl(Shared& shared, Worker& looker, SnapshotPtr snapshot)
     : shared_(shared), looker_(looker), snapshot_(std::move(snapshot)) {}
+
+std::string_view RunningControl::why_not_ready() const {
+  switch (state_.load()) {
+    case State::starting:
+      return "starting";
+    case State::warming:
+      return "warming";
+    case State::draining:
+      return "draining";
+    case State::ready:
+      break;
+  }
+  return {};
+}
+
+void RunningControl::set_state(State state) {
+  State now = state_.load();
+  while (now != State::draining && !state_.compare_exchange_weak(now, state)) {
+  }
+}
+
+std::unique_ptr<WarmStream> RunningControl::warm(std::vector<WarmTarget> targets) {
+  std::shared_ptr<WarmRun> run = warmer_ ? warmer_->begin(std::move(targets)) : nullptr;
+  return run ? std::make_unique<RunningStream>(std::move(run)) : nullptr;
+}
 
 MemoryStore::Figures RunningControl::memory_figures() const { return shared_.memory.figures(); }
 

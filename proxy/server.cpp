@@ -21,7 +21,10 @@
 #include "core/watched_prefixes.hpp"
 #include "flow/redis_watch.hpp"
 #include "flow/sweep.hpp"
+#include "flow/warmer.hpp"
 #include "flow/worker.hpp"
+#include "listener_tls.hpp"
+#include "named_files.hpp"
 #include "net/cpu_quota.hpp"
 #include "net/event_loop.hpp"
 #include "net/listener.hpp"
@@ -38,7 +41,8 @@ namespace {
 
 using ConfigPtr = std::shared_ptr<const config::Config>;
 
-// A configuration that has been read again, with what is worked out from it.
+// A configuration that has been read again, with what is worked out from it. One that was refused too, where files that
+// the old one names hold something else now: then it is the old one with that.
 struct Prepared {
   ReloadOutcome outcome;
   SnapshotPtr snapshot;               // null where nothing changes
@@ -49,6 +53,13 @@ constexpr const char* ending = "this is ending: nothing is reloaded any more";
 
 // For the answers of the admin address that are being given when all else has ended.
 constexpr std::chrono::seconds last_answers{1};
+
+// What a client that knows no name sends as Host.
+std::string host_of(const config::Address& address) {
+  if (address.is_unix()) return "localhost";
+  const bool any = address.host == "0.0.0.0" || address.host == "::";
+  return any ? "localhost:" + std::to_string(address.port) : address.to_string();
+}
 
 // Connections that leave room for the upstreams' and for everything else (product contract, "Limits").
 std::size_t connection_limit(const config::Limits& limits) {
@@ -66,7 +77,8 @@ struct Server::Impl {
   void start();
   void wait_for_redis(const config::RedisSettings& settings);
   void start_listeners();
-  std::unique_ptr<Listener> listen(const config::Listener& settings, const ClientOrigin& origin);
+  std::unique_ptr<Listener> listen(const config::Listener& settings, const ClientOrigin& origin,
+                                   const ListenerTls* tls);
   void start_query_cache();
   void start_admin(AdminServer& server, const std::string& what, const config::Address& address);
   using WhenReloaded = RunningControl::WhenReloaded;
@@ -74,9 +86,10 @@ struct Server::Impl {
   void begin_reload();
   Prepared prepare(const config::Config& current);
   void end_reload(Prepared prepared, const std::vector<WhenReloaded>& asked);
+  void refresh_certificates(ReloadOutcome& outcome);
   void use(SnapshotPtr made, const std::vector<std::string>& prefixes);
   void take(Socket socket, std::string peer, ClientOrigin origin, std::size_t worker);
-  void refuse(Socket socket);
+  void refuse(Socket socket, bool tls);
   void watch_signals();
   void begin_drain(bool with_delay);
   void close_listeners();
@@ -98,12 +111,14 @@ struct Server::Impl {
   std::unique_ptr<InvalidationLog> invalidations;
   std::unique_ptr<RedisWatch> redis_watch;  // null without Redis
   std::unique_ptr<Shared> shared;
-  std::unique_ptr<Sweep> sweep;  // on the admin thread
+  std::unique_ptr<Sweep> sweep;    // on the admin thread
+  std::unique_ptr<Warmer> warmer;  // likewise
   std::vector<std::unique_ptr<Worker>> workers;
-  std::vector<std::unique_ptr<Listener>> listeners;  // of the configuration's list; the query cache's behind them
+  std::vector<std::unique_ptr<ListenerTls>> listener_tls;  // control thread
+  std::vector<std::unique_ptr<Listener>> listeners;        // of the configuration's list; the query cache's behind them
   std::unique_ptr<RunningControl> running;
   std::unique_ptr<AdminServer> admin_server, metrics_server;
-  std::unique_ptr<FileWatch> watch;
+  std::unique_ptr<FileWatch> watch, files_watch;
   bool reloading = false;                    // control thread
   std::vector<WhenReloaded> wanting_reload;  // control thread: asked for since the one under way began
   asio::signal_set signals{control};
@@ -114,7 +129,7 @@ struct Server::Impl {
   std::size_t busy_workers = 0;
 
   std::mutex mutex;
-  std::condition_variable done;
+  std::condition_variable exited;
   std::optional<int> exit_code;
 };
 
@@ -156,10 +171,14 @@ void Server::Impl::start() {
   for (const int signal : handled_signals) signals.add(signal);
   watch_signals();
   if (!options.config) {
-    watch = std::make_unique<FileWatch>(control.get_executor(), options.config_path, [this] { reload({}); });
+    const auto changed = [this] { reload({}); };
+    watch = std::make_unique<FileWatch>(control.get_executor(), std::vector{options.config_path}, changed);
+    files_watch = std::make_unique<FileWatch>(control.get_executor(), named_files(*config), changed);
   }
   sweep = std::make_unique<Sweep>(admin.get_executor(), *shared, config->query_cache.has_value());
   sweep->start();
+  warmer = std::make_unique<Warmer>(admin.get_executor(), *shared, config);
+  running->set_warmer(*warmer);
   const ConfigPtr first = config;  // the control thread replaces it from now on
   shared->compressor.start();
   for (auto& worker : workers) worker->start();
@@ -167,7 +186,8 @@ void Server::Impl::start() {
   control_thread = std::thread([this, tell] { control.run_until_stopped(tell); });
   admin_thread = std::thread([this, tell] { admin.run_until_stopped(tell); });
   if (redis) wait_for_redis(first->redis);
-  running->set_ready(true);
+  running->set_state(first->warm.any() ? RunningControl::State::warming : RunningControl::State::ready);
+  asio::post(admin, [this] { warmer->start([this] { running->set_state(RunningControl::State::ready); }); });
 }
 
 void Server::Impl::start_admin(AdminServer& server, const std::string& what, const config::Address& address) {
@@ -197,9 +217,13 @@ void Server::Impl::start_listeners() {
     ClientOrigin origin;
     origin.listener = settings.name;
     origin.h2c_tunnel = settings.h2c_tunnel;
-    listeners.push_back(listen(settings, origin));
-    log->info("listening on " + listeners.back()->address().to_string());
+    const ListenerTls* tls = nullptr;
+    if (settings.tls.enabled()) tls = listener_tls.emplace_back(std::make_unique<ListenerTls>(settings)).get();
+    listeners.push_back(listen(settings, origin, tls));
+    log->info("listening on " + listeners.back()->address().to_string() + (tls ? " with TLS" : ""));
+    if (shared->own_host.empty() && settings.name.empty()) shared->own_host = host_of(listeners.back()->address());
   }
+  if (shared->own_host.empty()) shared->own_host = host_of(listeners.front()->address());
 }
 
 void Server::Impl::start_query_cache() {
@@ -208,12 +232,13 @@ void Server::Impl::start_query_cache() {
   settings.mode = config->query_cache->mode;
   ClientOrigin origin;
   origin.query_cache = true;
-  listeners.push_back(listen(settings, origin));
+  listeners.push_back(listen(settings, origin, nullptr));
   log->info("query cache on " + listeners.back()->address().to_string());
 }
 
 // `origin`: of every connection, but for whose it is.
-std::unique_ptr<Listener> Server::Impl::listen(const config::Listener& settings, const ClientOrigin& origin) {
+std::unique_ptr<Listener> Server::Impl::listen(const config::Listener& settings, const ClientOrigin& origin,
+                                               const ListenerTls* tls) {
   auto listener = std::make_unique<Listener>(
       control.get_executor(), settings,
       [this] {
@@ -222,10 +247,12 @@ std::unique_ptr<Listener> Server::Impl::listen(const config::Listener& settings,
                                             [](const auto& a, const auto& b) { return a->load() < b->load(); });
         return (*least)->executor();
       },
-      [this, origin](Socket socket, std::string peer) {
+      [this, origin, tls](Socket socket, std::string peer) {
+        ClientOrigin its = origin;
+        if (tls) its.tls = tls->context();
         const auto executor = socket.get_executor();
         for (std::size_t i = 0; i < workers.size(); ++i) {
-          if (workers[i]->executor() == executor) return take(std::move(socket), std::move(peer), origin, i);
+          if (workers[i]->executor() == executor) return take(std::move(socket), std::move(peer), std::move(its), i);
         }
       });
   listener->start();
@@ -235,16 +262,18 @@ std::unique_ptr<Listener> Server::Impl::listen(const config::Listener& settings,
 void Server::Impl::take(Socket socket, std::string peer, ClientOrigin origin, std::size_t worker) {
   std::size_t open = 0;
   for (const auto& w : workers) open += w->load();
-  if (open >= connection_limit(snapshot->config->limits)) return refuse(std::move(socket));
+  if (open >= connection_limit(snapshot->config->limits)) return refuse(std::move(socket), origin.tls != nullptr);
   // Nobody stands before the query cache: its Host is the one that was sent.
   origin.peer_trusted = !origin.query_cache && trusted->contains(peer);
   origin.peer_address = std::move(peer);
   workers[worker]->serve(std::move(socket), std::move(origin));
 }
 
-// One short write that fits any socket's buffer; whoever doesn't take it gets a reset.
-void Server::Impl::refuse(Socket socket) {
+// One short write that fits any socket's buffer; whoever doesn't take it gets a reset. Who speaks TLS would not
+// understand it, and a handshake costs what is to be saved.
+void Server::Impl::refuse(Socket socket, bool tls) {
   counters->worker(workers.size()).limits[static_cast<std::size_t>(Limit::connections)].add();
+  if (tls) return;
   static constexpr std::string_view answer =
       "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nContent-Length: "
       "87\r\nRetry-After: 1\r\n"
@@ -300,6 +329,13 @@ void Server::Impl::begin_reload() {
 Prepared Server::Impl::prepare(const config::Config& current) {
   Reloaded fresh = read_again(options.config_path, current);
   Prepared prepared{std::move(fresh.outcome), nullptr, {}};
+  if (!prepared.outcome.refused.empty()) {
+    // Secrets and authorities are renewed all the same.
+    Reread files = reread_files(current);
+    auto& errors = prepared.outcome.errors;
+    errors.insert(errors.end(), files.errors.begin(), files.errors.end());
+    if (files.config) fresh.config = std::make_unique<const config::Config>(std::move(*files.config));
+  }
   if (!fresh.config) return prepared;
   prepared.snapshot =
       background.share(std::make_unique<const Snapshot>(background.share(std::move(fresh.config)), *counters));
@@ -309,20 +345,33 @@ Prepared Server::Impl::prepare(const config::Config& current) {
 
 void Server::Impl::end_reload(Prepared prepared, const std::vector<WhenReloaded>& asked) {
   ReloadOutcome& outcome = prepared.outcome;
-  if (draining) outcome.refused = ending;
-  if (!outcome.refused.empty()) {
-    log->error(outcome.refused);
-    for (const std::string& error : outcome.errors) log->error(error);
-  } else if (!prepared.snapshot) {
-    log->info("the configuration is as it was: nothing changes");
-  } else {
-    use(std::move(prepared.snapshot), prepared.prefixes);
-    log->info("the configuration was reloaded");
+  if (draining) {
+    outcome.refused = ending;
+    prepared.snapshot = nullptr;
   }
-  for (const WhenReloaded& told : asked)
-    if (told) told(outcome);
+  if (!outcome.refused.empty()) log->error(outcome.refused);
+  for (const std::string& error : outcome.errors) log->error(error);
+  if (prepared.snapshot) {
+    use(std::move(prepared.snapshot), prepared.prefixes);
+    log->info(outcome.refused.empty() ? "the configuration was reloaded"
+                                      : "files that the configuration names were read again");
+  } else if (outcome.refused.empty()) {
+    log->info("the configuration is as it was: nothing changes");
+  }
+  if (!draining) refresh_certificates(outcome);
+  for (const WhenReloaded& done : asked)
+    if (done) done(outcome);
   reloading = false;
   if (!wanting_reload.empty()) begin_reload();
+}
+
+void Server::Impl::refresh_certificates(ReloadOutcome& outcome) {
+  for (const auto& tls : listener_tls) {
+    const auto change = tls->refresh();
+    if (!change) continue;
+    change->good ? log->info(change->text) : log->error(change->text);
+    (change->good ? outcome.changed : outcome.warnings).push_back(change->good ? "listeners.tls" : change->text);
+  }
 }
 
 void Server::Impl::use(SnapshotPtr made, const std::vector<std::string>& prefixes) {
@@ -335,13 +384,16 @@ void Server::Impl::use(SnapshotPtr made, const std::vector<std::string>& prefixe
   if (redis_watch) redis_watch->watch(prefixes);
   running->use(snapshot);
   for (auto& worker : workers) worker->use(snapshot);
+  if (files_watch) files_watch->watch(named_files(*config));
+  asio::post(admin, [this, settings = config] { warmer->use(settings); });
 }
 
 void Server::Impl::begin_drain(bool with_delay) {
   if (draining) return end_drain(true);  // a second signal ends it at once
   draining = true;
-  running->set_ready(false);
+  running->set_state(RunningControl::State::draining);
   log->info("draining");
+  asio::post(admin, [this] { warmer->stop(); });
   const auto delay = with_delay ? config->drain.delay : config::Milliseconds(0);
   if (delay.count() == 0) return close_listeners();
   drain_timer.expires_after(delay);
@@ -391,13 +443,16 @@ void Server::Impl::end_admin(int code) {
   const auto end = [this, code] {
     std::lock_guard lock(mutex);
     exit_code = code;
-    done.notify_all();
+    exited.notify_all();
   };
   drain_timer.expires_after(last_answers);
   drain_timer.async_wait([end](error_code error) {
     if (!error) end();
   });
-  admin_server->when_idle([this, end] { asio::post(control, end); });
+  // What was asked for most is kept meanwhile.
+  asio::co_spawn(admin, warmer->finish(), [this, end](std::exception_ptr) {
+    admin_server->when_idle([this, end] { asio::post(control, end); });
+  });
 }
 
 void Server::Impl::shut_down() {
@@ -408,6 +463,7 @@ void Server::Impl::shut_down() {
     asio::post(control, [this] {
       for (auto& listener : listeners) listener->stop();
       watch.reset();
+      files_watch.reset();
       invalidations->stop();
       if (redis_watch) redis_watch->stop();
       if (redis) redis->stop();
@@ -449,7 +505,7 @@ config::Address Server::admin_address() const { return impl_->admin_server->addr
 
 int Server::wait() {
   std::unique_lock lock(impl_->mutex);
-  impl_->done.wait(lock, [this] { return impl_->exit_code.has_value(); });
+  impl_->exited.wait(lock, [this] { return impl_->exit_code.has_value(); });
   return *impl_->exit_code;
 }
 

@@ -21,7 +21,8 @@ class Server {
   ~Server();  ///< stop() and wait for all threads
   Server(const Server&) = delete;
 
-  /// Loads the configuration, binds every address and starts the workers; returns once it is ready to serve.
+  /// Loads the configuration, binds every address and starts the workers; returns once it serves. It is ready then, or
+  /// once what is to be warmed has been.
   /// Throws std::runtime_error with one line for standard error (a port in use, Unix socket in the way...), and
   /// std::invalid_argument with one line an error for a configuration that is refused.
   void start();

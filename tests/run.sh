@@ -241,6 +241,14 @@ run_fuzz() { # SECONDS
   done
 }
 
+# What a hit and a pass-through take beside the floor and the proxies that are installed: ratios within seconds, to be
+# looked at. No test: a busy machine makes them what it likes.
+show_speed() {
+  "$root/tests/bench/run.sh" --scenarios hit-1k,pass --targets floor,pillion,haproxy,nginx --seconds 0.3 \
+    --build-dir "$dir" --out "$logs/bench" </dev/null >"$logs/bench.log" 2>&1 || return 0
+  sed -n '/^|/p; /^### /q' "$logs/bench/results.md"
+}
+
 # Each counts as one test: a rule that, broken on purpose, turns a test red.
 run_mutations() {
   local log=$logs/mutations.log good bad
@@ -313,6 +321,7 @@ if [ "$preset" = release ]; then
   run_checks instructions "$root/tests/bench/instructions.sh" "$dir/$(executables '(.*/)?pillion')"
   run_checks traceability /usr/bin/python3 "$root/tests/check_traceability.py"
   run_checks mutations-list "$root/tests/mutations/run.sh" --list
+  show_speed
 fi
 if [ "$long" = yes ]; then
   dir=$fuzz_dir

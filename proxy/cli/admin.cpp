@@ -38,15 +38,35 @@ bool read_token(const std::string& file, std::string& token) {
   return false;
 }
 
-int ask_admin(const AdminTarget& target, std::string_view method, std::string_view path, std::string_view body,
-              json::object& answer) {
+bool prepare(const AdminTarget& target, config::Address& address, HttpRequest& request) {
   const ParsedUrl admin = parse_server_url(target.url);
   if (!admin.error.empty()) {
     say_error(admin.error);
-    return 2;
+    return false;
   }
+  address = admin.address;
   std::string token;
-  if (!read_token(target.token_file, token)) return 2;
+  if (!read_token(target.token_file, token)) return false;
+  if (!token.empty()) request.headers.emplace_back("Authorization", "Bearer " + token);
+  return true;
+}
+
+void say_refusal(const AdminTarget& target, const HttpAnswer& answer) {
+  if (answer.status == 0) return say_error(answer.error + ": name the proxy's admin address with --admin");
+  boost::system::error_code error;
+  const json::value parsed = json::parse(answer.body, error);
+  const json::object* object = error ? nullptr : parsed.if_object();
+  if (!object)
+    return say_error(target.url + " answered " + std::to_string(answer.status) + ": is that Pillion's admin address?");
+  const json::value* why = object->if_contains("error");
+  say_error("refused with " + std::to_string(answer.status) + ": " +
+            (why && why->is_string() ? std::string(why->get_string()) : std::string()) +
+            (answer.status == 401 ? "; give --token-file or set PILLION_TOKEN" : ""));
+}
+
+int ask_admin(const AdminTarget& target, std::string_view method, std::string_view path, std::string_view body,
+              json::object& answer) {
+  config::Address address;
   HttpRequest request;
   request.method = method;
   request.target = path;
@@ -54,28 +74,16 @@ int ask_admin(const AdminTarget& target, std::string_view method, std::string_vi
     request.headers.emplace_back("Content-Type", "application/json");
     request.body = body;
   }
-  if (!token.empty()) request.headers.emplace_back("Authorization", "Bearer " + token);
-  const HttpAnswer came = fetch(admin.address, request);
-  if (came.status == 0) {
-    say_error(came.error + ": name the proxy's admin address with --admin");
-    return 1;
-  }
+  if (!prepare(target, address, request)) return 2;
+  const HttpAnswer came = fetch(address, request);
   boost::system::error_code error;
-  const json::value parsed = json::parse(came.body, error);
-  const json::object* object = error ? nullptr : parsed.if_object();
-  if (!object) {
-    say_error(target.url + " answered " + std::to_string(came.status) + ": is that Pillion's admin address?");
+  json::value parsed = came.status == 200 ? json::parse(came.body, error) : json::value();
+  if (!parsed.is_object()) {
+    say_refusal(target, came);
     return 1;
   }
-  if (came.status == 200) {
-    answer = *object;
-    return 0;
-  }
-  const json::value* why = object->if_contains("error");
-  say_error("refused with " + std::to_string(came.status) + ": " +
-            (why && why->is_string() ? std::string(why->get_string()) : std::string()) +
-            (came.status == 401 ? "; give --token-file or set PILLION_TOKEN" : ""));
-  return 1;
+  answer = std::move(parsed.get_object());
+  return 0;
 }
 
 std::string percent_encoded(std::string_view text) {

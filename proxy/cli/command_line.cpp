@@ -17,6 +17,7 @@ struct Chosen {
   ExplainFlags explain;
   InvalidateFlags invalidate;
   WhyFlags why;
+  WarmFlags warm;
   TopFlags top;
   HealthFlags health;
   DemoFlags demo;
@@ -96,6 +97,17 @@ void add_online(CLI::App& app, Chosen& c) {
       ->type_name("REQUEST-ID|URL-PATH")
       ->required();
 
+  sub = command(app, c, "warm", "Have a running proxy fetch a list of URLs into its cache.",
+                [&c] { return warm(c.warm); });
+  add_text(sub, "--admin", c.warm.admin, admin, "URL");
+  add_text(sub, "--token-file", c.warm.token_file, "File with the admin token (default: $PILLION_TOKEN)", "FILE");
+  add_text(sub, "--listener", c.warm.listener,
+           "Name of the listener by which clients ask for them (default: one without a name)", "NAME");
+  sub->add_flag("--json", c.warm.json, "The proxy's own lines, JSON, for machines");
+  sub->add_option("file", c.warm.file, "One path or http(s) URL a line, # begins a comment; - is standard input")
+      ->type_name("FILE|-")
+      ->required();
+
   sub = command(app, c, "top", "Show a live table of a running proxy's routes.", [&c] { return top(c.top); });
   add_text(sub, "--admin", c.top.admin, admin, "URL");
   add_text(sub, "--token-file", c.top.token_file, "File with the admin token (default: $PILLION_TOKEN)", "FILE");
@@ -109,8 +121,9 @@ void add_online(CLI::App& app, Chosen& c) {
 }
 
 void add_demo(CLI::App& app, Chosen& c) {
-  CLI::App* sub = command(app, c, "demo", "Show in a minute what the proxy does: a small application behind it.",
-                          [&c] { return demo(c.demo); });
+  CLI::App* sub =
+      command(app, c, "demo", "Show in a minute what the proxy does: a small application, and an API that it calls.",
+              [&c] { return demo(c.demo); });
   add_text(sub, "--listen", c.demo.listen, "Where the proxy listens (default: a free port of 127.0.0.1)", "ADDRESS");
 }
 

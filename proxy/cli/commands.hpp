@@ -57,6 +57,15 @@ struct TopFlags {
 };
 int top(const TopFlags& flags);
 
+struct WarmFlags {
+  std::string admin = default_admin;
+  std::string token_file;
+  std::string listener;  ///< empty: the usual one
+  std::string file;      ///< `-`: standard input
+  bool json = false;
+};
+int warm(const WarmFlags& flags);
+
 struct HealthFlags {
   std::string admin = default_admin;
 };

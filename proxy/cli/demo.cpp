@@ -28,14 +28,23 @@ routes:
   - name: status
     path: /api/status
     ttl: 1m
+  - name: samplers                  # what the application asks of ComfyUI, through a listener of its own
+    listener: egress
+    path: /comfyui/samplers
+    upstream: comfyui
+    rewrite: /object_info/KSampler
+    ttl: 1m
+    stale: { if_error: 10m }
 )";
 
-config::Loaded demo_config(const config::Address& app) {
-  const std::string yaml = "listeners: [ { address: 127.0.0.1:0 } ]\nadmin: { address: 127.0.0.1:0 }\n" +
-                           std::string("upstreams: { app: http://") + app.to_string() +
-                           " }\nstore: { memory: { size: 16MiB } }\nlog: { level: warn, access: off }\n" +
-                           "drain: { delay: 0s }\nquery_cache: { address: 127.0.0.1:0 }\nttl: { character: 5m }" +
-                           std::string(demo_routes);
+config::Loaded demo_config(const config::Address& app, const config::Address& comfyui) {
+  const std::string yaml =
+      "listeners: [ { address: 127.0.0.1:0 }, { name: egress, address: 127.0.0.1:0 } ]\n"
+      "admin: { address: 127.0.0.1:0 }\n" +
+      std::string("upstreams:\n  app: http://") + app.to_string() + "\n  comfyui: { url: http://" +
+      comfyui.to_string() +
+      ", host: upstream }\nstore: { memory: { size: 16MiB } }\nlog: { level: warn, access: off }\n" +
+      "drain: { delay: 0s }\nquery_cache: { address: 127.0.0.1:0 }\nttl: { character: 5m }" + std::string(demo_routes);
   return config::load_text(
       yaml, [](const std::string&) { return std::optional<std::string>(); }, config::read_small_file);
 }
@@ -45,7 +54,7 @@ bool listen_at(const std::string& listen, config::Config& config) {
   if (listen.empty()) return true;
   const config::Loaded asked = config::default_config("http://127.0.0.1:80", listen);
   for (const config::Problem& problem : asked.problems) say_error(problem.message);
-  if (asked.config) config.listeners = asked.config->listeners;
+  if (asked.config) config.listeners.front() = asked.config->listeners.front();
   return asked.config.has_value();
 }
 
@@ -72,7 +81,8 @@ std::string why(const std::string& method, const HttpAnswer& answer) {
 
 class Tour {
  public:
-  Tour(const config::Address& proxy, const config::Address& admin) : proxy_(proxy), admin_(admin) {}
+  Tour(const config::Address& proxy, const config::Address& egress, const config::Address& admin)
+      : proxy_(proxy), egress_(egress), admin_(admin) {}
 
   void ask(const std::string& method, const std::string& target,
            std::vector<std::pair<std::string, std::string>> headers = {}) {
@@ -82,6 +92,16 @@ class Tour {
     const std::string condition = request.headers.empty() ? "" : " with " + request.headers.front().first;
     print(method + " " + target + condition, answer, std::chrono::steady_clock::now() - begun, why(method, answer));
     etag_ = answer.header("ETag");
+  }
+
+  /// As the application itself calls an API.
+  void call(const std::string& target) {
+    const auto begun = std::chrono::steady_clock::now();
+    const HttpAnswer answer = fetch(egress_, {"GET", target, {}, "", limit});
+    std::string text = why("GET", answer);
+    if (const auto at = text.find("the application"); at != std::string::npos) text.replace(at, 15, "ComfyUI");
+    print("GET " + target + " (egress: the application asks ComfyUI)", answer, std::chrono::steady_clock::now() - begun,
+          text);
   }
 
   void ask_at_once(std::size_t n, const std::string& target, const DemoApp& app) {
@@ -133,13 +153,14 @@ class Tour {
     failed_ = failed_ || answer.status >= 400;
   }
 
-  config::Address proxy_, admin_;
+  config::Address proxy_, egress_, admin_;
   std::string etag_;
   bool failed_ = false;
 };
 
-bool make_requests(const config::Address& proxy, const config::Address& admin, const DemoApp& app) {
-  Tour tour(proxy, admin);
+bool make_requests(const config::Address& proxy, const config::Address& egress, const config::Address& admin,
+                   const DemoApp& app) {
+  Tour tour(proxy, egress, admin);
   tour.ask("GET", "/api/characters/char_123");
   tour.ask("GET", "/api/characters/char_123");
   tour.ask("GET", "/api/characters/char_123", {{"If-None-Match", tour.etag()}});
@@ -151,13 +172,17 @@ bool make_requests(const config::Address& proxy, const config::Address& admin, c
   tour.ask("GET", "/api/status");
   tour.invalidate("characters");
   tour.ask("GET", "/api/characters/char_7");
+  tour.call("/comfyui/samplers");
+  tour.call("/comfyui/samplers");
   return !tour.failed();
 }
 
-void print_hints(const std::string& proxy, const std::string& admin, const std::string& queries) {
+void print_hints(const std::string& proxy, const std::string& egress, const std::string& admin,
+                 const std::string& queries) {
   std::cout << "Try it yourself, until Ctrl-C ends it:\n"
             << "  curl -i " << proxy << "/api/characters/char_123\n"
             << "  curl -i -X PUT -d '{}' " << proxy << "/api/characters/char_123\n"
+            << "  curl -i " << egress << "/comfyui/samplers\n"
             << "  curl -s '" << admin << "/explain?url=/api/characters/char_123'\n"
             << "  curl -i " << queries
             << "/query/character/char_123      # a lease to load what the application caches itself\n"
@@ -170,29 +195,30 @@ void print_hints(const std::string& proxy, const std::string& admin, const std::
 }  // namespace
 
 int demo(const DemoFlags& flags) {
-  const DemoApp app;
-  config::Loaded loaded = demo_config(app.address());
+  const DemoApp app, comfyui;
+  config::Loaded loaded = demo_config(app.address(), comfyui.address());
   if (!say_problems("demo", loaded) || !listen_at(flags.listen, *loaded.config)) return 2;
   ServeOptions options;
   options.config = std::move(loaded.config);
   Server server(std::move(options));
   server.start();
-  const config::Address proxy_address = server.addresses().front();
-  const std::string proxy = curl_base(proxy_address);
+  const config::Address proxy_address = server.addresses().at(0), egress_address = server.addresses().at(1);
+  const std::string proxy = curl_base(proxy_address), egress = curl_base(egress_address);
   const std::string admin = curl_base(server.admin_address());
   const std::string queries = curl_base(server.addresses().back());
   std::cout << "pillion " << version() << " demo\n  application  http://" << app.address().to_string()
-            << "   each character takes it 100 ms\n  proxy        " << proxy << "\n  admin        " << admin
-            << "\n  query cache  " << queries << "\n"
+            << "   each character takes it 100 ms\n  ComfyUI      http://" << comfyui.address().to_string()
+            << "   a list takes it 300 ms\n  proxy        " << proxy << "\n  egress       " << egress
+            << "\n  admin        " << admin << "\n  query cache  " << queries << "\n"
             << demo_routes << std::endl;
-  if (!make_requests(proxy_address, server.admin_address(), app)) {
+  if (!make_requests(proxy_address, egress_address, server.admin_address(), app)) {
     if (server.is_ending()) return server.wait();  // interrupted before the tour was over
     say_error("a request of the demo went wrong, see above");
     server.stop();
     server.wait();
     return 1;
   }
-  print_hints(proxy, admin, queries);
+  print_hints(proxy, egress, admin, queries);
   return server.wait();
 }
 

@@ -21,7 +21,7 @@ using Request = http::request<http::string_body>;
 using Response = http::response<http::string_body>;
 using asio::ip::tcp;
 
-constexpr std::chrono::milliseconds work{100};
+constexpr std::chrono::milliseconds work{100}, listing{300};
 constexpr std::string_view characters = "/api/characters/";
 constexpr std::size_t max_characters = 1000;
 
@@ -95,6 +95,13 @@ awaitable<Response> DemoApp::Impl::answer(const Request& request) {
     Response out = reply(request, http::status::ok, R"({"status":"ok"})");
     out.set(http::field::cache_control, "max-age=5");
     co_return out;
+  }
+  if (request.target() == "/object_info/KSampler") {
+    asio::steady_timer timer(context, listing);
+    co_await timer.async_wait(no_throw);
+    co_return reply(
+        request, http::status::ok,
+        R"({"KSampler":{"input":{"required":{"sampler_name":[["euler","dpmpp_2m","ddim"]],"scheduler":[["normal","karras"]]}}}})");
   }
   co_return reply(request, http::status::not_found, R"({"error":"not found"})");
 }

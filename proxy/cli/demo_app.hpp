@@ -1,5 +1,5 @@
-// The small application behind `pillion demo`: characters that take a while and can be changed, and a status. In a
-// thread of its own; nothing but the demo uses it.
+// The small application behind `pillion demo`: characters that take a while and can be changed, a status, and the list
+// of samplers that ComfyUI has. In a thread of its own; nothing but the demo uses it.
 #pragma once
 
 #include <atomic>

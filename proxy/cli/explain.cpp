@@ -22,7 +22,7 @@ int explain(const ExplainFlags& flags) {
     headers.emplace_back(header.substr(0, colon), header.substr(colon + 1));
   }
   std::string error;
-  const auto request = ExplainedRequest::make(flags.method, flags.url, headers, loaded.config->canonical_host, error);
+  auto request = ExplainedRequest::make(flags.method, flags.url, headers, loaded.config->canonical_host, error);
   if (!request) {
     say_error(error);
     return 2;
@@ -32,6 +32,7 @@ int explain(const ExplainFlags& flags) {
     say_error("no listener is called '" + listener + "' in " + file);
     return 2;
   }
+  if (listener_has_tls(*loaded.config, listener)) request->come_over_tls();
   const Explanation explanation =
       pillion::explain(*loaded.config, RouteTable(*loaded.config), request->head(), listener);
   if (flags.json) {

@@ -1,4 +1,5 @@
 // pillion health: whether a running proxy is ready, for probes in containers that have neither shell nor curl.
+#include <boost/json/parse.hpp>
 #include <iostream>
 
 #include "cli/commands.hpp"
@@ -21,7 +22,12 @@ int health(const HealthFlags& flags) {
     return 0;
   }
   if (answer.status == 503) {
-    say_error("not ready: starting or draining");
+    boost::system::error_code error;
+    const boost::json::value body = boost::json::parse(answer.body, error);
+    const boost::json::object* object = error ? nullptr : body.if_object();
+    const boost::json::value* state = object ? object->if_contains("state") : nullptr;
+    say_error("not ready: " +
+              (state && state->is_string() ? std::string(state->get_string()) : "starting or draining"));
   } else if (answer.status != 0) {
     say_error(flags.admin + " answered " + std::to_string(answer.status) + ": is that Pillion's admin address?");
   } else {

@@ -12,6 +12,8 @@
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 #include <charconv>
+#include <tuple>
+#include <utility>
 
 #include "core/headers.hpp"
 #include "net/async.hpp"
@@ -23,6 +25,7 @@ namespace http = boost::beast::http;
 using Answer = http::response<http::string_body>;
 
 constexpr std::uint64_t max_body = 16u << 20;
+constexpr std::uint64_t max_pieces = 1u << 30;
 
 awaitable<error_code> connect(Socket& socket, const config::Address& address) {
   if (address.is_unix()) {
@@ -56,10 +59,30 @@ http::request<http::string_body> make_request(const config::Address& address, co
   return out;
 }
 
+using Parser = http::response_parser<http::string_body>;
+
+// The body of a 200 piece by piece; of anything else it is collected.
+awaitable<error_code> read_pieces(Socket& socket, boost::beast::flat_buffer& buffer, Parser& parser,
+                                  const HttpRequest& request, const std::function<void()>& go_on) {
+  parser.body_limit(max_pieces);
+  const auto [error, head] = co_await http::async_read_header(socket, buffer, parser, no_throw);
+  if (error) co_return error;
+  const bool passes_on = parser.get().result() == http::status::ok;
+  while (!parser.is_done()) {
+    go_on();
+    const auto [failed, n] = co_await http::async_read_some(socket, buffer, parser, no_throw);
+    if (failed) co_return failed;
+    std::string& body = parser.get().body();
+    if (passes_on && !body.empty()) request.on_body(std::exchange(body, {}));
+    if (body.size() > max_body) co_return http::make_error_code(http::error::body_limit);
+  }
+  co_return error_code{};
+}
+
 awaitable<void> exchange(Socket& socket, const config::Address& address, const HttpRequest& request, HttpAnswer& out,
-                         asio::steady_timer& timer) {
+                         asio::steady_timer& timer, const std::function<void()>& go_on) {
   error_code error = co_await connect(socket, address);
-  http::response_parser<http::string_body> parser;
+  Parser parser;
   parser.body_limit(max_body);
   if (request.method == "HEAD") parser.skip(true);
   if (!error) {
@@ -68,7 +91,12 @@ awaitable<void> exchange(Socket& socket, const config::Address& address, const H
     // A server may answer and close before it has read the whole body: its answer counts, not the broken pipe.
     const auto [unsent, sent] = co_await http::async_write(socket, serializer, no_throw);
     boost::beast::flat_buffer buffer;
-    const auto [unread, read] = co_await http::async_read(socket, buffer, parser, no_throw);
+    error_code unread;
+    if (request.on_body) {
+      unread = co_await read_pieces(socket, buffer, parser, request, go_on);
+    } else {
+      unread = std::get<0>(co_await http::async_read(socket, buffer, parser, no_throw));
+    }
     error = unread ? (unsent ? unsent : unread) : error_code{};
   }
   timer.cancel();
@@ -122,13 +150,17 @@ HttpAnswer fetch(const config::Address& address, const HttpRequest& request) {
   try {
     asio::io_context context(1);
     Socket socket(context);
-    asio::steady_timer timer(context, request.time_limit);
-    timer.async_wait([&](error_code error) {
-      if (error) return;
-      late = true;
-      context.stop();
-    });
-    asio::co_spawn(context, exchange(socket, address, request, answer, timer), asio::detached);
+    asio::steady_timer timer(context);
+    const std::function<void()> go_on = [&] {
+      timer.expires_after(request.time_limit);
+      timer.async_wait([&](error_code error) {
+        if (error) return;
+        late = true;
+        context.stop();
+      });
+    };
+    go_on();
+    asio::co_spawn(context, exchange(socket, address, request, answer, timer, go_on), asio::detached);
     context.run();
   } catch (const std::exception& e) {
     answer = {};

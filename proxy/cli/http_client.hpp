@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,11 +18,13 @@ struct HttpRequest {
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;  ///< sent with its Content-Length where it is not empty
   std::chrono::milliseconds time_limit{10000};
+  /// Where it is set: given each piece of the body of a 200 as it comes, and `time_limit` counts anew from each.
+  std::function<void(std::string_view)> on_body{};
 };
 
 struct HttpAnswer {
   unsigned status = 0;  ///< 0: none came, see `error`
-  std::string body;     ///< at most 16 MiB
+  std::string body;     ///< at most 16 MiB; empty where on_body was given it
   std::vector<std::pair<std::string, std::string>> headers;
   std::string error;  ///< one line naming the address
 

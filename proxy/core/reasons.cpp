@@ -107,6 +107,8 @@ std::string_view to_string(Detail detail) noexcept {
       return "bad-response";
     case Detail::overloaded:
       return "overloaded";
+    case Detail::breaker_open:
+      return "breaker-open";
     case Detail::bad_request:
       return "bad-request";
     case Detail::no_route_upstream:
@@ -136,5 +138,24 @@ std::string_view to_string(Result result) noexcept {
   }
   return "";
 }
+
+std::string_view to_string(WarmResult result) noexcept {
+  switch (result) {
+    case WarmResult::stored:
+      return "stored";
+    case WarmResult::fresh:
+      return "fresh";
+    case WarmResult::uncacheable:
+      return "uncacheable";
+    case WarmResult::failed:
+      return "failed";
+    case WarmResult::no_room:
+      return "no_room";
+    case WarmResult::stopped:
+      return "stopped";
+  }
+  return "";
+}
+static_assert(static_cast<std::size_t>(WarmResult::stopped) + 1 == warm_result_count);
 
 }  // namespace pillion

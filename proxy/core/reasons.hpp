@@ -1,6 +1,7 @@
 // Why a request went the way it did. One value feeds Cache-Status, the log, the metric and explain. Pure.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -57,6 +58,7 @@ enum class Detail : std::uint8_t {
   connection_reset,
   bad_response,
   overloaded,
+  breaker_open,  ///< not asked: it hasn't answered of late
   bad_request,
   no_route_upstream,
 };
@@ -65,8 +67,20 @@ enum class Detail : std::uint8_t {
 enum class Result : std::uint8_t { hit, stale, miss, revalidated, bypass, pass, error, shadow };
 inline constexpr std::size_t result_count = 8;
 
-std::string_view to_string(Forward) noexcept;  ///< `uri-miss`...; empty for none
-std::string_view to_string(Detail) noexcept;   ///< words with `-`; empty for none
+/// What became of a URL that was to be warmed.
+enum class WarmResult : std::uint8_t {
+  stored,       ///< fetched and stored, by this replica or another
+  fresh,        ///< it was there, and fresh
+  uncacheable,  ///< it isn't looked up, or its answer may not be stored
+  failed,       ///< no URL, no upstream, or no answer
+  no_room,      ///< nothing colder was there to make room
+  stopped,      ///< warming ended before its turn came
+};
+inline constexpr std::size_t warm_result_count = 6;
+
+std::string_view to_string(WarmResult) noexcept;  ///< words with `_`
+std::string_view to_string(Forward) noexcept;     ///< `uri-miss`...; empty for none
+std::string_view to_string(Detail) noexcept;      ///< words with `-`; empty for none
 std::string_view to_string(Result) noexcept;
 
 /// What Cache-Status says of one answer (RFC 9211).

@@ -51,6 +51,20 @@ void Collapser::mark_failing(const Hash128& hash, std::int64_t mono_ms) noexcept
   failing_[hash.low % memory].store(std::uint64_t{mark_of(hash)} << 32 | until, std::memory_order_relaxed);
 }
 
+void Collapser::mark_stored(const Hash128& hash, std::uint64_t store_id, std::int64_t mono_ms) noexcept {
+  const auto when = static_cast<std::uint32_t>(mono_ms);
+  store_ids_[hash.low % memory].store(store_id, std::memory_order_relaxed);
+  stored_[hash.low % memory].store(std::uint64_t{mark_of(hash)} << 32 | when, std::memory_order_release);
+}
+
+bool Collapser::has_stored_another(const Hash128& hash, std::uint64_t store_id, std::int64_t mono_ms) const noexcept {
+  const std::uint64_t slot = stored_[hash.low % memory].load(std::memory_order_acquire);
+  if (slot >> 32 != mark_of(hash) || store_ids_[hash.low % memory].load(std::memory_order_relaxed) == store_id)
+    return false;
+  // The difference, since 32 bits come round after seven weeks.
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(slot) - static_cast<std::uint32_t>(mono_ms)) >= 0;
+}
+
 bool Collapser::is_failing(const Hash128& hash, std::int64_t mono_ms) const noexcept {
   const std::uint64_t slot = failing_[hash.low % memory].load(std::memory_order_relaxed);
   return slot >> 32 == mark_of(hash) && static_cast<std::uint32_t>(slot) > static_cast<std::uint32_t>(mono_ms / 64);

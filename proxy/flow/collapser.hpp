@@ -40,6 +40,12 @@ class Collapser {
   void mark_failing(const Hash128& hash, std::int64_t mono_ms) noexcept;
   bool is_failing(const Hash128& hash, std::int64_t mono_ms) const noexcept;
 
+  /// A fetch for this key has stored its response: in all tiers, before leave() is called.
+  void mark_stored(const Hash128& hash, std::uint64_t store_id, std::int64_t mono_ms) noexcept;
+  /// Whether one has stored another response than this in that millisecond or later: then this one, looked up at that
+  /// time, is what stood there before.
+  bool has_stored_another(const Hash128& hash, std::uint64_t store_id, std::int64_t mono_ms) const noexcept;
+
  private:
   static constexpr std::size_t shard_count = 16;
   static constexpr std::size_t max_flights = 4096;  // a shard
@@ -57,6 +63,8 @@ class Collapser {
   using Marks = std::array<std::atomic<std::uint64_t>, memory>;
   Marks uncacheable_{};
   Marks failing_{};  // the same in units of 64 ms
+  Marks stored_{};   // the last 32 bits of the millisecond when
+  Marks store_ids_{};
 };
 
 }  // namespace pillion

@@ -55,6 +55,7 @@ struct Snapshot {
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
 class RedisWatch;
+class SharedFetch;
 struct WorkerContext;
 
 /// Of the whole process. Every member hides its locks.
@@ -77,11 +78,14 @@ struct Shared {
   Collapser collapser;
   SearchRules search_rules;
   std::array<std::mutex, 64> variant_locks;  ///< of a URL's marker, by its hash (flow/keeper.cpp)
-  UpstreamLimits upstream_limits;
+  UpstreamLimits upstream_limits{counters, log};
   QueryLeases query_leases;
   NoticeBoard query_board;                   ///< without Redis; else that of `watch` serves
   std::atomic<std::size_t> query_bodies{0};  ///< bytes of values for the query cache that are on their way
   Bypass bypass;
+  std::string
+      own_host;  ///< of paths that are warmed without a canonical_host: where it listens; set before threads are
+  std::atomic<bool> redis_full{false};  ///< it would have to evict for what is stored; known while something is warmed
   std::vector<WorkerContext*> workers;  ///< all of them, before the first request; as long as this object is used
 };
 
@@ -106,6 +110,7 @@ struct WorkerContext {
   std::unique_ptr<RedisStore> redis;
   SnapshotPtr snapshot;
   Insights insights;
+  SharedFetch* shared_fetch = nullptr;  ///< its request handler's, which sets it
 
   RouteCounters& route_counters(const Snapshot& s, const CompiledRoute& route) const {
     return *(*s.route_counters[route.index])[index];

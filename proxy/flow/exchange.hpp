@@ -25,6 +25,7 @@ struct Plan {
   Forward forward = Forward::none;  ///< why not, where it isn't looked up
   Detail why = Detail::none;
   bool upgrade = false;
+  bool warming = false;  ///< for no client: what is found isn't marked as asked for, what is stored is cold
   bool has_key() const noexcept { return look_up || why == Detail::shadow; }
   std::string primary_key;  ///< where has_key()
   Hash128 hash;

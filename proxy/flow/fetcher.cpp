@@ -116,7 +116,8 @@ awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
     // Whoever has read it to its end finds it in memory.
     const bool in_memory = job->place.route->settings.store_memory;
     if (in_memory && keeper_.uses_redis(job->place)) co_await keeper_.drop_overtaken(job->place, kept);
-    if (in_memory) keeper_.put(job->place, kept);
+    if (in_memory) put(*job, kept);
+    if (kept.response) job->flight->set_store_id(kept.response->store_id());
     job->flight->finish(whole, std::move(end.trailers));
     if (!in_memory) co_await keep(*job, kept);
   }
@@ -126,6 +127,7 @@ awaitable<void> Fetcher::run(std::shared_ptr<FetchJob> job) {
   // Until Redis has it too, those who come may still read the flight: with Redis alone they would find nothing else.
   if (keeper_.uses_redis(job->place)) co_await keeper_.put_in_redis(job->place, kept);
   job->lease.reset();
+  if (kept.response) context_.shared.collapser.mark_stored(job->hash, kept.response->store_id(), now().mono_ms);
   landing.leave();
   if (!not_modified.fields.empty()) co_await freshen_others(*job, not_modified, asked, kept.variant);
 }
@@ -143,6 +145,12 @@ awaitable<bool> Fetcher::is_ours(FetchJob& job) {
 
 awaitable<void> Fetcher::keep(FetchJob& job, Kept& kept) {
   co_await keeper_.drop_overtaken(job.place, kept);
+  put(job, kept);
+}
+
+void Fetcher::put(FetchJob& job, Kept& kept) {
+  // What a client has come for meanwhile is as hot as any.
+  if (job.place.cold && job.flight->was_joined()) job.place.cold = false;
   keeper_.put(job.place, kept);
 }
 
@@ -389,6 +397,7 @@ awaitable<void> Fetcher::settle(FetchJob& job, Fields not_modified, Now asked, K
     kept.response = fresh.response;
     if (!variant.empty()) kept.vary = canonical_vary(Fields(fields_of_head(fresh.response->head()))).value_or("");
     co_await keep(job, kept);
+    if (kept.response) job.flight->set_store_id(kept.response->store_id());
   }
   std::string set_cookies;
   append_set_cookies(not_modified, set_cookies);
@@ -399,14 +408,14 @@ awaitable<void> Fetcher::settle(FetchJob& job, Fields not_modified, Now asked, K
 // that were invalidated: nobody has asked for them since.
 awaitable<void> Fetcher::freshen_others(FetchJob& job, const OwnedFields& not_modified, Now asked, Hash128 own) {
   const Fields fields(not_modified.fields);
-  StoredResponsePtr marker = context_.shared.memory.find(job.place.primary_hash, job.place.primary_key);
+  StoredResponsePtr marker = context_.shared.memory.peek(job.place.primary_hash, job.place.primary_key);
   if (!marker || !marker->is_vary_marker()) marker = job.place.marker;
   if (!marker || !is_strong(entity_tag_of(fields))) co_return;
   const bool in_redis = keeper_.uses_redis(job.place);
   for (const VaryMarker::Variant& variant : read_marker(marker.get()).variants) {
     if (variant.hash == own) continue;
     const Hash128 hash = variant_place(job.place.primary_hash, variant.hash);
-    StoredResponsePtr other = context_.shared.memory.find(hash, job.place.primary_key, KeyMatch::prefix);
+    StoredResponsePtr other = context_.shared.memory.peek(hash, job.place.primary_key, KeyMatch::prefix);
     if (!other && in_redis) {
       std::string name = job.place.readable_key + '.' + to_hex(variant.hash);
       other = co_await context_.redis->find(std::move(name), job.place.primary_key, now(), job.place.fence.local,

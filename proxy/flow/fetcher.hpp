@@ -40,6 +40,7 @@ class Fetcher {
                               std::optional<UpstreamConnection::Body> part, bool& storing, bool holding);
   awaitable<void> settle(FetchJob& job, Fields not_modified, Now asked, Kept& kept);
   awaitable<void> keep(FetchJob& job, Kept& kept);
+  void put(FetchJob& job, Kept& kept);
   awaitable<void> freshen_others(FetchJob& job, const OwnedFields& not_modified, Now asked, Hash128 own);
   void note_failure(const FetchJob& job);
 

@@ -99,6 +99,11 @@ void Flight::settle(StoredResponsePtr stored, std::string set_cookies, bool shar
   notify_locked();
 }
 
+bool Flight::was_joined() const {
+  std::lock_guard lock(mutex_);
+  return joined_;
+}
+
 void Flight::when_abandoned(asio::any_io_executor executor, std::function<void()> abandoned) {
   std::lock_guard lock(mutex_);
   fetch_executor_ = std::move(executor);
@@ -159,6 +164,7 @@ Flight::Reader::Reader(std::shared_ptr<Flight> flight, asio::any_io_executor exe
   std::lock_guard lock(flight_->mutex_);
   next_chunk_ = flight_->first_chunk_;
   late_ = flight_->first_chunk_ > 0;
+  flight_->joined_ = flight_->joined_ || !first_;
   flight_->readers_.push_back(this);
 }
 

@@ -84,9 +84,15 @@ class Flight {
   void begin(std::chrono::steady_clock::time_point now) noexcept {
     begun_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
   }
+  /// The store id of what this fetch stores. Before finish() or settle().
+  void set_store_id(std::uint64_t id) noexcept { store_id_.store(id, std::memory_order_release); }
+  /// 0: not known yet, or nothing is stored.
+  std::uint64_t store_id() const noexcept { return store_id_.load(std::memory_order_acquire); }
   /// Waits until the slowest reader is within the window. False when nobody reads any more.
   awaitable<bool> wait_for_room();
   bool has_readers() const;
+  /// Whether somebody beside the first reader has come.
+  bool was_joined() const;
   /// `abandoned` is posted to `executor` when the last reader of what isn't kept has left; an empty one is called no
   /// more, but may be on its way.
   void when_abandoned(asio::any_io_executor executor, std::function<void()> abandoned);
@@ -109,8 +115,9 @@ class Flight {
   std::deque<std::shared_ptr<const std::string>> chunks_;
   std::size_t first_chunk_ = 0;  // index of chunks_.front()
   std::size_t size_ = 0;         // bytes in chunks_
-  bool keeping_ = true, released_ = false, settled_for_all_ = false, fetched_elsewhere_ = false;
+  bool keeping_ = true, joined_ = false, released_ = false, settled_for_all_ = false, fetched_elsewhere_ = false;
   std::atomic<std::chrono::steady_clock::rep> begun_{0};
+  std::atomic<std::uint64_t> store_id_{0};
   std::vector<Reader*> readers_;
   asio::any_io_executor fetch_executor_;
   std::function<void()> abandoned_;

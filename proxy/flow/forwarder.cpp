@@ -371,7 +371,7 @@ bool Forwarder::answer_now(Exchange& e) {
   put_head(e);
   e.session.put_body(e.first->data, true, e.first->trailers);
   e.head_put = true;
-  return e.session.out().flush_now(e.session.socket());
+  return e.session.flush_now();
 }
 
 awaitable<void> Forwarder::answer(Exchange& e) {

@@ -21,6 +21,8 @@ Failure failure_of(Detail detail) {
   switch (detail) {
     case Detail::overloaded:
       return {503, enhance_your_calm, "The upstream has as many requests as it may have."};
+    case Detail::breaker_open:
+      return {503, enhance_your_calm, "The upstream has not answered of late, and is not asked for a moment."};
     case Detail::connect_timeout:
       return {504, internal_error, "The upstream did not accept a connection in time."};
     default:

@@ -92,7 +92,10 @@ void Keeper::put(const Place& place, Kept& kept) {
   MemoryStore& memory = context_.shared.memory;
   const bool in_memory = place.route->settings.store_memory;
   std::lock_guard lock(context_.shared.variant_locks[place.primary_hash.high % context_.shared.variant_locks.size()]);
-  StoredResponsePtr old = in_memory ? memory.find(place.primary_hash, place.primary_key) : nullptr;
+  StoredResponsePtr old;
+  if (in_memory)
+    old = place.cold ? memory.peek(place.primary_hash, place.primary_key)
+                     : memory.find(place.primary_hash, place.primary_key);
   // One that is suspect was read anew before (drop_overtaken()).
   if (!old || !old->is_vary_marker() || context_.shared.invalidations.order().standing(*old).suspect)
     old = place.marker;
@@ -109,19 +112,27 @@ void Keeper::put(const Place& place, Kept& kept) {
     kept.marker_ttl_ms =
         std::max(redis_ttl_ms(kept.response->meta(), place.route->settings, at), marker_left_ms(old.get(), at));
     kept.marker = make_marker(place, marker, kept.marker_ttl_ms, at);
-    if (in_memory) {
-      memory.store(place.primary_hash, kept.marker);
+    if (in_memory && (take_in_memory(place, place.primary_hash, kept.marker) || !place.cold)) {
       store_in_memory(place, variant_place(place.primary_hash, kept.variant), kept.response);
     }
   }
   if (in_memory) drop_in_memory(place, kept.dropped);
 }
 
+bool Keeper::take_in_memory(const Place& place, const Hash128& hash, const StoredResponsePtr& response) {
+  MemoryStore& memory = context_.shared.memory;
+  return place.cold ? memory.store_cold(hash, response, now().mono_ms) : memory.store(hash, response);
+}
+
 // What memory doesn't take must not leave an older one there.
 void Keeper::store_in_memory(const Place& place, const Hash128& hash, StoredResponsePtr response) {
+  if (take_in_memory(place, hash, response)) return;
   MemoryStore& memory = context_.shared.memory;
-  if (memory.store(hash, std::move(response))) return;
-  if (const auto old = memory.find(hash, place.primary_key, KeyMatch::prefix)) memory.erase(hash, old.get());
+  const auto old = memory.peek(hash, place.primary_key, KeyMatch::prefix);
+  if (!old) return;
+  memory.erase(hash, old.get());
+  // There may have been no room beside it.
+  if (place.cold) take_in_memory(place, hash, response);
 }
 
 // The same of Redis.
@@ -141,6 +152,8 @@ void Keeper::drop_in_memory(const Place& place, const std::vector<Hash128>& vari
 
 awaitable<void> Keeper::put_in_redis(const Place& place, const Kept& kept) {
   if (!kept.response || !uses_redis(place)) co_return;
+  // Whatever Redis would evict for it has been asked for since it was stored, or may have been.
+  if (place.cold && context_.shared.redis_full.load(std::memory_order_relaxed)) co_return;
   const std::int64_t ttl_ms = redis_ttl_ms(kept.response->meta(), place.route->settings, now());
   // The marker first: a variant without it would never be found.
   if (kept.marker) co_await store_in_redis(kept.marker, kept.marker_ttl_ms);
@@ -158,7 +171,7 @@ awaitable<void> Keeper::drop_overtaken(Place& place, Kept& kept) {
 
 bool Keeper::still_stands(const Place& place, const StoredResponse& stored) const {
   if (!place.route->settings.store_memory || context_.shared.memory.max_object() == 0) return true;
-  const StoredResponsePtr now_there = context_.shared.memory.find(place_of(place, stored), stored.primary_key());
+  const StoredResponsePtr now_there = context_.shared.memory.peek(place_of(place, stored), stored.primary_key());
   if (!now_there || now_there.get() == &stored) return true;
   return !now_there->is_vary_marker() && !is_more_recent(now_there->meta(), stored.meta());
 }
@@ -189,7 +202,7 @@ awaitable<void> Keeper::replace(const Place& place, StoredResponsePtr old, Store
 awaitable<void> Keeper::forget(const Place& place, StoredResponsePtr stored) {
   // It may be a copy of what stands there, read from Redis.
   const Hash128 hash = place_of(place, *stored);
-  const StoredResponsePtr there = context_.shared.memory.find(hash, stored->primary_key());
+  const StoredResponsePtr there = context_.shared.memory.peek(hash, stored->primary_key());
   if (there && still_stands(place, *stored)) context_.shared.memory.erase(hash, there.get());
   if (!uses_redis(place)) co_return;
   std::vector<std::string> names{stored->readable_key()};

@@ -22,6 +22,7 @@ struct Place {
   InRedis seen;                  ///< what stood in Redis under readable_key before the fetch
   InRedis seen_variant;          ///< and under that of the variant that was looked for
   std::string seen_variant_key;  ///< empty: none was
+  bool cold = false;             ///< no client has asked for it: nothing hotter makes room (MemoryStore::store_cold())
 };
 
 /// A response on its way into the stores.
@@ -63,6 +64,7 @@ class Keeper {
 
  private:
   void store_in_memory(const Place& place, const Hash128& hash, StoredResponsePtr response);
+  bool take_in_memory(const Place& place, const Hash128& hash, const StoredResponsePtr& response);
   awaitable<void> store_in_redis(StoredResponsePtr response, std::int64_t ttl_ms);
   void drop_in_memory(const Place& place, const std::vector<Hash128>& variants);
 

@@ -42,6 +42,7 @@ struct Wanted {
   Fields fields;  // of the request
   const std::string& primary_key;
   const Hash128& hash;
+  bool cold = false;  // by no client
 };
 
 Selection select(std::string_view list, const Wanted& wanted) {
@@ -70,7 +71,11 @@ Found look_up_memory(const WorkerContext& context, const RequestHead& request, c
   found.hash = plan.hash;
   if (!plan.route->settings.store_memory) return found;
   const LocalOrder& order = context.shared.invalidations.order();
-  StoredResponsePtr stored = context.shared.memory.find(plan.hash, plan.primary_key);
+  const auto find_in_memory = [&](const Hash128& hash, std::string_view key) {
+    const MemoryStore& memory = context.shared.memory;
+    return plan.warming ? memory.peek(hash, key) : memory.find(hash, key);
+  };
+  StoredResponsePtr stored = find_in_memory(plan.hash, plan.primary_key);
   if (!stored) return found;
   if (stored->is_vary_marker()) {
     const Wanted wanted{plan.route->settings, request.fields, plan.primary_key, plan.hash};
@@ -81,7 +86,7 @@ Found look_up_memory(const WorkerContext& context, const RequestHead& request, c
     std::string_view head = found.marker->head();
     for (std::string_view list = next_list(head); !list.empty(); list = next_list(head)) {
       Selection selection = select(list, wanted);
-      StoredResponsePtr candidate = context.shared.memory.find(selection.hash, selection.key);
+      StoredResponsePtr candidate = find_in_memory(selection.hash, selection.key);
       // One that stands in Redis is gone with the marker that named it.
       if (candidate && candidate->stands_in_redis() && !names_variant(*found.marker, selection.variant))
         candidate.reset();
@@ -158,19 +163,23 @@ Standing standing_of_read(const InvalidationLog& invalidations, const StoredResp
 void keep_in_memory(WorkerContext& context, const Wanted& wanted, const Found& found, const StoredResponsePtr& stored) {
   Shared& shared = context.shared;
   const LocalOrder& order = shared.invalidations.order();
+  const auto store = [&](const Hash128& hash, const StoredResponsePtr& response) {
+    return wanted.cold ? shared.memory.store_cold(hash, response, now().mono_ms) : shared.memory.store(hash, response);
+  };
   std::lock_guard lock(shared.variant_locks[wanted.hash.high % shared.variant_locks.size()]);
   if (found.marker) {
-    const StoredResponsePtr own = shared.memory.find(wanted.hash, wanted.primary_key);
+    const StoredResponsePtr own = shared.memory.peek(wanted.hash, wanted.primary_key);
     const std::string_view variant = stored->primary_key().substr(wanted.primary_key.size());
     const bool keeps = own && names_variant(*own, hash128(variant)) && !order.standing(*own).suspect;
-    if (!keeps) shared.memory.store(wanted.hash, found.marker);
+    if (!keeps && !store(wanted.hash, found.marker)) return;
   }
   const std::string_view key = found.key.empty() ? std::string_view(wanted.primary_key) : std::string_view(found.key);
-  const StoredResponsePtr there = shared.memory.find(found.hash, key);
+  const StoredResponsePtr there =
+      wanted.cold ? shared.memory.peek(found.hash, key) : shared.memory.find(found.hash, key);
   // The same one read again takes no place: who asks the upstream about the one in memory finds it there.
   const bool keeps =
       there && !there->is_vary_marker() && !is_more_recent(stored->meta(), there->meta()) && order.is_good(*there);
-  if (!keeps) shared.memory.store(found.hash, stored);
+  if (!keeps) store(found.hash, stored);
 }
 
 // What Redis has, and what is known of it.
@@ -214,7 +223,7 @@ awaitable<Found> look_up(WorkerContext& context, const RequestHead& request, con
 
   Found in_redis;
   Standing standing;
-  const Wanted wanted{plan.route->settings, request.fields, plan.primary_key, plan.hash};
+  const Wanted wanted{plan.route->settings, request.fields, plan.primary_key, plan.hash, plan.warming};
   StoredResponsePtr stored = co_await find_in_redis(context, wanted, at, readable, in_redis, standing);
   if (!stored) {
     if (!found.response && in_redis.varies) co_return in_redis;
@@ -233,7 +242,7 @@ awaitable<Found> look_up(WorkerContext& context, const RequestHead& request, con
 awaitable<StoredResponsePtr> find_fetched(WorkerContext& context, FetchJob& job) {
   Place& place = job.place;
   const config::Route& route = place.route->settings;
-  const Wanted wanted{route, Fields(job.request.fields), place.primary_key, place.primary_hash};
+  const Wanted wanted{route, Fields(job.request.fields), place.primary_key, place.primary_hash, place.cold};
   const Now at = now();
   Found in_redis;
   Standing standing;

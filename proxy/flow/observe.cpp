@@ -5,6 +5,7 @@
 #include "core/freshness.hpp"
 #include "core/storability.hpp"
 #include "core/validation.hpp"
+#include "core/warm_list.hpp"
 #include "flow/compose.hpp"
 
 namespace pillion {
@@ -109,14 +110,39 @@ void observe_unchanged(WorkerContext& context, const FetchJob& job) {
   if (RouteInsight* route = insight_of(context, job)) ++route->refreshed_same;
 }
 
+namespace {
+
+// Whether anyone who asks for that URL, with nothing of their own, would be given what this one was.
+bool is_anyones(const Plan& plan, const Outcome& outcome) {
+  const config::Route& route = plan.route->settings;
+  const bool cached = outcome.result == Result::hit || outcome.result == Result::stale ||
+                      outcome.result == Result::revalidated || outcome.stored;
+  const bool cookie = plan.facts.has_cookie && route.personal_cookies != config::Personal::ignore;
+  const bool user = plan.facts.has_authorization && route.personal_authorization != config::Personal::ignore;
+  return cached && plan.look_up && plan.facts.method == Method::get && !cookie && !user && route.key_headers.empty();
+}
+
+void note_url(const AskedUrl& asked, HotKey& entry) {
+  if (asked.host.empty() || asked.host.size() + asked.target.size() + 8 > max_warm_url) return;
+  std::string url;
+  url.reserve(asked.scheme.size() + 3 + asked.host.size() + asked.target.size());
+  url.append(asked.scheme).append("://").append(asked.host).append(asked.target);
+  if (!why_no_warm_url(url).empty()) return;
+  entry.url = std::move(url);
+  entry.listener = asked.listener;
+}
+
+}  // namespace
+
 void observe_key(WorkerContext& context, const Plan& plan, const Outcome& outcome, std::uint64_t bytes,
-                 std::uint64_t weight) {
+                 std::uint64_t weight, const AskedUrl& url) {
   HotKey& entry = context.insights.hottest.add(plan.hash, weight);
   // Of keys without end each is asked for once: that is no reason to spell them all out.
   if (entry.name.empty() && entry.count - entry.error > 1) {
     entry.name = readable_key(plan.match, plan.hash);
     if (entry.name.size() > HeavyHitters::max_name) entry.name.resize(HeavyHitters::max_name);
   }
+  if (entry.url.empty() && !entry.name.empty() && is_anyones(plan, outcome)) note_url(url, entry);
   entry.bytes += bytes * weight;
   if (outcome.result == Result::hit || outcome.result == Result::stale) entry.hits += weight;
   if (outcome.upstream_us == 0 || outcome.collapsed) return;

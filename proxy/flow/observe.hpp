@@ -23,9 +23,14 @@ void observe_fetch(WorkerContext& context, const FetchJob& job, const StoredResp
 /// The upstream said 304: what has expired still holds.
 void observe_unchanged(WorkerContext& context, const FetchJob& job);
 
-/// What goes into the sketch of hot keys. `weight`: requests that this one stands for.
+/// A request's URL in its parts, and by whom it came.
+struct AskedUrl {
+  std::string_view scheme, host, target, listener;
+};
+/// What goes into the sketch of hot keys. `weight`: requests that this one stands for. The URL is kept of those GETs
+/// that anyone might send: without credentials, on a route whose key has no header, answered with what is stored.
 void observe_key(WorkerContext& context, const Plan& plan, const Outcome& outcome, std::uint64_t bytes,
-                 std::uint64_t weight);
+                 std::uint64_t weight, const AskedUrl& url);
 /// A request that was no hit in memory, into its route's figures.
 void observe_miss(WorkerContext& context, const RouteCounters& route, const Outcome& outcome, std::uint64_t bytes);
 

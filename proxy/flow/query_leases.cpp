@@ -65,6 +65,15 @@ std::optional<QueryLeases::Lease> QueryLeases::begin_store(const Hash128& key, s
   return entry.lease;
 }
 
+void QueryLeases::begin_write(const Hash128& key, std::string token, const Fence& fence) {
+  const std::lock_guard lock(mutex_);
+  if (!entries_.contains(key) && entries_.size() >= max_keys) return;
+  Lease writers;
+  writers.token = std::move(token);
+  writers.fence = fence;
+  entries_[key] = {nullptr, std::move(writers), true};
+}
+
 void QueryLeases::end(const Hash128& key, std::string_view token) {
   const std::lock_guard lock(mutex_);
   const auto known = entries_.find(key);

@@ -59,6 +59,9 @@ class QueryLeases {
 
   /// The lease of that token, if it was given here and its time isn't over: whoever has it stores now, until end().
   std::optional<Lease> begin_store(const Hash128& key, std::string_view token, Time now);
+  /// A value is written without a lease: nobody's lease for it is any use, and who comes waits for the writer, until
+  /// end() with the same `token`, which nobody else has.
+  void begin_write(const Hash128& key, std::string token, const Fence& fence);
   /// The lease of that token is over, whatever came of it.
   void end(const Hash128& key, std::string_view token);
 

@@ -17,7 +17,7 @@ using Clock = std::chrono::steady_clock;
 
 }  // namespace
 
-// Whoever stores with a lease has it no longer, whatever comes of it.
+// Whoever stores has the lease no longer, whatever comes of it.
 class QueryCache::Ending {
  public:
   Ending(QueryLeases& leases, const Query& query, const std::string& token)
@@ -138,6 +138,10 @@ awaitable<bool> QueryCache::is_overtaken_since(const Query& query, const QueryLe
 awaitable<QueryPut> QueryCache::write(Query query, QueryValue value) {
   InvalidationLog& invalidations = context_.shared.invalidations;
   const std::uint64_t epoch = invalidations.fence().epoch;
+  // Between the invalidation and the value nobody is told to load one.
+  const std::string token = "write " + std::to_string(new_store_id());
+  context_.shared.query_leases.begin_write(query.key.hash, token, invalidations.fence());
+  const Ending ending(context_.shared.query_leases, query, token);
   std::vector<Selector> selectors{query_selector(query.type_name, query.key.readable)};
   const InvalidationLog::Outcome done = co_await invalidations.invalidate(std::move(selectors));
   // As recent as its own invalidation, and no more: another's that comes after it counts.
@@ -153,6 +157,7 @@ awaitable<QueryPut> QueryCache::write(Query query, QueryValue value) {
     keep_in_memory(query, made);
   }
   context_.shared.collapser.mark_cacheable(query.key.hash);
+  context_.shared.query_leases.end(query.key.hash, token);
   board().changed(query.key.readable);
   co_return done.pending ? QueryPut::pending : QueryPut::stored;
 }

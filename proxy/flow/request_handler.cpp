@@ -37,7 +37,9 @@ RequestHandler::Names RequestHandler::names_of(const RequestHead& request) {
           std::string(request.target),
           id && is_sane_request_id(id->value) ? std::string(id->value) : make_request_id(),
           std::string(trace_id_of(request.fields)),
-          {}};
+          {},
+          std::string(request.host),
+          request.scheme == "https"};
 }
 
 bool RequestHandler::answer_now(ClientSession& session) {
@@ -93,7 +95,7 @@ awaitable<void> RequestHandler::handle(ClientSession& session) {
   } else if (found.answers_behind()) {
     put_hit(session, plan, found, at, outcome);
     names.trail.refreshing = true;
-    shared_fetch_.refresh(session, plan, found, snapshot, names.request_id);
+    shared_fetch_.refresh(session, plan, found, at, snapshot, names.request_id);
   } else if (plan.look_up && plan.facts.directives.only_if_cached) {
     put_only_if_cached(session, plan, outcome);
   } else if (fetchable) {
@@ -269,10 +271,14 @@ void RequestHandler::remember(ClientSession& session, const RouteCounters& count
     decision.set_text(id && is_sane_request_id(id->value) ? id->value : made_id, request.target);
   }
   if (!keyed) return;
+  const std::string_view listener = session.origin().listener;
   if (!in_memory) {
-    observe_key(context_, *plan, outcome, session.body_bytes(), 1);
+    observe_key(context_, *plan, outcome, session.body_bytes(), 1,
+                {names->https ? "https" : "http", names->host, names->target, listener});
   } else if (insights.samples_hit()) {
-    observe_key(context_, *plan, outcome, session.body_bytes(), insights.take_weight());
+    const RequestHead& request = session.request();
+    observe_key(context_, *plan, outcome, session.body_bytes(), insights.take_weight(),
+                {request.scheme, request.host, request.target, listener});
   }
 }
 

@@ -18,7 +18,9 @@ class PassWatch;
 class RequestHandler final : public ClientHandler {
  public:
   explicit RequestHandler(WorkerContext& context)
-      : context_(context), shared_fetch_(context), forwarder_(context), shadow_(context, shared_fetch_, forwarder_) {}
+      : context_(context), shared_fetch_(context), forwarder_(context), shadow_(context, shared_fetch_, forwarder_) {
+    context_.shared_fetch = &shared_fetch_;
+  }
 
   const config::Config& settings() const override { return *context_.snapshot->config; }
   bool answer_now(ClientSession& session) override;
@@ -30,6 +32,8 @@ class RequestHandler final : public ClientHandler {
   struct Names {
     std::string method, target, request_id, trace_id;
     TrailNotes trail;
+    std::string host{};
+    bool https = false;
   };
   Names names_of(const RequestHead& request);
   /// Counters, access log, and what is remembered of the request (`names` is taken over). Without `names` the head has

@@ -285,6 +285,10 @@ void put_upstream_error(ClientSession& session, UpstreamError error, const Compi
       outcome.status = 503;
       why = "The upstream has as many requests as it may have.";
       break;
+    case Detail::breaker_open:
+      outcome.status = 503;
+      why = "The upstream has not answered of late, and is not asked for a moment.";
+      break;
     case Detail::connect_failed:
       why = "The upstream can't be reached.";
       break;

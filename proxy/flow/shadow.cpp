@@ -111,7 +111,8 @@ awaitable<void> Shadow::answer(ClientSession& session, const Plan& plan, const S
   const bool is_get = request.method == Method::get && !plan.facts.has_range;
   std::optional<Tap> tap;
   // The fence is taken here, before the upstream is asked.
-  if (is_get) tap.emplace(*this, shared_fetch_.make_job(session, plan, found, snapshot, request_id), found);
+  if (is_get)
+    tap.emplace(*this, shared_fetch_.make_job(request, session.origin(), plan, found, snapshot, request_id), found);
   const Found nothing{};  // what is stored isn't updated by what passes, nor does it serve in place of an error
   co_await forwarder_.forward(session, plan, nothing, snapshot, request_id, status, outcome, tap ? &*tap : nullptr);
   if (!tap) co_return;

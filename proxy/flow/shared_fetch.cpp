@@ -15,9 +15,9 @@ constexpr std::size_t stream_window = 256u << 10;
 
 }  // namespace
 
-std::shared_ptr<FetchJob> SharedFetch::make_job(ClientSession& session, const Plan& plan, const Found& found,
-                                                const SnapshotPtr& snapshot, std::string_view request_id) {
-  const RequestHead& request = session.request();
+std::shared_ptr<FetchJob> SharedFetch::make_job(const RequestHead& request, const ClientOrigin& origin,
+                                                const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
+                                                std::string_view request_id) {
   auto job = std::make_shared<FetchJob>();
   job->place.snapshot = snapshot;
   job->place.route = plan.route;
@@ -69,8 +69,8 @@ std::shared_ptr<FetchJob> SharedFetch::make_job(ClientSession& session, const Pl
   const std::string target = forwarded_target(request, plan.match);
   to_send.target = target;
   to_send.canonical_host = snapshot->config->canonical_host;
-  to_send.peer_address = session.origin().peer_address;
-  to_send.peer_trusted = session.origin().peer_trusted;
+  to_send.peer_address = origin.peer_address;
+  to_send.peer_trusted = origin.peer_trusted;
   to_send.request_id = request_id;
   to_send.shared = true;
   if (job->validating) job->validators = validation_fields(*job->validating, job->strong_only);
@@ -81,8 +81,8 @@ std::shared_ptr<FetchJob> SharedFetch::make_job(ClientSession& session, const Pl
 }
 
 // One refresh at a time for a key, whatever the route says of collapsing; its answer goes to nobody (RFC 5861 3).
-void SharedFetch::refresh(ClientSession& session, const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
-                          std::string_view request_id) {
+void SharedFetch::refresh(ClientSession& session, const Plan& plan, const Found& found, Now looked_up,
+                          const SnapshotPtr& snapshot, std::string_view request_id) {
   Collapser& collapser = context_.shared.collapser;
   if (collapser.is_failing(plan.hash, now().mono_ms)) return;
   // Another refresh may have ended since (while Redis was asked). What it stored is suspect until it is compared.
@@ -94,15 +94,25 @@ void SharedFetch::refresh(ClientSession& session, const Plan& plan, const Found&
   // Where the upstream has all that it may have, it isn't asked for what nobody waits for.
   auto in_flight = context_.upstreams.try_begin(*plan.upstream);
   if (!in_flight) return;
-  auto job = make_job(session, plan, found, snapshot, request_id);
+  auto job = make_job(session.request(), session.origin(), plan, found, snapshot, request_id);
   job->in_flight = std::move(*in_flight);
-  const auto joined =
-      collapser.join(job->hash, job->key, job->place.fence.local, [](std::uint64_t) { return true; }, stream_window);
-  if (!joined.leader) return;
-  // Nor is it fetched twice where another worker's refresh ended between the two.
-  if (StoredResponsePtr stored = look_again()) {
+  const auto join = [&] {
+    return collapser.join(
+        job->hash, job->key, job->place.fence.local, [](std::uint64_t) { return true; }, stream_window);
+  };
+  Collapser::Joined joined = join();
+  if (!joined.leader && found.response->store_id() != 0 && joined.flight->store_id() == found.response->store_id()) {
+    // That brought what is to be refreshed, and has only to hear from Redis that it stands there.
     collapser.leave(job->hash, joined.flight.get());
-    joined.flight->settle(std::move(stored), {}, true, true);
+    joined = join();
+  }
+  if (!joined.leader) return;
+  // Nor is it fetched twice where another ended between the two, or while Redis was asked: what was found there may be
+  // what stood there before it. Whoever has joined meanwhile looks for themselves what the stale one is to them.
+  StoredResponsePtr stored = look_again();
+  if (stored || collapser.has_stored_another(job->hash, found.response->store_id(), looked_up.mono_ms)) {
+    collapser.leave(job->hash, joined.flight.get());
+    joined.flight->settle(stored ? std::move(stored) : found.response, {}, true, true);
     return;
   }
   job->flight = joined.flight;
@@ -121,19 +131,10 @@ awaitable<void> SharedFetch::answer(ClientSession& session, const Plan& plan, co
                   !context_.shared.collapser.is_uncacheable(plan.hash, now().mono_ms);
   bool retried = false;
   for (;;) {
-    auto job = make_job(session, plan, found, snapshot, request_id);
+    auto job = make_job(session.request(), session.origin(), plan, found, snapshot, request_id);
     bool leader = true;
     if (collapse) {
-      const auto& selectors = job->own_selectors();
-      auto joined = context_.shared.collapser.join(
-          job->hash, job->key, job->place.fence.local,
-          [&](std::uint64_t fence) {
-            return !context_.shared.invalidations.order().invalidated_since(fence, selectors, job->place.readable_key);
-          },
-          stream_window);
-      job->flight = std::move(joined.flight);
-      job->collapsing = leader = joined.leader;
-      if (shares_with_fleet(plan)) job->fleet = FetchJob::Fleet::wait;
+      leader = join(*job, plan);
     } else {
       job->flight = std::make_shared<Flight>(job->place.fence.local, stream_window);
     }
@@ -146,6 +147,20 @@ awaitable<void> SharedFetch::answer(ClientSession& session, const Plan& plan, co
     // Again once at most, and then together with the others that were let down.
     if (reading == Reading::alone || std::exchange(retried, true)) collapse = false;
   }
+}
+
+bool SharedFetch::join(FetchJob& job, const Plan& plan) {
+  const auto& selectors = job.own_selectors();
+  auto joined = context_.shared.collapser.join(
+      job.hash, job.key, job.place.fence.local,
+      [&](std::uint64_t fence) {
+        return !context_.shared.invalidations.order().invalidated_since(fence, selectors, job.place.readable_key);
+      },
+      stream_window);
+  job.flight = std::move(joined.flight);
+  job.collapsing = joined.leader;
+  if (shares_with_fleet(plan)) job.fleet = FetchJob::Fleet::wait;
+  return joined.leader;
 }
 
 // Who wants an answer fresher than what another fetches is given none of it.

@@ -19,12 +19,17 @@ class SharedFetch {
   /// Fetches, or joins who does, and answers. `found`: what is stored, and not fresh.
   awaitable<void> answer(ClientSession& session, const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
                          std::string_view request_id, Outcome& outcome);
-  /// Begins to refresh what was just answered with, in the background, unless that is under way or has failed lately.
-  void refresh(ClientSession& session, const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
+  /// Begins to refresh what was just answered with, in the background, unless that is under way or has failed lately,
+  /// or has ended since it was looked up.
+  void refresh(ClientSession& session, const Plan& plan, const Found& found, Now looked_up, const SnapshotPtr& snapshot,
                std::string_view request_id);
   /// What a fetch for this request would need to know. `found` may be empty.
-  std::shared_ptr<FetchJob> make_job(ClientSession& session, const Plan& plan, const Found& found,
-                                     const SnapshotPtr& snapshot, std::string_view request_id);
+  std::shared_ptr<FetchJob> make_job(const RequestHead& request, const ClientOrigin& origin, const Plan& plan,
+                                     const Found& found, const SnapshotPtr& snapshot, std::string_view request_id);
+  /// Joins the flight that is under way for the job's key, or begins one; the job has it then. True where it leads: the
+  /// fetch has to be started.
+  bool join(FetchJob& job, const Plan& plan);
+  void start(std::shared_ptr<FetchJob> job) { fetcher_.start(std::move(job)); }
 
  private:
   enum class Reading : std::uint8_t {

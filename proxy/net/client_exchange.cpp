@@ -138,7 +138,8 @@ void ClientSession::put_body(std::string_view data, bool end, std::string_view t
 }
 
 awaitable<error_code> ClientSession::flush() {
-  const error_code error = co_await out_.flush(socket_, write_deadline_, timeouts_.body);
+  const error_code error = tls_ ? co_await out_.flush(*tls_, write_deadline_, timeouts_.body)
+                                : co_await out_.flush(socket_, write_deadline_, timeouts_.body);
   if (error) {
     cut();
     out_.clear();

@@ -1,5 +1,5 @@
 // What a client session reads: heads, and behind them the hits that need no waiting, which are answered as they come,
-// without the coroutine being woken.
+// without the coroutine being woken (but behind TLS).
 #include <algorithm>
 
 #include "net/client_session_parser.hpp"
@@ -131,8 +131,9 @@ struct ClientSession::RequestRead {
 };
 
 awaitable<ClientSession::Next> ClientSession::await_input() {
-  if (unanswered_) {
-    const auto [error, size] = co_await read_some(room());
+  // Behind TLS the socket's bytes are its session's to read.
+  if (unanswered_ || tls_) {
+    const auto [size, error] = co_await read_some(room(), read_deadline_);
     co_return take_input(error, size);
   }
   co_return co_await asio::async_initiate<const asio::use_awaitable_t<>&, void(Next)>(
@@ -170,18 +171,21 @@ asio::mutable_buffer ClientSession::room() {
 awaitable<bool> ClientSession::fill(std::chrono::milliseconds timeout) {
   if (read_deadline_.expired()) co_return false;
   read_deadline_.expires_after(timeout);
-  const auto [error, size] = co_await read_some(room());
+  const auto [size, error] = co_await read_some(room(), read_deadline_);
   read_deadline_.clear();
   if (error) co_return false;
   end_ += size;
   co_return true;
 }
 
-awaitable<std::pair<error_code, std::size_t>> ClientSession::read_some(asio::mutable_buffer buffer) {
-  error_code error;
-  std::size_t size = socket_.read_some(buffer, error);
-  if (error == asio::error::would_block) std::tie(error, size) = co_await socket_.async_read_some(buffer, no_throw);
-  co_return std::pair{error, size};
+awaitable<IoResult> ClientSession::read_some(asio::mutable_buffer buffer, const Deadline& deadline) {
+  if (tls_) co_return co_await tls_->read_some(buffer, deadline);
+  IoResult read;
+  read.size = socket_.read_some(buffer, read.error);
+  if (read.error == asio::error::would_block) {
+    std::tie(read.error, read.size) = co_await socket_.async_read_some(buffer, no_throw);
+  }
+  co_return read;
 }
 
 }  // namespace pillion

@@ -17,6 +17,7 @@ constexpr std::chrono::milliseconds linger_time{1000};
 ClientSession::ClientSession(Socket socket, ClientOrigin origin, ClientHandler& handler, Deadlines& deadlines,
                              WorkerCounters& counters)
     : socket_(std::move(socket)),
+      tls_(origin.tls ? std::make_unique<TlsSession>(origin.tls, socket_, TlsSession::Side::server) : nullptr),
       origin_(std::move(origin)),
       handler_(handler),
       deadlines_(deadlines),
@@ -27,7 +28,7 @@ ClientSession::ClientSession(Socket socket, ClientOrigin origin, ClientHandler& 
       parser_(std::make_unique<Parser>()) {
   error_code ignored;
   socket_.non_blocking(true, ignored);
-  tell_what_is_left(socket_);
+  if (!tls_) tell_what_is_left(socket_);
   counters_.client_connections.add();
 }
 
@@ -41,7 +42,7 @@ void ClientSession::on_write_deadline(void* self) {
 }
 
 awaitable<void> ClientSession::run() {
-  for (;;) {
+  while (!tls_ || co_await shake_hands()) {
     const Next next = co_await read_request();
     if (next == Next::close) break;
     if (next == Next::http2) {
@@ -54,6 +55,7 @@ awaitable<void> ClientSession::run() {
     }
     if (!co_await finish_exchange()) break;
   }
+  if (tls_ && !cut_) tls_->send_close();
   error_code ignored;
   socket_.close(ignored);
 }
@@ -106,8 +108,8 @@ ClientSession::Next ClientSession::parse(std::size_t size) {
     refusal = {414, "The request target is too long."};
     limit = Limit::target;
   } else {
-    refusal = make_effective({parser.method(), parser.target(), parser.minor(), parser.fields()}, origin_.peer_trusted,
-                             request_);
+    refusal = make_effective({parser.method(), parser.target(), parser.minor(), parser.fields(), tls_ != nullptr},
+                             origin_.peer_trusted, request_);
   }
   if (!refusal && limits_.body && parser.framing() == Framing::length && parser.length() > *limits_.body) {
     refusal = {413, "The request body is too large."};
@@ -205,20 +207,19 @@ bool ClientSession::finish_now() {
   if (cut_ || !keep_alive_ || !request_body_done()) return false;
   // Pipelined requests that have come already are answered in the same write.
   if (begin_ != end_ && !out_.is_full()) return true;
-  if (!out_.empty() && !out_.flush_now(socket_)) return false;
+  if (!out_.empty() && !flush_now()) return false;
   unanswered_ = false;
   return true;
 }
 
 // Closing with unread input would reset the connection and could destroy the answer on its way (RFC 9112 9.6).
 awaitable<void> ClientSession::linger() {
-  error_code ignored;
-  socket_.shutdown(Socket::shutdown_send, ignored);
+  shutdown_send();
   std::size_t total = 0;
   read_deadline_.reset();
   read_deadline_.expires_after(linger_time);
   while (total < linger_bytes && !read_deadline_.expired()) {
-    const auto [error, size] = co_await read_some(asio::buffer(buffer_));
+    const auto [size, error] = co_await read_some(asio::buffer(buffer_), read_deadline_);
     if (error) break;
     total += size;
   }

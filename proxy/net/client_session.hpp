@@ -15,6 +15,7 @@
 #include "net/deadline.hpp"
 #include "net/effective_request.hpp"
 #include "net/output_queue.hpp"
+#include "net/tls_session.hpp"
 #include "telemetry/counters.hpp"
 
 namespace pillion {
@@ -44,6 +45,7 @@ struct ClientOrigin {
   bool peer_trusted = false;
   bool h2c_tunnel = false;   ///< HTTP/2 with prior knowledge is passed on; else it is refused
   bool query_cache = false;  ///< it came to the query cache's own listener
+  TlsContext tls;            ///< the client speaks TLS, by this; else null
 };
 
 class ClientSession {
@@ -93,6 +95,8 @@ class ClientSession {
   /// along where the client takes them.
   void put_body(std::string_view data, bool end, std::string_view trailers = {});
   awaitable<error_code> flush();
+  /// The same without a coroutine, where that goes: nearly always, but never over TLS. False: flush() goes on.
+  bool flush_now() { return !tls_ && out_.flush_now(socket_); }
   /// 1xx to a client that knows them.
   awaitable<error_code> send_interim(unsigned status, std::string_view reason, std::string_view fields);
   bool head_sent() const noexcept { return head_ended_; }
@@ -116,9 +120,11 @@ class ClientSession {
 
   /// For tunnels: the socket and what was read behind the request.
   Socket& socket() noexcept { return socket_; }
-  /// Reads behind what the session has read: never with the socket's own asynchronous operation, which may not tell of
-  /// a reset that came with it (net/head_read.hpp).
-  awaitable<std::pair<error_code, std::size_t>> read_some(asio::mutable_buffer buffer);
+  /// Reads behind what the session has read; `deadline` cancels the socket. Never with the socket's own asynchronous
+  /// operation, which may not tell of a reset that came with it (net/head_read.hpp).
+  awaitable<IoResult> read_some(asio::mutable_buffer buffer, const Deadline& deadline);
+  /// Nothing more is sent to the client.
+  void shutdown_send() noexcept;
   std::string_view take_left_over();
   Deadlines& deadlines() noexcept { return deadlines_; }
   WorkerCounters& counters() noexcept { return counters_; }
@@ -151,6 +157,7 @@ class ClientSession {
   bool is_idle() const noexcept;
   asio::mutable_buffer room();
   awaitable<bool> fill(std::chrono::milliseconds timeout);
+  awaitable<bool> shake_hands();
   void drop_nominated();
   void put_own_options();
   /// Status line and fields, `fields` last, without the empty line.
@@ -165,6 +172,7 @@ class ClientSession {
   static void on_write_deadline(void* self);
 
   Socket socket_;
+  std::unique_ptr<TlsSession> tls_;  // null where the client speaks plain HTTP
   ClientOrigin origin_;
   ClientHandler& handler_;
   Deadlines& deadlines_;

@@ -122,7 +122,7 @@ Refusal make_effective(const RawRequest& raw, bool peer_trusted, RequestHead& he
   head.method = method_of(raw.method);
   head.minor = raw.minor;
   head.fields = raw.fields;
-  head.scheme = "http";
+  head.scheme = raw.secure ? "https" : "http";
   if (head.method == Method::connect || head.method == Method::trace) return {405, "This method is not served."};
   std::string_view authority;
   if (const Refusal refusal = split_target(raw, head, authority)) return refusal;

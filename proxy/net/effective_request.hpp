@@ -22,6 +22,7 @@ struct RawRequest {
   std::string_view target;
   unsigned minor = 1;
   Fields fields;
+  bool secure = false;  ///< it came over TLS
 };
 
 /// Fills `head`. `peer_trusted`: X-Forwarded-Proto and X-Forwarded-Host decide scheme and host; well-formed single

@@ -94,4 +94,11 @@ awaitable<error_code> OutputQueue::flush(Socket& socket, Deadline& deadline, std
   co_return error;
 }
 
+awaitable<error_code> OutputQueue::flush(TlsSession& tls, Deadline& deadline, std::chrono::milliseconds timeout) {
+  gather();
+  const error_code error = co_await tls.write(buffers_, deadline, timeout);
+  clear();
+  co_return error;
+}
+
 }  // namespace pillion

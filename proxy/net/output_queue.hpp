@@ -12,6 +12,8 @@
 
 namespace pillion {
 
+class TlsSession;
+
 class OutputQueue {
  public:
   /// Copies.
@@ -34,6 +36,8 @@ class OutputQueue {
   bool flush_now(Socket& socket);
   /// Sends all in as few writes as the kernel takes.
   awaitable<error_code> flush(Socket& socket, Deadline& deadline, std::chrono::milliseconds timeout);
+  /// Never after a flush_now().
+  awaitable<error_code> flush(TlsSession& tls, Deadline& deadline, std::chrono::milliseconds timeout);
   void clear() noexcept;
 
  private:

@@ -2,16 +2,11 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/redirect_error.hpp>
-#include <boost/asio/ssl/error.hpp>
-#include <boost/asio/ssl/host_name_verification.hpp>
-#include <boost/asio/write.hpp>
+#include <boost/asio/error.hpp>
 #include <cerrno>
-#include <stdexcept>
-#include <vector>
+#include <tuple>
 
 namespace pillion {
 
@@ -20,15 +15,6 @@ namespace {
 void cancel_socket(void* context) {
   error_code ignored;
   static_cast<Socket*>(context)->cancel(ignored);
-}
-
-std::vector<asio::generic::stream_protocol::endpoint> literal_endpoint(const std::string& host, std::uint16_t port,
-                                                                       const std::string& unix_path) {
-  if (!unix_path.empty()) return {asio::local::stream_protocol::endpoint(unix_path)};
-  error_code error;
-  const auto address = asio::ip::make_address(host, error);
-  if (error) return {};
-  return {asio::ip::tcp::endpoint(address, port)};
 }
 
 }  // namespace
@@ -41,18 +27,22 @@ Stream::Stream(Socket socket, Deadlines& deadlines)
   socket_.non_blocking(true, ignored);
 }
 
+// A connection that is given up in good order says so; one that was closed before can't.
+Stream::~Stream() {
+  if (tls_) tls_->send_close();
+}
+
 error_code Stream::outcome(error_code error) const {
   if (error && (read_deadline_.expired() || write_deadline_.expired())) return asio::error::timed_out;
   return error;
 }
 
-awaitable<error_code> Stream::handshake(asio::ssl::context& context, const std::string& host, bool verify,
+awaitable<error_code> Stream::handshake(TlsContext context, const std::string& host, bool verify,
                                         std::chrono::milliseconds timeout) {
-  tls_ = std::make_unique<asio::ssl::stream<Socket&>>(socket_, context);
-  SSL_set_tlsext_host_name(tls_->native_handle(), host.c_str());
-  if (verify) tls_->set_verify_callback(asio::ssl::host_name_verification(host));
+  tls_ = std::make_unique<TlsSession>(std::move(context), socket_, TlsSession::Side::client);
+  tls_->expect_host(host, verify);
   read_deadline_.expires_after(timeout);
-  auto [error] = co_await tls_->async_handshake(asio::ssl::stream_base::client, no_throw);
+  const error_code error = co_await tls_->handshake(read_deadline_);
   read_deadline_.clear();
   co_return outcome(error);
 }
@@ -62,8 +52,7 @@ awaitable<IoResult> Stream::read_some(asio::mutable_buffer buffer, std::chrono::
   if (timeout.count() > 0) read_deadline_.expires_after(timeout);
   IoResult result;
   if (tls_) {
-    std::tie(result.error, result.size) = co_await tls_->async_read_some(buffer, no_throw);
-    if (result.error == asio::ssl::error::stream_truncated) result.error = asio::error::connection_reset;
+    result = co_await tls_->read_some(buffer, read_deadline_);
   } else {
     std::tie(result.error, result.size) = co_await socket_.async_read_some(buffer, no_throw);
   }
@@ -73,24 +62,13 @@ awaitable<IoResult> Stream::read_some(asio::mutable_buffer buffer, std::chrono::
 }
 
 awaitable<error_code> Stream::write(std::span<const asio::const_buffer> buffers, std::chrono::milliseconds timeout) {
-  if (!tls_) {
-    std::array<asio::const_buffer, 8> copy;
-    const std::size_t n = std::min(copy.size(), buffers.size());
-    std::copy_n(buffers.begin(), n, copy.begin());
-    const error_code error = co_await write_all(socket_, std::span(copy.data(), n), write_deadline_, timeout);
-    if (error || n == buffers.size()) co_return error;
-    co_return co_await write(buffers.subspan(n), timeout);
-  }
-  for (asio::const_buffer buffer : buffers) {
-    while (buffer.size() > 0) {
-      write_deadline_.expires_after(timeout);
-      auto [error, size] = co_await tls_->async_write_some(buffer, no_throw);
-      write_deadline_.clear();
-      if (error) co_return outcome(error);
-      buffer += size;
-    }
-  }
-  co_return error_code{};
+  if (tls_) co_return outcome(co_await tls_->write(buffers, write_deadline_, timeout));
+  std::array<asio::const_buffer, 8> copy;
+  const std::size_t n = std::min(copy.size(), buffers.size());
+  std::copy_n(buffers.begin(), n, copy.begin());
+  const error_code error = co_await write_all(socket_, std::span(copy.data(), n), write_deadline_, timeout);
+  if (error || n == buffers.size()) co_return error;
+  co_return co_await write(buffers.subspan(n), timeout);
 }
 
 bool Stream::write_now(std::string_view& bytes) {
@@ -102,7 +80,7 @@ bool Stream::write_now(std::string_view& bytes) {
 }
 
 bool Stream::is_quiet() {
-  if (tls_ && SSL_pending(tls_->native_handle()) > 0) return false;
+  if (tls_) return tls_->is_quiet();
   char byte;
   const ssize_t n = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
@@ -119,6 +97,7 @@ void Stream::cancel() noexcept {
 }
 
 void Stream::shutdown_send() noexcept {
+  if (tls_) tls_->send_close();
   error_code ignored;
   socket_.shutdown(Socket::shutdown_send, ignored);
 }
@@ -148,67 +127,6 @@ awaitable<error_code> write_all(Socket& socket, std::span<asio::const_buffer> bu
     }
   }
   co_return error_code{};
-}
-
-awaitable<std::pair<error_code, Socket>> connect_to(asio::any_io_executor executor, const std::string& host,
-                                                    std::uint16_t port, const std::string& unix_path,
-                                                    std::chrono::milliseconds timeout) {
-  Socket socket(executor);
-  asio::ip::tcp::resolver resolver(executor);
-  asio::steady_timer timer(executor, timeout);
-  bool late = false;
-  timer.async_wait([&late, &socket, &resolver](error_code error) {
-    if (error) return;
-    late = true;
-    error_code ignored;
-    resolver.cancel();
-    socket.close(ignored);
-  });
-  auto endpoints = literal_endpoint(host, port, unix_path);
-  error_code error;
-  if (endpoints.empty()) {
-    auto [failed, found] = co_await resolver.async_resolve(host, std::to_string(port), no_throw);
-    error = failed;
-    for (const auto& entry : found) endpoints.emplace_back(entry.endpoint());
-  }
-  for (const auto& endpoint : endpoints) {
-    if (late) break;
-    error_code ignored;
-    socket.close(ignored);
-    socket.open(endpoint.protocol(), error);
-    if (error) continue;
-    std::tie(error) = co_await socket.async_connect(endpoint, no_throw);
-    if (!error) break;
-  }
-  // The timer's handler refers to this frame: it has to have run, or never will, before the frame goes.
-  if (timer.cancel() == 0 && !late) co_await asio::post(executor, asio::use_awaitable);
-  if (late) error = asio::error::timed_out;
-  if (!error) {
-    error_code ignored;
-    if (unix_path.empty()) socket.set_option(asio::ip::tcp::no_delay(true), ignored);
-  }
-  co_return std::pair{error, std::move(socket)};
-}
-
-std::shared_ptr<asio::ssl::context> make_client_tls(const std::string& ca, bool verify) {
-  auto context = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
-  SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
-  static constexpr unsigned char alpn[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
-  SSL_CTX_set_alpn_protos(context->native_handle(), alpn, sizeof alpn);
-  error_code error;
-  if (!verify) {
-    context->set_verify_mode(asio::ssl::verify_none);
-    return context;
-  }
-  context->set_verify_mode(asio::ssl::verify_peer);
-  if (ca.empty()) {
-    context->set_default_verify_paths(error);
-  } else {
-    context->load_verify_file(ca, error);
-  }
-  if (error)
-    throw std::runtime_error("tls.ca: " + (ca.empty() ? "the system's certificates" : ca) + ": " + error.message());
-  return context;
 }
 
 }  // namespace pillion

@@ -1,29 +1,24 @@
 // A connected byte stream to an upstream, plain or TLS, whose every wait has a deadline. Worker-local.
 #pragma once
 
-#include <boost/asio/ssl/context.hpp>
-#include <boost/asio/ssl/stream.hpp>
 #include <memory>
 #include <span>
 #include <string>
 
 #include "net/async.hpp"
 #include "net/deadline.hpp"
+#include "net/tls_session.hpp"
 
 namespace pillion {
-
-struct IoResult {
-  std::size_t size = 0;
-  error_code error;  ///< asio::error::timed_out where the deadline ended the wait
-};
 
 class Stream {
  public:
   Stream(Socket socket, Deadlines& deadlines);
+  ~Stream();
   Stream(const Stream&) = delete;
 
   /// TLS as a client: SNI and, where `verify`, the certificate's name are `host`.
-  awaitable<error_code> handshake(asio::ssl::context& context, const std::string& host, bool verify,
+  awaitable<error_code> handshake(TlsContext context, const std::string& host, bool verify,
                                   std::chrono::milliseconds timeout);
   /// One read. A timeout of 0 waits without end.
   awaitable<IoResult> read_some(asio::mutable_buffer buffer, std::chrono::milliseconds timeout);
@@ -40,6 +35,7 @@ class Stream {
   bool write_now(std::string_view& bytes);
   /// Nothing has come while nobody read: neither data nor the end of the stream.
   bool is_quiet();
+  /// Cuts it: behind TLS the other side can tell that from an end.
   void close() noexcept;
   /// Ends what is being waited for with operation_aborted.
   void cancel() noexcept;
@@ -50,7 +46,7 @@ class Stream {
  private:
   error_code outcome(error_code error) const;
   Socket socket_;
-  std::unique_ptr<asio::ssl::stream<Socket&>> tls_;
+  std::unique_ptr<TlsSession> tls_;
   // Reading and writing may go on at the same time.
   Deadline read_deadline_, write_deadline_;
 };
@@ -58,14 +54,5 @@ class Stream {
 /// Writes all of `buffers`, changing them as it goes; `deadline` is set anew at each progress. For plain sockets.
 awaitable<error_code> write_all(Socket& socket, std::span<asio::const_buffer> buffers, Deadline& deadline,
                                 std::chrono::milliseconds timeout);
-
-/// Connects to the first address of `host` that answers, all within `timeout`. IP literals ask no resolver.
-awaitable<std::pair<error_code, Socket>> connect_to(asio::any_io_executor executor, const std::string& host,
-                                                    std::uint16_t port, const std::string& unix_path,
-                                                    std::chrono::milliseconds timeout);
-
-/// A client's TLS context: TLS 1.2 and up, ALPN http/1.1. Throws std::runtime_error naming a `ca` file that can't be
-/// read.
-std::shared_ptr<asio::ssl::context> make_client_tls(const std::string& ca, bool verify);
 
 }  // namespace pillion

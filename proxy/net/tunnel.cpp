@@ -46,14 +46,14 @@ void keep_watch(Socket& socket) {
   ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
 }
 
-awaitable<std::pair<error_code, std::size_t>> read_client(Tunnel& t, asio::mutable_buffer buffer) {
+awaitable<IoResult> read_client(Tunnel& t, asio::mutable_buffer buffer) {
   t.reading_client = true;
   if (t.upstream_ended) t.client_silence.expires_after(t.silence);
-  const auto [error, size] = co_await t.client.read_some(buffer);
+  const IoResult read = co_await t.client.read_some(buffer, t.client_silence);
   t.client_silence.clear();
-  if (error && t.client_silence.expired()) note_silence(t);
+  if (read.error && t.client_silence.expired()) note_silence(t);
   t.reading_client = false;
-  co_return std::pair{error, size};
+  co_return read;
 }
 
 awaitable<IoResult> read_upstream(Tunnel& t, asio::mutable_buffer buffer) {
@@ -72,7 +72,7 @@ awaitable<error_code> to_upstream(Tunnel& t, std::string first) {
   }
   std::vector<char> buffer(buffer_size);
   for (;;) {
-    const auto [error, size] = co_await read_client(t, asio::buffer(buffer));
+    const auto [size, error] = co_await read_client(t, asio::buffer(buffer));
     if (error == asio::error::eof) {
       t.client_ended = true;
       if (t.reading_upstream) t.upstream.stream().limit_read(t.silence);
@@ -93,8 +93,7 @@ awaitable<error_code> to_client(Tunnel& t) {
     if (read.error == asio::error::eof) {
       t.upstream_ended = true;
       if (t.reading_client) t.client_silence.expires_after(t.silence);
-      error_code ignored;
-      t.client.socket().shutdown(Socket::shutdown_send, ignored);
+      t.client.shutdown_send();
       co_return error_code{};
     }
     if (read.error) co_return read.error;

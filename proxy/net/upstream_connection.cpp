@@ -19,16 +19,20 @@ struct UpstreamConnection::Parser {
 
 UpstreamConnection::UpstreamConnection(Socket socket, Deadlines& deadlines, const config::Upstream& settings,
                                        const config::Limits& limits, std::shared_ptr<Permit> permit,
-                                       WorkerCounters& counters)
+                                       std::shared_ptr<UpstreamHealth> health, WorkerCounters& counters)
     : stream_(std::move(socket), deadlines),
       settings_(settings),
       limits_(limits),
       permit_(std::move(permit)),
+      health_(std::move(health)),
       counters_(counters),
       buffer_(std::make_unique_for_overwrite<char[]>(first_buffer)),
       capacity_(first_buffer),
       parser_(std::make_unique<Parser>()),
+      retires_at_(std::chrono::steady_clock::time_point::max()),
       idle_limit_(settings.idle) {
+  // An address that is given as one leads nowhere else later.
+  if (settings.address.has_name()) retires_at_ = std::chrono::steady_clock::now() + settings.age;
   counters_.upstream_connections.add();
 }
 
@@ -82,6 +86,7 @@ UpstreamError UpstreamConnection::note_read(const IoResult& read) {
   if (read.error) {
     spoiled_ = true;
     at_end_ = read.error == asio::error::eof;
+    cut_here_ = read.error == asio::error::operation_aborted || read.error == asio::error::bad_descriptor;
     if (read.error == asio::error::timed_out) return {Detail::response_timeout, false};
     return {Detail::connection_reset, !any_byte_};
   }
@@ -110,8 +115,7 @@ awaitable<UpstreamError> UpstreamConnection::read_head(std::chrono::milliseconds
     }
     const IoResult read = co_await stream_.read_some(room(), left);
     if (const UpstreamError error = note_read(read)) {
-      if (error.detail == Detail::response_timeout)
-        counters_.limits[static_cast<std::size_t>(Limit::response_timeout)].add();
+      note_failure(error);
       co_return error;
     }
   }
@@ -131,8 +135,16 @@ awaitable<UpstreamError> UpstreamConnection::read_head(std::chrono::milliseconds
     co_return refuse(Limit::interim_responses);
   }
   body_left_ = parser.framing() == Framing::length ? parser.length() : 0;
+  health_->note_answer();
   if (head_.status >= 200) note_persistence();
   co_return UpstreamError{};
+}
+
+void UpstreamConnection::note_failure(const UpstreamError& error) {
+  if (error.detail == Detail::response_timeout)
+    counters_.limits[static_cast<std::size_t>(Limit::response_timeout)].add();
+  // A pooled connection that was closed meanwhile says nothing of the upstream; nor does one whose client has left.
+  if (!cut_here_ && !any_byte_ && !(reused_ && error.untouched)) health_->note_failure();
 }
 
 void UpstreamConnection::expect_head_within(std::chrono::milliseconds timeout) noexcept {

@@ -12,6 +12,7 @@
 #include "core/message.hpp"
 #include "core/reasons.hpp"
 #include "net/stream.hpp"
+#include "net/upstream_health.hpp"
 #include "telemetry/counters.hpp"
 
 namespace pillion {
@@ -20,8 +21,8 @@ class Permit;
 
 /// What kept an upstream from answering; none where it did.
 struct UpstreamError {
-  Detail detail =
-      Detail::none;  ///< connect_failed, connect_timeout, response_timeout, connection_reset, bad_response, overloaded
+  /// connect_failed, connect_timeout, response_timeout, connection_reset, bad_response, overloaded, breaker_open
+  Detail detail = Detail::none;
   bool untouched =
       false;  ///< the upstream can't have seen the request whole, or closed before any byte of an answer came
   explicit operator bool() const noexcept { return detail != Detail::none; }
@@ -30,7 +31,8 @@ struct UpstreamError {
 class UpstreamConnection {
  public:
   UpstreamConnection(Socket socket, Deadlines& deadlines, const config::Upstream& settings,
-                     const config::Limits& limits, std::shared_ptr<Permit> permit, WorkerCounters& counters);
+                     const config::Limits& limits, std::shared_ptr<Permit> permit,
+                     std::shared_ptr<UpstreamHealth> health, WorkerCounters& counters);
   ~UpstreamConnection();
 
   Stream& stream() noexcept { return stream_; }
@@ -84,6 +86,8 @@ class UpstreamConnection {
   /// Whether it has served an exchange before.
   bool is_reused() const noexcept { return reused_; }
   void mark_idle() noexcept;
+  /// At mark_idle(): its name should be looked up again.
+  bool is_too_old() const noexcept { return idle_since_ >= retires_at_; }
   /// Since mark_idle().
   std::chrono::milliseconds idle_time() const noexcept;
   /// How long the upstream keeps an idle connection, by its Keep-Alive field; the configured time where it is shorter
@@ -99,11 +103,13 @@ class UpstreamConnection {
   std::size_t wanted_for_body() const noexcept;
   UpstreamError refuse(Limit limit) noexcept;
   void note_persistence();
+  void note_failure(const UpstreamError& error);
 
   Stream stream_;
   const config::Upstream settings_;
   const config::Limits limits_;
   std::shared_ptr<Permit> permit_, in_flight_;
+  const std::shared_ptr<UpstreamHealth> health_;
   WorkerCounters& counters_;
   std::unique_ptr<char[]>
       buffer_;  // not a vector: it would be filled with zeros, more work than the rest of an exchange
@@ -117,7 +123,8 @@ class UpstreamConnection {
   unsigned interim_ = 0;
   bool head_only_ = false, spoiled_ = false, reused_ = false, any_byte_ = false, closes_ = false, at_end_ = false;
   bool was_full_ = false;  // the last read filled the buffer
-  std::chrono::steady_clock::time_point idle_since_{};
+  bool cut_here_ = false;  // what ended it was done on this side
+  std::chrono::steady_clock::time_point idle_since_{}, retires_at_;
   std::chrono::milliseconds idle_limit_;
 };
 

@@ -19,16 +19,24 @@ UpstreamLimits::Limits UpstreamLimits::of(const config::Upstream& upstream) {
   if (!limits.connections) {
     limits.connections = std::make_shared<ConcurrencyLimit>(upstream.max_connections, upstream.max_waiting);
     limits.in_flight = std::make_shared<ConcurrencyLimit>(in_flight, upstream.max_waiting);
+    limits.health = std::make_shared<UpstreamHealth>(upstream.name, counters_.upstream_figures(upstream.name), log_);
   } else {
     limits.connections->configure(upstream.max_connections, upstream.max_waiting);
     limits.in_flight->configure(in_flight, upstream.max_waiting);
   }
+  limits.health->breaker.configure(upstream.breaker_failures, upstream.breaker_open);
+  if (upstream.breaker_failures == 0) limits.health->note_answer();
   return limits;
 }
 
 UpstreamPool::UpstreamPool(asio::any_io_executor executor, Deadlines& deadlines, UpstreamLimits& limits,
                            WorkerCounters& counters)
-    : executor_(executor), deadlines_(deadlines), limits_(limits), counters_(counters), sweeper_(executor) {}
+    : executor_(executor),
+      deadlines_(deadlines),
+      limits_(limits),
+      counters_(counters),
+      names_(executor),
+      sweeper_(executor) {}
 
 UpstreamPool::~UpstreamPool() {
   for (auto& [name, group] : groups_) group->limits.connections->remove_holder(group->holder);
@@ -73,6 +81,7 @@ std::optional<PermitPtr> UpstreamPool::try_begin(const config::Upstream& upstrea
 UpstreamPool::Connection UpstreamPool::acquire_now(const config::Upstream& upstream, Wanted& wanted) {
   if (wanted.fresh) return nullptr;
   Group& group = group_of(upstream);
+  if (group.limits.health->breaker.is_open()) return nullptr;
   if (upstream.max_in_flight && !wanted.in_flight) {
     wanted.in_flight = group.limits.in_flight->try_acquire();
     if (!wanted.in_flight) return nullptr;
@@ -87,6 +96,12 @@ awaitable<UpstreamPool::Acquired> UpstreamPool::acquire(const config::Upstream& 
   Group& group = group_of(upstream);
   const auto until = Clock::now() + upstream.max_wait;
   Acquired acquired;
+  // What is sent again was let pass the first time.
+  if (!wanted.fresh && !group.limits.health->breaker.lets_pass(Clock::now())) {
+    counters_.limits[static_cast<std::size_t>(Limit::breaker_open)].add();
+    acquired.error = {Detail::breaker_open, true};
+    co_return acquired;
+  }
   if (upstream.max_in_flight && !wanted.in_flight) {
     wanted.in_flight = co_await wait(*group.limits.in_flight, until, Limit::in_flight, Limit::in_flight);
     if (!wanted.in_flight) {
@@ -124,36 +139,42 @@ awaitable<UpstreamPool::Acquired> UpstreamPool::connect(Group& group, const conf
       co_return acquired;
     }
   }
-  auto [error, socket] = co_await connect_to(executor_, upstream.address.host, upstream.address.port,
-                                             upstream.address.unix_path, upstream.connect_timeout);
+  auto [error, socket] = co_await connect_to(executor_, names_, upstream);
   if (error) {
+    group.limits.health->note_failure();
     const bool late = error == asio::error::timed_out;
     if (late) counters_.limits[static_cast<std::size_t>(Limit::connect_timeout)].add();
     acquired.error = {late ? Detail::connect_timeout : Detail::connect_failed, true};
     co_return acquired;
   }
   acquired.connection = std::make_unique<UpstreamConnection>(std::move(socket), deadlines_, upstream, limits,
-                                                             std::move(permit), counters_);
+                                                             std::move(permit), group.limits.health, counters_);
   if (upstream.tls) acquired.error = co_await secure(group, upstream, *acquired.connection);
-  if (acquired.error) acquired.connection.reset();
+  if (!acquired.error) co_return acquired;
+  group.limits.health->note_failure();
+  acquired.connection.reset();
   co_return acquired;
 }
 
 awaitable<UpstreamError> UpstreamPool::secure(Group& group, const config::Upstream& upstream,
                                               UpstreamConnection& connection) {
-  if (!group.tls || group.tls_ca != upstream.tls_ca || group.tls_verify != upstream.tls_verify) {
+  if (!group.tls || group.tls_ca != upstream.tls_ca || group.tls_ca_stamp != upstream.tls_ca_stamp ||
+      group.tls_verify != upstream.tls_verify) {
     try {
       group.tls = make_client_tls(upstream.tls_ca, upstream.tls_verify);
     } catch (const std::exception&) {
       co_return UpstreamError{Detail::connect_failed, true};
     }
     group.tls_ca = upstream.tls_ca;
+    group.tls_ca_stamp = upstream.tls_ca_stamp;
     group.tls_verify = upstream.tls_verify;
   }
-  const error_code error = co_await connection.stream().handshake(*group.tls, upstream.address.host,
-                                                                  upstream.tls_verify, upstream.connect_timeout);
+  const error_code error = co_await connection.stream().handshake(group.tls, upstream.address.host, upstream.tls_verify,
+                                                                  upstream.connect_timeout);
   if (!error) co_return UpstreamError{};
-  co_return UpstreamError{error == asio::error::timed_out ? Detail::connect_timeout : Detail::connect_failed, true};
+  const bool late = error == asio::error::timed_out;
+  if (late) counters_.limits[static_cast<std::size_t>(Limit::connect_timeout)].add();
+  co_return UpstreamError{late ? Detail::connect_timeout : Detail::connect_failed, true};
 }
 
 void UpstreamPool::release(Connection connection) {
@@ -161,6 +182,7 @@ void UpstreamPool::release(Connection connection) {
   Group& group = group_of(connection->settings());
   if (group.limits.connections->has_waiters()) return;
   connection->mark_idle();
+  if (connection->is_too_old()) return;
   group.idle.push_back(std::move(connection));
   if (!armed_) arm();
 }

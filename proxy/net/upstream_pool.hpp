@@ -13,21 +13,27 @@
 
 #include "config/model.hpp"
 #include "net/concurrency_limit.hpp"
+#include "net/connect.hpp"
 #include "net/upstream_connection.hpp"
+#include "telemetry/log.hpp"
 
 namespace pillion {
 
 /// The process's limits by upstream name, kept over reloads. Thread-safe.
 class UpstreamLimits {
  public:
+  UpstreamLimits(Counters& counters, Log& log) : counters_(counters), log_(log) {}
   struct Limits {
     std::shared_ptr<ConcurrencyLimit> connections;
     std::shared_ptr<ConcurrencyLimit> in_flight;  ///< asked where the upstream has max_in_flight
+    std::shared_ptr<UpstreamHealth> health;
   };
   /// With the bounds of these settings from now on.
   Limits of(const config::Upstream& upstream);
 
  private:
+  Counters& counters_;
+  Log& log_;
   std::mutex mutex_;
   std::map<std::string, Limits> limits_;
 };
@@ -48,7 +54,8 @@ class UpstreamPool {
     PermitPtr in_flight;  ///< of a request that is sent again, or by try_begin()
   };
   /// The right to be in flight where max_in_flight asks for one, and a pooled connection that still lives or a new one.
-  /// Waits for both together for max_wait at most.
+  /// Waits for both together for max_wait at most. Refused at once (Detail::breaker_open) where the upstream hasn't
+  /// answered of late, unless this is to see whether it does.
   awaitable<Acquired> acquire(const config::Upstream& upstream, const config::Limits& limits, Wanted wanted);
   /// The same where nothing has to be waited for, without a coroutine: nullptr where acquire() has to be awaited, with
   /// `wanted` as this leaves it.
@@ -66,8 +73,9 @@ class UpstreamPool {
     std::deque<Connection> idle;  // the most recently used last
     UpstreamLimits::Limits limits;
     std::size_t holder = 0;
-    std::shared_ptr<asio::ssl::context> tls;
+    TlsContext tls;
     std::string tls_ca;
+    std::uint64_t tls_ca_stamp = 0;
     bool tls_verify = true;
   };
   Group& group_of(const config::Upstream& upstream);
@@ -84,6 +92,7 @@ class UpstreamPool {
   Deadlines& deadlines_;
   UpstreamLimits& limits_;
   WorkerCounters& counters_;
+  NameCache names_;
   // By name and URL: a reload may give a name another address.
   using GroupName = std::pair<std::string, std::string>;
   using GroupView = std::pair<std::string_view, std::string_view>;

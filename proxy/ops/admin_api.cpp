@@ -19,6 +19,7 @@
 #include "ops/metrics.hpp"
 #include "ops/recent.hpp"
 #include "ops/stats.hpp"
+#include "ops/warm_body.hpp"
 #include "telemetry/log.hpp"
 
 namespace pillion {
@@ -46,8 +47,14 @@ Now clocks() {
 awaitable<AdminResponse> healthz(Control&, const AdminRequest&) { co_return answer(200, {{"alive", true}}); }
 
 awaitable<AdminResponse> readyz(Control& control, const AdminRequest&) {
-  const bool ready = control.ready();
-  co_return answer(ready ? 200 : 503, {{"ready", ready}});
+  const std::string_view why_not = control.why_not_ready();
+  if (why_not.empty()) co_return answer(200, {{"ready", true}});
+  json::object body{{"ready", false}, {"state", why_not}};
+  if (why_not == "warming") {
+    body["done"] = control.counters().warm_done.load(std::memory_order_relaxed);
+    body["of"] = control.counters().warm_of.load(std::memory_order_relaxed);
+  }
+  co_return answer(503, body);
 }
 
 awaitable<AdminResponse> metrics(Control& control, const AdminRequest&) {
@@ -179,12 +186,13 @@ awaitable<AdminResponse> explain_running(Control& control, const AdminRequest& r
   const auto routes = control.routes();
   std::string error;
   const std::string method = query.contains("method") ? query["method"] : "GET";
-  const auto explained = ExplainedRequest::make(method, query["url"], {}, config->canonical_host, error);
+  auto explained = ExplainedRequest::make(method, query["url"], {}, config->canonical_host, error);
   if (!explained) co_return admin_error(400, error);
-  const RequestHead head = explained->head();
   const std::string listener = query.contains("listener") ? query["listener"] : std::string(usual_listener(*config));
   if (!has_listener(*config, listener))
     co_return admin_error(400, "no listener is called `" + listener.substr(0, 100) + "`");
+  if (listener_has_tls(*config, listener)) explained->come_over_tls();
+  const RequestHead head = explained->head();
   Explanation explanation = explain(*config, *routes, head, listener);
   explanation.asked_store = true;
   if (!explanation.key.empty()) {
@@ -243,6 +251,26 @@ awaitable<AdminResponse> bypass(Control& control, const AdminRequest& request) {
   co_return answer(200, {{"bypass", bypass_json(control.bypass().list(at.mono_ms))}});
 }
 
+awaitable<AdminResponse> warm(Control& control, const AdminRequest& request) {
+  if (!is_json(request.content_type)) co_return admin_error(415, "send the body with Content-Type: application/json");
+  auto parsed = parse_warm_body(request.body);
+  if (const std::string* wrong = std::get_if<std::string>(&parsed)) co_return admin_error(400, *wrong);
+  WarmRequestBody& wanted = std::get<WarmRequestBody>(parsed);
+  if (const auto config = control.config(); !wanted.listener.empty() && !has_listener(*config, wanted.listener))
+    co_return admin_error(400, "no listener is called `" + wanted.listener.substr(0, 100) + "`");
+  std::vector<WarmTarget> targets;
+  for (std::string& url : wanted.urls) targets.push_back({wanted.listener, std::move(url)});
+  std::shared_ptr<WarmStream> stream = control.warm(std::move(targets));
+  if (!stream) co_return admin_error(503, "too many lists are being warmed, or this is ending: try again later");
+  AdminResponse response;
+  response.content_type = "application/x-ndjson";
+  response.more = [stream]() -> awaitable<std::string> {
+    const auto url = co_await stream->next();
+    co_return url ? warm_line(*url) : std::string();
+  };
+  co_return response;
+}
+
 awaitable<AdminResponse> dashboard(Control&, const AdminRequest&) {
   AdminResponse response;
   response.body = dashboard_page();
@@ -271,6 +299,7 @@ constexpr auto endpoints = std::to_array<Endpoint>({
     {"/recent", false, false, false, recent},
     {"/advice", false, false, false, advice},
     {"/bypass", true, false, false, bypass},
+    {"/warm", true, false, false, warm},
 });
 
 const Endpoint* find_endpoint(std::string_view path, AdminFlavour flavour) {

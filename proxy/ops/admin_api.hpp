@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,8 @@ struct AdminResponse {
   std::string_view content_type = "application/json";
   std::string_view allow;     ///< value of Allow with 405
   bool authenticate = false;  ///< WWW-Authenticate: Bearer, with 401
+  /// Where the answer comes piece by piece, instead of `body`: the next one each time it is awaited, empty at the end.
+  std::function<boost::asio::awaitable<std::string>()> more{};
 };
 
 /// `{"error": "..."}`.

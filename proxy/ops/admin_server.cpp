@@ -14,6 +14,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
@@ -74,17 +75,47 @@ config::Address address_of(const Protocol::endpoint& endpoint, config::Address a
 
 using Response = http::response<http::string_body>;
 
-Response make_response(const AdminResponse& answer, unsigned version, bool keep_alive) {
-  Response response(http::int_to_status(answer.status), version);
+template <typename Message>
+Message make_head(const AdminResponse& answer, unsigned version, bool keep_alive) {
+  Message response(http::int_to_status(answer.status), version);
   response.set(http::field::content_type, answer.content_type);
   response.set(http::field::cache_control, "no-store");
   response.set("X-Content-Type-Options", "nosniff");
   if (!answer.allow.empty()) response.set(http::field::allow, answer.allow);
   if (answer.authenticate) response.set(http::field::www_authenticate, "Bearer");
   response.keep_alive(keep_alive);
+  return response;
+}
+
+Response make_response(const AdminResponse& answer, unsigned version, bool keep_alive) {
+  Response response = make_head<Response>(answer, version, keep_alive);
   response.content_length(answer.body.size());
   response.body() = answer.body;
   return response;
+}
+
+/// Writes an answer that comes piece by piece; one piece may be long in coming. False where the peer is gone, or takes
+/// nothing.
+asio::awaitable<bool> write_pieces(Stream& stream, const AdminResponse& answer, unsigned version, bool keep_alive) {
+  const bool chunked = version >= 11;  // else the end of the connection ends it
+  auto head = make_head<http::response<http::empty_body>>(answer, version, keep_alive && chunked);
+  if (chunked) head.chunked(true);
+  http::response_serializer<http::empty_body> serializer(head);
+  stream.expires_after(time_limit);
+  if (const auto [failed, n] = co_await http::async_write_header(stream, serializer, no_throw); failed) co_return false;
+  for (;;) {
+    const std::string piece = co_await answer.more();
+    if (piece.empty()) break;
+    stream.expires_after(time_limit);
+    const auto bytes = asio::buffer(piece);
+    const auto [failed, n] = chunked ? co_await asio::async_write(stream, http::make_chunk(bytes), no_throw)
+                                     : co_await asio::async_write(stream, bytes, no_throw);
+    if (failed) co_return false;
+  }
+  if (!chunked) co_return false;
+  stream.expires_after(time_limit);
+  const auto [failed, n] = co_await asio::async_write(stream, http::make_chunk_last(), no_throw);
+  co_return !failed && keep_alive;
 }
 
 /// The answer to what could not be read as a request; status 0: none, the peer just went.
@@ -257,6 +288,7 @@ asio::awaitable<bool> AdminServer::State::serve_one(Stream& stream, beast::flat_
     reply = co_await answer(parser.get());
     keep_alive = parser.get().keep_alive();
   }
+  if (reply.more) co_return co_await write_pieces(stream, reply, parser.get().version(), keep_alive);
   const bool head = parser.get().method() == http::verb::head;
   Response response = make_response(reply, error ? 11 : parser.get().version(), keep_alive);
   stream.expires_after(time_limit);

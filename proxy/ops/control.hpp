@@ -6,7 +6,9 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "config/model.hpp"
@@ -17,6 +19,7 @@
 #include "core/stored_response.hpp"
 #include "flow/bypass.hpp"
 #include "flow/remembered.hpp"
+#include "flow/warmed.hpp"
 #include "store/memory_store.hpp"
 #include "telemetry/counters.hpp"
 
@@ -48,20 +51,30 @@ struct StoredLookup {
   std::uint64_t hits = 0;      ///< about so many by this replica lately; 0 where it isn't among its hottest keys
 };
 
-/// What came of reading the configuration file again. With `refused` nothing has changed.
+/// What came of reading the configuration file again. With `refused` nothing has changed but what stands in files that
+/// the configuration names.
 struct ReloadOutcome {
   std::string refused;                ///< why it wasn't taken, in a sentence; empty: it was
-  std::vector<std::string> errors;    ///< of the file, each as FILE:LINE:COLUMN: what is wrong
+  std::vector<std::string> errors;    ///< of the file, each as FILE:LINE:COLUMN: what is wrong; then of files it names
   std::vector<std::string> warnings;  ///< likewise
   std::vector<std::string> changed;   ///< sections that are others now; none: the file says what it said
+};
+
+/// A list that is being warmed. Where it goes before its end, nothing more is fetched.
+class WarmStream {
+ public:
+  virtual ~WarmStream() = default;
+  /// The next URL that is done; nullopt after the last.
+  virtual boost::asio::awaitable<std::optional<WarmedUrl>> next() = 0;
 };
 
 class Control {
  public:
   virtual ~Control() = default;
 
-  /// False while starting and draining; whatever the upstream and Redis do.
-  virtual bool ready() const = 0;
+  /// `starting`, `warming` or `draining`; empty: it is ready. Whatever the upstream and Redis do.
+  virtual std::string_view why_not_ready() const = 0;
+  bool ready() const { return why_not_ready().empty(); }
   /// The configuration in force and its routes; never null. A caller keeps the pointer for as long as it reads.
   virtual std::shared_ptr<const config::Config> config() const = 0;
   virtual std::shared_ptr<const RouteTable> routes() const = 0;
@@ -72,6 +85,8 @@ class Control {
   virtual boost::asio::awaitable<StoredLookup> find_stored(const RequestHead& request, std::string_view listener) = 0;
   /// Reads the configuration file again, as SIGHUP does; completes once what it says is in force.
   virtual boost::asio::awaitable<ReloadOutcome> reload() = 0;
+  /// Begins to fetch these into the cache; nullptr where too many lists are being warmed, or all is ending.
+  virtual std::unique_ptr<WarmStream> warm(std::vector<WarmTarget> targets) = 0;
   virtual Counters& counters() = 0;
   /// What this replica remembers of its requests.
   virtual boost::asio::awaitable<InsightsFound> insights(InsightsAsked asked) = 0;

@@ -152,6 +152,12 @@ bool has_listener(const config::Config& config, std::string_view name) {
                      [name](const auto& listener) { return listener.name == name; });
 }
 
+bool listener_has_tls(const config::Config& config, std::string_view name) {
+  const auto listener = std::find_if(config.listeners.begin(), config.listeners.end(),
+                                     [name](const auto& one) { return one.name == name; });
+  return listener != config.listeners.end() && listener->tls.enabled();
+}
+
 Explanation explain(const config::Config& config, const RouteTable& routes, const RequestHead& request,
                     std::string_view listener) {
   Explanation out;

@@ -30,6 +30,8 @@ class ExplainedRequest {
   static std::optional<ExplainedRequest> make(std::string_view method, std::string_view target,
                                               const std::vector<std::pair<std::string, std::string>>& headers,
                                               std::string_view canonical_host, std::string& error);
+  /// As by a listener with TLS.
+  void come_over_tls() noexcept { secure_ = true; }
   /// Views are good while this object lives and is not moved.
   RequestHead head() const;
 
@@ -38,6 +40,7 @@ class ExplainedRequest {
   std::string method_, target_;
   std::vector<std::pair<std::string, std::string>> headers_;
   mutable std::vector<Field> fields_;
+  bool secure_ = false;
 };
 
 /// What a successful unsafe request would invalidate.
@@ -87,6 +90,8 @@ struct Explanation {
 /// The listener that a request is taken to come by where none is named: the first without a name, else the first.
 std::string_view usual_listener(const config::Config& config);
 bool has_listener(const config::Config& config, std::string_view name);
+/// The first one of that name has TLS.
+bool listener_has_tls(const config::Config& config, std::string_view name);
 
 Explanation explain(const config::Config& config, const RouteTable& routes, const RequestHead& request,
                     std::string_view listener);

@@ -53,7 +53,7 @@ std::optional<ExplainedRequest> ExplainedRequest::make(std::string_view method, 
 Refusal ExplainedRequest::read(std::vector<Field>& fields, RequestHead& head) const {
   fields.clear();
   for (const auto& [name, value] : headers_) fields.push_back({name, value, name_of(name)});
-  return make_effective({method_, target_, 1, fields}, true, head);
+  return make_effective({method_, target_, 1, fields, secure_}, true, head);
 }
 
 RequestHead ExplainedRequest::head() const {

@@ -83,6 +83,8 @@ std::string_view meaning_of(Detail detail) noexcept {
       return "the application closed the connection";
     case Detail::bad_response:
       return "the application's answer wasn't valid HTTP";
+    case Detail::breaker_open:
+      return "the application has not answered of late, and isn't asked for a moment";
     case Detail::overloaded:
       return "the application has as many requests as it may have";
     case Detail::bad_request:

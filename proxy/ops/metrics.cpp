@@ -124,6 +124,14 @@ void add_upstreams(const Counters& counters, Families& out) {
     add(seconds, {{"upstream", name}}, sum);
   });
   out.push_back(std::move(seconds));
+  auto open = gauge("pillion_upstream_breaker_open", "1 while the upstream is not asked since it has not answered.");
+  auto opened = counter("pillion_upstream_breaker_opened_total", "Times that the upstream was given up for a while.");
+  counters.for_each_upstream_figures([&](const std::string& name, const UpstreamFigures& figures) {
+    add(open, {{"upstream", name}}, figures.breaker_open.load(std::memory_order_relaxed) ? 1 : 0);
+    add(opened, {{"upstream", name}}, figures.breaker_opened.get());
+  });
+  out.push_back(std::move(open));
+  out.push_back(std::move(opened));
 }
 
 void add_stores(const Counters& counters, const MetricsExtras& extras, Families& out) {
@@ -183,6 +191,11 @@ void add_workers(Counters& counters, const MetricsExtras& extras, Families& out)
   add(out.back(), {{"side", "upstream"}}, total(workers, [](W w) -> C { return w.upstream_connections; }));
   out.push_back(counter("pillion_connections_accepted_total", "Client connections accepted."));
   add(out.back(), {}, total(workers, [](W w) -> C { return w.accepted; }));
+  out.push_back(counter("pillion_tls_handshakes_total", "TLS handshakes with clients, by what came of them."));
+  add(out.back(), {{"outcome", "done"}}, total(workers, [](W w) -> C { return w.tls_handshakes; }));
+  for (std::size_t i = 0; i < tls_failure_count; ++i)
+    add(out.back(), {{"outcome", std::string(to_string(static_cast<TlsFailure>(i)))}},
+        total(workers, [i](W w) -> C { return w.tls_failures[i]; }));
   out.push_back(counter("pillion_limits_total", "Limits and deadlines that fired, each by its name."));
   for (std::size_t i = 0; i < limit_count; ++i)
     add(out.back(), {{"limit", std::string(to_string(static_cast<Limit>(i)))}},
@@ -213,8 +226,16 @@ void add_process(const Counters& counters, const MetricsExtras& extras, Families
   add(out.back(), {}, extras.access_log_dropped);
   out.push_back(gauge("pillion_bypass", "1 while POST /bypass has switched the cache of a route off; `*`: of all."));
   for (const std::string& route : extras.bypassed) add(out.back(), {{"route", route.empty() ? "*" : route}}, 1);
-  out.push_back(gauge("pillion_ready", "1 while ready to serve, 0 while starting or draining."));
+  out.push_back(gauge("pillion_ready", "1 while ready to serve, 0 while starting, warming or draining."));
   add(out.back(), {}, extras.ready ? 1 : 0);
+  out.push_back(gauge("pillion_warming", "1 until what is to be warmed at start has been."));
+  add(out.back(), {}, counters.warming.load(std::memory_order_relaxed) ? 1 : 0);
+  out.push_back(counter("pillion_warmed_total", "URLs that were to be warmed, by what became of them."));
+  for (std::size_t i = 0; i < warm_result_count; ++i)
+    add(out.back(), {{"result", std::string(to_string(static_cast<WarmResult>(i)))}}, counters.warmed[i].get());
+  out.push_back(
+      counter("pillion_warm_late_total", "Starts that were ready before all was warmed: ready_after was over."));
+  add(out.back(), {}, counters.warm_late.get());
   out.push_back(gauge("pillion_build_info", "Always 1; the version is in the label."));
   add(out.back(), {{"version", std::string(version())}}, 1);
 }

@@ -208,6 +208,20 @@ json::array bypass_json(const std::vector<Bypass::Entry>& entries) {
   return out;
 }
 
+namespace {
+
+json::object warm_json(const Counters& counters) {
+  json::object results;
+  for (std::size_t i = 0; i < warm_result_count; ++i)
+    results[to_string(static_cast<WarmResult>(i))] = counters.warmed[i].get();
+  return {{"warming", counters.warming.load(std::memory_order_relaxed)},
+          {"done", counters.warm_done.load(std::memory_order_relaxed)},
+          {"of", counters.warm_of.load(std::memory_order_relaxed)},
+          {"results", std::move(results)}};
+}
+
+}  // namespace
+
 json::object stats_json(const Counters& counters, const StatsExtras& extras) {
   RouteSums totals;
   json::object routes;
@@ -225,6 +239,7 @@ json::object stats_json(const Counters& counters, const StatsExtras& extras) {
   out["hottest"] = hottest_json(extras.insights.hottest);
   out["redis"] = redis_json(extras.redis);
   out["bypass"] = bypass_json(extras.bypass);
+  out["warm"] = warm_json(counters);
   return out;
 }
 

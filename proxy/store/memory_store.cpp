@@ -21,6 +21,8 @@ constexpr std::size_t least_shard =
     4u << 20;  // bytes: a smaller shard would sort too few entries to know hot from cold
 constexpr std::size_t bytes_per_bucket = 512;  // of capacity: enough for responses of next to nothing
 constexpr std::size_t batch_size = 128;        // of entries that a walk holds at a time
+constexpr std::size_t cold_steps = 32;         // that a search for cold ones looks at under one lock
+constexpr int cold_looks = 16;
 
 void pause() noexcept {
 #if defined(__x86_64__)
@@ -77,27 +79,46 @@ StoredResponsePtr MemoryStore::find(const Hash128& hash, std::string_view primar
   return shard.index.find(hash, primary_key, match);
 }
 
+StoredResponsePtr MemoryStore::peek(const Hash128& hash, std::string_view primary_key, KeyMatch match) const {
+  Shard& shard = shard_of(hash);
+  std::lock_guard guard(shard.lock);
+  return shard.index.peek(hash, primary_key, match);
+}
+
 bool MemoryStore::store(const Hash128& hash, StoredResponsePtr response) {
   if (!response || response->head().size() + response->body().size() > max_object()) return false;
   const std::size_t cost = SieveIndex::cost(*response);
   Shard& shard = shard_of(hash);
-  if (!reserve(shard, cost)) return false;
+  if (!reserve(cost, [&] { return evict_one(shard); })) return false;
+  put(shard, hash, std::move(response), cost, false);
+  return true;
+}
+
+bool MemoryStore::store_cold(const Hash128& hash, StoredResponsePtr response, std::int64_t now_mono_ms) {
+  if (!response || response->head().size() + response->body().size() > max_object()) return false;
+  const std::size_t cost = SieveIndex::cost(*response);
+  Shard& shard = shard_of(hash);
+  if (!reserve(cost, [&] { return evict_cold(shard, now_mono_ms - cold_age_ms); })) return false;
+  put(shard, hash, std::move(response), cost, true);
+  return true;
+}
+
+void MemoryStore::put(Shard& shard, const Hash128& hash, StoredResponsePtr response, std::size_t cost, bool cold) {
   std::size_t replaced_cost = 0;
   StoredResponsePtr replaced;  // outlives the lock: destroying a large body takes its time
   {
     std::lock_guard guard(shard.lock);
-    replaced = shard.index.insert(hash, std::move(response), cost, replaced_cost);
+    replaced = shard.index.insert(hash, std::move(response), cost, replaced_cost, cold);
     shard.bytes.store(shard.bytes.load(std::memory_order_relaxed) + cost - replaced_cost, std::memory_order_relaxed);
     shard.entries.store(shard.index.size(), std::memory_order_relaxed);
   }
   used_.fetch_sub(replaced_cost, std::memory_order_relaxed);
-  return true;
 }
 
 bool MemoryStore::grow(const Hash128& hash, const StoredResponse* response, std::size_t more) {
   const std::size_t cost = (more + 7) & ~std::size_t{7};
   Shard& shard = shard_of(hash);
-  if (cost > 0 && !reserve(shard, cost)) return false;
+  if (cost > 0 && !reserve(cost, [&] { return evict_one(shard); })) return false;
   {
     std::lock_guard guard(shard.lock);
     if (shard.index.add_cost(hash, response, cost)) {
@@ -109,42 +130,67 @@ bool MemoryStore::grow(const Hash128& hash, const StoredResponse* response, std:
   return false;
 }
 
-bool MemoryStore::reserve(Shard& own, std::size_t bytes) {
+template <typename MakeRoom>
+bool MemoryStore::reserve(std::size_t bytes, MakeRoom&& make_room) {
   const std::size_t capacity = capacity_.load(std::memory_order_relaxed);
   if (bytes > capacity) return false;
   std::size_t used = used_.load(std::memory_order_relaxed);
   for (;;) {
     if (used <= capacity - bytes) {
       if (used_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed)) return true;
-    } else if (evict_one(own)) {
+    } else if (make_room()) {
       used = used_.load(std::memory_order_relaxed);
     } else {
-      return false;  // the rest is reserved by others for entries that are not in yet
+      return false;  // the rest is reserved by others for entries that are not in yet, or isn't to be taken
     }
   }
 }
 
+MemoryStore::Shard& MemoryStore::fullest() const noexcept {
+  return **std::max_element(shards_.begin(), shards_.end(), [](const auto& a, const auto& b) {
+    return a->bytes.load(std::memory_order_relaxed) < b->bytes.load(std::memory_order_relaxed);
+  });
+}
+
+// One entry has been evicted from the shard, whose lock is held.
+void MemoryStore::drop(Shard& shard, std::size_t freed) noexcept {
+  shard.bytes.store(shard.bytes.load(std::memory_order_relaxed) - freed, std::memory_order_relaxed);
+  shard.entries.store(shard.index.size(), std::memory_order_relaxed);
+  shard.evictions.store(shard.evictions.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
 bool MemoryStore::evict_one(Shard& preferred) {
   // From the own shard while it holds its share; else from the fullest one, which then holds more than its share.
-  Shard* shard = &preferred;
   const std::size_t share = used_.load(std::memory_order_relaxed) / shards_.size();
-  if (preferred.bytes.load(std::memory_order_relaxed) < share) {
-    shard = std::max_element(shards_.begin(), shards_.end(), [](const auto& a, const auto& b) {
-              return a->bytes.load(std::memory_order_relaxed) < b->bytes.load(std::memory_order_relaxed);
-            })->get();
-  }
+  Shard& shard = preferred.bytes.load(std::memory_order_relaxed) < share ? fullest() : preferred;
   std::size_t freed = 0;
   StoredResponsePtr evicted;  // outlives the lock
   {
-    std::lock_guard guard(shard->lock);
-    evicted = shard->index.evict(freed);
+    std::lock_guard guard(shard.lock);
+    evicted = shard.index.evict(freed);
     if (!evicted) return false;
-    shard->bytes.store(shard->bytes.load(std::memory_order_relaxed) - freed, std::memory_order_relaxed);
-    shard->entries.store(shard->index.size(), std::memory_order_relaxed);
-    shard->evictions.store(shard->evictions.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    drop(shard, freed);
   }
   used_.fetch_sub(freed, std::memory_order_relaxed);
   return true;
+}
+
+// Looks at a few hundred entries at most, and never holds the lock for more than a few dozen.
+bool MemoryStore::evict_cold(Shard& preferred, std::int64_t received_before_ms) {
+  for (int look = 0; look < cold_looks; ++look) {
+    Shard& shard = look % 2 == 0 ? preferred : fullest();
+    std::size_t freed = 0;
+    StoredResponsePtr evicted;  // outlives the lock
+    {
+      std::lock_guard guard(shard.lock);
+      evicted = shard.index.evict_cold(received_before_ms, cold_steps, freed);
+      if (!evicted) continue;
+      drop(shard, freed);
+    }
+    used_.fetch_sub(freed, std::memory_order_relaxed);
+    return true;
+  }
+  return false;
 }
 
 std::size_t MemoryStore::erase(const Hash128& hash, const StoredResponse* response) {

@@ -25,9 +25,16 @@ class MemoryStore {
   /// The entry of that hash whose primary key is `primary_key` (or begins with it), or nullptr. A hit marks it as
   /// visited.
   StoredResponsePtr find(const Hash128& hash, std::string_view primary_key, KeyMatch match = KeyMatch::whole) const;
+  /// The same, marking nothing: whoever looks has not been asked for it.
+  StoredResponsePtr peek(const Hash128& hash, std::string_view primary_key, KeyMatch match = KeyMatch::whole) const;
   /// Puts it in place of what stood there. False where it is too large. Shards share one budget, so an object may be
   /// as large as the whole capacity.
   bool store(const Hash128& hash, StoredResponsePtr response);
+  /// The same of what nobody has asked for yet. It takes free room, or that of what came over cold_age ago and hasn't
+  /// been asked for since (as far as SIEVE knows); it is the first to make room itself. False where there is none, or
+  /// it is too large.
+  bool store_cold(const Hash128& hash, StoredResponsePtr response, std::int64_t now_mono_ms);
+  static constexpr std::int64_t cold_age_ms = 600'000;
   /// Counts `more` bytes for the entry, if it is still this very one and there is room or room can be made; they go
   /// with it. False where not. With 0 it only says whether the entry stands there.
   bool grow(const Hash128& hash, const StoredResponse* response, std::size_t more);
@@ -65,8 +72,14 @@ class MemoryStore {
  private:
   struct Shard;
   Shard& shard_of(const Hash128& hash) const noexcept;
-  bool reserve(Shard& own, std::size_t bytes);
+  void put(Shard& shard, const Hash128& hash, StoredResponsePtr response, std::size_t cost, bool cold);
+  // `make_room` is called until there is some, or it says false.
+  template <typename MakeRoom>
+  bool reserve(std::size_t bytes, MakeRoom&& make_room);
   bool evict_one(Shard& preferred);
+  bool evict_cold(Shard& preferred, std::int64_t received_before_ms);
+  Shard& fullest() const noexcept;
+  void drop(Shard& shard, std::size_t freed) noexcept;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::atomic<std::size_t> max_object_;
   std::atomic<std::size_t> capacity_;

@@ -32,6 +32,7 @@ StoredResponsePtr SieveIndex::find(const Hash128& hash, std::string_view primary
   const Slot s = lookup(hash.low);
   if (s == none) return nullptr;
   Entry& e = entry(s);
+  e.response->prefetch();
   if (!has_key(*e.response, primary_key, match)) return nullptr;
   e.visited = 1;
   return e.response;
@@ -42,6 +43,11 @@ bool SieveIndex::add_cost(const Hash128& hash, const StoredResponse* response, s
   if (s == none || entry(s).response.get() != response) return false;
   entry(s).units = (entry(s).units + more / 8) & 0x7fffffff;
   return true;
+}
+
+StoredResponsePtr SieveIndex::peek(const Hash128& hash, std::string_view primary_key, KeyMatch match) noexcept {
+  const Slot s = lookup(hash.low);
+  return s != none && has_key(*entry(s).response, primary_key, match) ? entry(s).response : nullptr;
 }
 
 SieveIndex::Slot SieveIndex::take_free_slot() {
@@ -61,7 +67,7 @@ SieveIndex::Slot SieveIndex::take_free_slot() {
 }
 
 StoredResponsePtr SieveIndex::insert(const Hash128& hash, StoredResponsePtr response, std::size_t cost,
-                                     std::size_t& replaced_cost) {
+                                     std::size_t& replaced_cost, bool cold) {
   const auto units = static_cast<std::uint32_t>(cost / 8);
   replaced_cost = 0;
   if (const Slot s = lookup(hash.low); s != none) {
@@ -69,7 +75,7 @@ StoredResponsePtr SieveIndex::insert(const Hash128& hash, StoredResponsePtr resp
     replaced_cost = std::size_t{e.units} * 8;
     std::swap(e.response, response);
     e.units = units & 0x7fffffff;
-    e.visited = 1;  // it was asked for again, or nobody had fetched it
+    if (!cold) e.visited = 1;  // it was asked for again, or nobody had fetched it
     return response;
   }
   const Slot s = take_free_slot();
@@ -80,13 +86,33 @@ StoredResponsePtr SieveIndex::insert(const Hash128& hash, StoredResponsePtr resp
   e.visited = 0;
   if (size_ >= bucket_count_ && bucket_count_ < bucket_room_) split_one_bucket();
   put_into_bucket(s);
+  if (cold) {
+    link_at_hand(s);
+  } else {
+    link_newest(s);
+  }
+  ++size_;
+  return nullptr;
+}
+
+void SieveIndex::link_newest(Slot s) noexcept {
+  Entry& e = entry(s);
   e.newer = none;
   e.older = newest_;
   if (newest_ != none) entry(newest_).newer = s;
   newest_ = s;
   if (oldest_ == none) oldest_ = s;
-  ++size_;
-  return nullptr;
+}
+
+void SieveIndex::link_at_hand(Slot s) noexcept {
+  const Slot after = hand_ == none ? oldest_ : hand_;
+  if (after == none) return link_newest(s);
+  Entry& e = entry(s);
+  e.newer = after;
+  e.older = entry(after).older;
+  entry(after).older = s;
+  (e.older == none ? oldest_ : entry(e.older).newer) = s;
+  if (hand_ != none) hand_ = s;
 }
 
 StoredResponsePtr SieveIndex::remove(Slot s, std::size_t& freed) noexcept {
@@ -101,6 +127,7 @@ StoredResponsePtr SieveIndex::remove(Slot s, std::size_t& freed) noexcept {
   (e.newer == none ? newest_ : entry(e.newer).older) = e.older;
   (e.older == none ? oldest_ : entry(e.older).newer) = e.newer;
   if (hand_ == s) hand_ = e.newer;
+  if (cold_hand_ == s) cold_hand_ = e.newer;
   freed = std::size_t{e.units} * 8;
   e.next = free_;
   free_ = s;
@@ -131,6 +158,24 @@ StoredResponsePtr SieveIndex::evict(std::size_t& freed) noexcept {
   }
   hand_ = entry(s).newer;
   return remove(s, freed);
+}
+
+StoredResponsePtr SieveIndex::evict_cold(std::int64_t received_before_ms, std::size_t steps,
+                                         std::size_t& freed) noexcept {
+  freed = 0;
+  Slot s = cold_hand_;
+  for (; steps > 0; --steps) {
+    if (s == none) s = oldest_;
+    if (s == none) break;
+    const Entry& e = entry(s);
+    if (!e.visited && e.response->meta().received_mono_ms < received_before_ms) {
+      cold_hand_ = e.newer;
+      return remove(s, freed);
+    }
+    s = e.newer;
+  }
+  cold_hand_ = s;
+  return nullptr;
 }
 
 void SieveIndex::put_into_bucket(Slot slot) noexcept {

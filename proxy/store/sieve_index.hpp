@@ -30,9 +30,13 @@ class SieveIndex {
 
   /// The entry of that hash if its primary key is this one (or begins so), else nullptr. Marks it as visited.
   StoredResponsePtr find(const Hash128& hash, std::string_view primary_key, KeyMatch match = KeyMatch::whole) noexcept;
+  /// The same, marking nothing: nobody has asked for it.
+  StoredResponsePtr peek(const Hash128& hash, std::string_view primary_key, KeyMatch match = KeyMatch::whole) noexcept;
   /// Puts it in; what stood under that hash comes back and its place in the queue goes to the new one.
+  /// `cold`: nobody has asked for it yet. It stands where the hand is, so that it is the next to make room, the last
+  /// one first; what it replaces stays as visited as it was.
   StoredResponsePtr insert(const Hash128& hash, StoredResponsePtr response, std::size_t cost,
-                           std::size_t& replaced_cost);
+                           std::size_t& replaced_cost, bool cold = false);
   /// Removes the entry if it is this very response; else nullptr.
   StoredResponsePtr erase(const Hash128& hash, const StoredResponse* response, std::size_t& freed);
   /// The same of what stands in that slot. `slot` < slot_count().
@@ -43,6 +47,9 @@ class SieveIndex {
   bool contains(const Hash128& hash) noexcept { return lookup(hash.low) != none; }
   /// Removes the entry that SIEVE gives up; nullptr where there is none.
   StoredResponsePtr evict(std::size_t& freed) noexcept;
+  /// Removes an entry that isn't visited and was received before `received_before_ms`, looking at `steps` entries at
+  /// most, from where the last such search ended. Clears no bits, and the hand stays. nullptr where it found none.
+  StoredResponsePtr evict_cold(std::int64_t received_before_ms, std::size_t steps, std::size_t& freed) noexcept;
   /// Lays out the buckets anew.
   void rebucket(std::size_t expected);
 
@@ -90,7 +97,10 @@ class SieveIndex {
   std::uint64_t bucket_mask_ = 0;  // the next power of two, less one
   std::vector<std::unique_ptr<Entry[]>> blocks_;
   Slot free_ = none;
+  void link_newest(Slot slot) noexcept;
+  void link_at_hand(Slot slot) noexcept;
   Slot newest_ = none, oldest_ = none, hand_ = none;
+  Slot cold_hand_ = none;  // of evict_cold()
   std::size_t size_ = 0;
 };
 

@@ -78,10 +78,35 @@ std::string_view to_string(Limit limit) noexcept {
       return "bad_request";
     case Limit::bad_response:
       return "bad_response";
+    case Limit::handshake_timeout:
+      return "handshake_timeout";
+    case Limit::breaker_open:
+      return "breaker_open";
   }
   return "";
 }
-static_assert(static_cast<std::size_t>(Limit::bad_response) + 1 == limit_count);
+static_assert(static_cast<std::size_t>(Limit::breaker_open) + 1 == limit_count);
+
+std::string_view to_string(TlsFailure failure) noexcept {
+  switch (failure) {
+    case TlsFailure::timeout:
+      return "timeout";
+    case TlsFailure::closed:
+      return "closed";
+    case TlsFailure::plain_http:
+      return "plain_http";
+    case TlsFailure::version:
+      return "version";
+    case TlsFailure::protocol:
+      return "protocol";
+    case TlsFailure::certificate:
+      return "certificate";
+    case TlsFailure::other:
+      return "other";
+  }
+  return "";
+}
+static_assert(static_cast<std::size_t>(TlsFailure::other) + 1 == tls_failure_count);
 
 Counters::Counters(std::size_t workers) {
   for (std::size_t i = 0; i < workers; ++i) workers_.push_back(std::make_unique<WorkerCounters>());
@@ -109,6 +134,11 @@ const std::vector<RouteCounters*>& Counters::route(const std::string& name) {
 const std::vector<Histogram*>& Counters::upstream(const std::string& name) {
   std::lock_guard lock(mutex_);
   return blocks_of(name, workers_.size(), upstreams_, upstream_blocks_);
+}
+
+UpstreamFigures& Counters::upstream_figures(const std::string& name) {
+  std::lock_guard lock(mutex_);
+  return upstream_figures_[name];
 }
 
 bool Counters::redis_up() const noexcept {

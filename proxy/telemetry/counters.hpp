@@ -99,9 +99,16 @@ enum class Limit : std::uint8_t {
   query_bodies,
   bad_request,
   bad_response,
+  handshake_timeout,
+  breaker_open,
 };
-inline constexpr std::size_t limit_count = 29;
+inline constexpr std::size_t limit_count = 31;
 std::string_view to_string(Limit) noexcept;  ///< words with `_`
+
+/// Why a client that was to speak TLS didn't come to terms with this server.
+enum class TlsFailure : std::uint8_t { timeout, closed, plain_http, version, protocol, certificate, other };
+inline constexpr std::size_t tls_failure_count = 7;
+std::string_view to_string(TlsFailure) noexcept;  ///< words with `_`
 
 /// One worker's figures that belong to no route.
 struct alignas(64) WorkerCounters {
@@ -109,11 +116,19 @@ struct alignas(64) WorkerCounters {
   Counter client_connections;    ///< open now
   Counter upstream_connections;  ///< open now
   Counter accepted;
+  Counter tls_handshakes;                               ///< of clients, done
+  std::array<Counter, tls_failure_count> tls_failures;  ///< by TlsFailure
   Counter redis_errors, redis_timeouts, redis_skipped;  ///< skipped: the breaker was open
   Counter suspects_compared, suspects_dropped;          ///< copies in memory whose key had changed in Redis
   Histogram redis_seconds;
   std::atomic<bool> uses_redis{false};  ///< this worker has connections to Redis
   Counter redis_down;                   ///< of those, how many are not up
+};
+
+/// Of one upstream, whichever worker asks it.
+struct UpstreamFigures {
+  std::atomic<bool> breaker_open{false};
+  SharedCounter breaker_opened;
 };
 
 /// All figures of the process. `route` and `upstream` blocks live as long as this object: a reload only adds names.
@@ -126,6 +141,7 @@ class Counters {
   /// One block a worker, made at the first call for that name. Thread-safe; not for the hot path.
   const std::vector<RouteCounters*>& route(const std::string& name);
   const std::vector<Histogram*>& upstream(const std::string& name);
+  UpstreamFigures& upstream_figures(const std::string& name);
 
   SharedCounter invalidations[6];           ///< by Selector::Kind, but for `hashed`, which the log alone has
   SharedCounter evictions;                  ///< of memory
@@ -133,6 +149,12 @@ class Counters {
   SharedCounter compressed[3];              ///< forms of stored responses made, by Coding
   SharedCounter compression_given_up;       ///< too little saved, or no memory for it
   SharedCounter compression_postponed;      ///< hot, but too many were waiting already
+  // Of warming (flow/warmer.hpp).
+  SharedCounter warmed[warm_result_count];  ///< URLs, by WarmResult
+  std::atomic<bool> warming{false};         ///< what is to be warmed at start isn't yet
+  std::atomic<std::uint64_t> warm_done{0};  ///< of it: URLs done
+  std::atomic<std::uint64_t> warm_of{0};    ///< and known so far
+  SharedCounter warm_late;                  ///< readiness has waited for as long as it may
   // Of the invalidation log; the control thread writes.
   std::atomic<bool> log_up{false};
   std::atomic<std::uint64_t> invalidations_pending{0};  ///< that Redis has not got yet
@@ -151,6 +173,11 @@ class Counters {
     std::lock_guard lock(mutex_);
     for (const auto& [name, blocks] : upstreams_) f(name, blocks);
   }
+  template <typename F>
+  void for_each_upstream_figures(F&& f) const {
+    std::lock_guard lock(mutex_);
+    for (const auto& [name, figures] : upstream_figures_) f(name, figures);
+  }
 
  private:
   mutable std::mutex mutex_;
@@ -159,6 +186,7 @@ class Counters {
   std::deque<std::unique_ptr<Histogram>> upstream_blocks_;
   std::map<std::string, std::vector<RouteCounters*>> routes_;
   std::map<std::string, std::vector<Histogram*>> upstreams_;
+  std::map<std::string, UpstreamFigures> upstream_figures_;
 };
 
 }  // namespace pillion

@@ -106,6 +106,10 @@ std::vector<HotKey> merge_hot_keys(std::span<const std::vector<HotKey>> sketches
       sum.floors_of_those_who_have_it += floor;
       sum.key.key = entry.key;
       if (sum.key.name.empty()) sum.key.name = entry.name;
+      if (sum.key.url.empty()) {
+        sum.key.url = entry.url;
+        sum.key.listener = entry.listener;
+      }
       sum.key.count += entry.count;
       sum.key.error += entry.error;
       sum.key.hits += entry.hits;

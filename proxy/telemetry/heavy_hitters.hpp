@@ -24,6 +24,7 @@ struct HotKey {
   std::uint64_t bytes = 0;        ///< of answers
   std::uint64_t fetches = 0;      ///< that the upstream answered
   std::uint64_t upstream_us = 0;  ///< spent on these
+  std::string url, listener;      ///< by which it can be warmed (flow/observe.hpp); empty: it can't, or isn't known
 };
 
 class HeavyHitters {

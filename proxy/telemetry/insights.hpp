@@ -19,7 +19,8 @@ class Insights {
   static constexpr std::size_t max_routes = 1024;  ///< of further ones nothing is known but their counters
 
   DecisionRing decisions;
-  HeavyHitters hottest;
+  static constexpr std::size_t max_hottest = 1024;  ///< as many as may be remembered for warming, and some more
+  HeavyHitters hottest{max_hottest};
   AnswerWatch answers;
 
   /// nullptr for a route too many.

@@ -96,7 +96,10 @@ TEST_CASE("cli: check names the place of each mistake, and what would be right")
       {"a wrong type", "upstreams: { app: http://127.0.0.1:1 }\nroutes: yes\n", 2, ""},
       {"a key twice", "upstreams: { app: http://127.0.0.1:1 }\nlimits: { head: 1KiB }\nlimits: { head: 2KiB }\n", 3,
        "limits"},
-      {"a setting of a later version", "upstreams: { app: http://127.0.0.1:1 }\nwarm: { urls: [/a] }\n", 2, "warm"},
+      {"a URL to be warmed that is none", "upstreams: { app: http://127.0.0.1:1 }\nwarm: { urls: [a] }\n", 2,
+       "/api/status"},
+      {"nowhere to remember what was hot", "upstreams: { app: http://127.0.0.1:1 }\nwarm: { hottest: 5 }\n", 2,
+       "warm.file"},
       {"a refresh, of a later version",
        "upstreams: { app: http://127.0.0.1:1 }\nroutes:\n  - name: a\n    path: /\n    ttl: 5s\n    refresh: { ahead: "
        "10% }\n",

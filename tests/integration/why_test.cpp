@@ -169,8 +169,9 @@ TEST_CASE("why: long targets and strange bytes stay bounded JSON") {
 TEST_CASE("why: the command finds a request by its id and by its path") {
   ScriptedUpstream upstream(cacheable("x"));
   Pillion proxy(config(upstream.endpoint()));
-  proxy.get("/things/1", {{"X-Request-Id", "abc-1"}});
-  proxy.get("/things/1", {{"X-Request-Id", "abc-2"}});
+  HttpClient client = proxy.connect();  // on one connection one is remembered before the next is read
+  client.get("/things/1", {{"X-Request-Id", "abc-1"}});
+  client.get("/things/1", {{"X-Request-Id", "abc-2"}});
   const std::string admin = "http://" + proxy.admin().to_string();
   Finished by_id = run_pillion({"why", "--admin", admin, "abc-1"});
   CHECK(by_id.exit.code == 0);

@@ -114,6 +114,7 @@ void Pillion::start() {
   options.arguments = options_.arguments;
   if (options.arguments.empty()) options.arguments = {"serve", "--config", config_file()};
   options.arguments.insert(options.arguments.begin(), pillion_binary());
+  options.arguments.insert(options.arguments.begin(), options_.wrapper.begin(), options_.wrapper.end());
   options.environment = options_.environment;
   options.file_limit = options_.file_limit;
   options.folder = folder_.path().string();
@@ -187,10 +188,12 @@ Response Pillion::request(std::string_view method, std::string_view target, cons
   if (!before) return response;
   CacheStatus status = cache_status(response);
   bool too_large = response.body.size() >= 1u << 20;  // of a body in chunks, that shows after its head was sent
+  bool variant = response["Vary"].find_first_not_of(" \t,") != std::string::npos;
   if (status.stored && response.complete && !too_large) {
-    if (!before->wait_for_another(*watched_redis_)) FAIL_CHECK("stored, and never seen in Redis: " << target);
+    if (!before->wait_for_another(*watched_redis_, variant)) FAIL_CHECK("stored, and never seen in Redis: " << target);
   } else if (status.detail == "revalidated") {
-    before->wait_for_another(*watched_redis_, Deadline(1s));  // where the answer forbids storing, nothing comes
+    // Where the answer forbids storing, nothing comes.
+    before->wait_for_another(*watched_redis_, variant, Deadline(1s));
   }
   return response;
 }

@@ -27,6 +27,7 @@ std::string source_folder();
 
 struct PillionOptions {
   std::vector<std::string> arguments;  ///< instead of `serve --config FILE`
+  std::vector<std::string> wrapper;    ///< a command that runs the one behind it, in a world of its own
   std::map<std::string, std::string> environment;
   std::size_t file_limit = 0;  ///< RLIMIT_NOFILE; 0: as it is here
   std::size_t listeners = 0;   ///< how many addresses to wait for; 0: as many as `config` has

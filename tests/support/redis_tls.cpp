@@ -38,8 +38,12 @@ void make_signed(const TempDir& folder, const std::string& name, const std::stri
 TlsFiles::TlsFiles() {
   make_authority(folder_, "ca");
   make_authority(folder_, "foreign");
-  make_signed(folder_, "server", "subjectAltName=IP:127.0.0.1,DNS:localhost\n");
+  add_server("server");
   make_signed(folder_, "client", "extendedKeyUsage=clientAuth\n");
+}
+
+void TlsFiles::add_server(const std::string& name) {
+  make_signed(folder_, name, "subjectAltName=IP:127.0.0.1,DNS:localhost\n");
 }
 
 std::vector<std::string> TlsFiles::redis_arguments(std::uint16_t port, bool ask_clients) const {

@@ -1,4 +1,4 @@
-// Certificates for a Redis behind TLS, made by openssl in a folder of their own. For tests.
+// Certificates for servers behind TLS, made by openssl in a folder of their own. For tests.
 #pragma once
 
 #include <string>
@@ -19,6 +19,10 @@ class TlsFiles {
   std::string server_key() const { return folder_ / "server.key"; }
   std::string client_certificate() const { return folder_ / "client.pem"; }
   std::string client_key() const { return folder_ / "client.key"; }
+
+  /// One more like the server's, NAME.pem with NAME.key, where path() leads.
+  void add_server(const std::string& name);
+  std::string path(const std::string& file) const { return folder_ / file; }
 
   /// For redis-server, which then speaks TLS on `port` too; clients need a certificate where `ask_clients`.
   std::vector<std::string> redis_arguments(std::uint16_t port, bool ask_clients) const;

@@ -68,22 +68,29 @@ std::optional<StoredValues> StoredValues::where_reachable(const Endpoint& redis)
   }
 }
 
-bool StoredValues::has_all_of(const StoredValues& other) const {
-  return std::all_of(other.values_.begin(), other.values_.end(), [&](const auto& pair) {
-    auto found = values_.find(pair.first);
-    return found != values_.end() && found->second == pair.second;
-  });
+bool StoredValues::has(const std::string& key, const std::string& value) const {
+  auto found = values_.find(key);
+  return found != values_.end() && found->second == value;
 }
 
-bool StoredValues::wait_for_another(const Endpoint& redis, Deadline deadline) const {
-  // A URL with variants is more than one value: it is whole once a second look finds nothing more than the first.
-  StoredValues seen = *this;
+namespace {
+
+/// A URL's key, a dot, and the variant's hash.
+bool is_of_variant(const std::string& key) {
+  constexpr std::size_t digits = 32;
+  return key.size() > digits && key[key.size() - digits - 1] == '.' &&
+         key.find_first_not_of("0123456789abcdef", key.size() - digits) == std::string::npos;
+}
+
+}  // namespace
+
+bool StoredValues::wait_for_another(const Endpoint& redis, bool variant, Deadline deadline) const {
   return eventually(
       [&] {
         StoredValues now = in(redis);
-        bool whole = !has_all_of(now) && seen.has_all_of(now);
-        seen = std::move(now);
-        return whole;
+        return std::any_of(now.values_.begin(), now.values_.end(), [&](const auto& pair) {
+          return !has(pair.first, pair.second) && (!variant || is_of_variant(pair.first));
+        });
       },
       deadline);
 }

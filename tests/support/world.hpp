@@ -97,7 +97,7 @@ class World {
   void write_something(std::mt19937_64& random, const Seat& seat, Notes& notes);
   void delete_on(const Endpoint& redis, Notes& notes, std::uint64_t seed);
   bool delete_one(int resource, RedisClient& redis, Notes& notes);
-  void wait_until_in_step(Notes& notes);
+  bool wait_until_in_step(Notes& notes, Milliseconds patience, std::string& why);
   void read_all_once(Notes& notes);
   Notes& new_notes();
 

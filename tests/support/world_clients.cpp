@@ -204,26 +204,42 @@ void World::delete_on(const Endpoint& redis, Notes& notes, std::uint64_t seed) {
   }
 }
 
-/// Deletes a response, then the marker's; who fetches the marker anew has noticed both, since notices come in order.
+namespace {
+
+/// Takes an answer out of Redis: its serial, or 0 where there is none.
+long take_out(const std::string& pattern, RedisClient& redis) {
+  auto keys = redis.keys(pattern);
+  if (keys.empty()) return 0;
+  std::string value = lower(redis.command({"GETDEL", keys[0]}).text);
+  auto serial = value.find("x-serial: ");
+  return serial == std::string::npos ? 0 : std::atol(value.c_str() + serial + 10);
+}
+
+}  // namespace
+
+/// Deletes a response, then the marker's. Notices come in order: who has fetched the marker anew has noticed both. That
+/// shows only where all had the marker that stood in Redis, and nobody's older one is on its way there.
 bool World::delete_one(int resource, RedisClient& redis, Notes& notes) {
   std::vector<HttpClient> clients;
   std::vector<Seat> seats;
-  std::vector<std::string> before;
-  std::string marker = Versions::path(Versions::marker);
   for (int i = 0; i < options_.replicas; ++i) {
     seats.push_back(seat(i));
     clients.emplace_back(seats.back().client);
-    before.push_back(clients.back().get(marker)["X-Serial"]);
   }
-  auto keys = redis.keys(Versions::key(resource) + "*");
-  if (keys.empty()) return true;
-  std::string value = lower(redis.command({"GETDEL", keys[0]}).text);
-  auto serial = value.find("x-serial: ");
-  if (serial == std::string::npos) return true;
-  Deletion deletion{resource, std::atol(value.c_str() + serial + 10), {}};
-  for (const auto& key : redis.keys(Versions::key(Versions::marker) + "*")) redis.command({"UNLINK", key});
+  auto marker_of = [&](std::size_t i) {
+    Response response = clients[i].get(Versions::path(Versions::marker));
+    return std::make_pair(std::atol(response["X-Serial"].c_str()), cache_status(response).hit);
+  };
+  const auto before = marker_of(0);
   for (std::size_t i = 0; i < seats.size(); ++i) {
-    bool noticed = eventually([&] { return stopping_ || clients[i].get(marker)["X-Serial"] != before[i]; });
+    if (marker_of(i) != std::make_pair(before.first, true)) return true;  // not yet
+  }
+  Deletion deletion{resource, take_out(Versions::key(resource) + "*", redis), {}};
+  if (deletion.serial == 0) return true;
+  if (take_out(Versions::key(Versions::marker) + "*", redis) != before.first) return true;
+  const long last = std::ssize(versions_.fetches());
+  for (std::size_t i = 0; i < seats.size(); ++i) {
+    bool noticed = eventually([&] { return stopping_ || marker_of(i).first > last; });
     if (stopping_) return false;
     if (!noticed) {
       notes.fail("process " + std::to_string(seats[i].instance) + " never noticed that a response was deleted");

@@ -13,7 +13,8 @@ namespace {
 
 // Whatever differs from the defaults, and names that YAML would take for something else.
 constexpr std::string_view everything = R"(
-listeners: [{ address: "[::1]:0", h2c: tunnel }, { address: unix:/s, mode: "0007", name: "null" }]
+listeners: [{ address: "[::1]:0", h2c: tunnel },
+            { address: 127.0.0.1:3, tls: { certificate: /tls/good.crt, key: /tls/good.key } }, { address: unix:/s, mode: "0007", name: "null" }]
 canonical_host: h:1
 admin: { address: "[::]:1", token_file: /secrets/token }
 metrics: { address: 127.0.0.1:2 }
@@ -21,13 +22,14 @@ query_cache: { address: unix:/q, mode: "0007", lease: 1ms }
 upstreams:
   "on":
     url: https://[::1]:9/
-    connections: { max: 1, idle: 1ms, waiting: 0, wait: 0s }
+    connections: { max: 1, idle: 1ms, waiting: 0, wait: 0s, age: 1ms }
     max_in_flight: 1
+    breaker: { failures: 1, open: 1ms }
     timeouts: { connect: 1ms, response: 61s, silence: 36h }
     tls: { ca: /ca.pem, verify: false }
     request_headers: { X: "$${HOST} \" \\ \t ü $$${x}", "null": { file: /secrets/token } }
     host: upstream
-  "0": http://localhost
+  "0": { url: http://localhost, breaker: off }
   app: http://localhost
 store:
   memory: { size: 65537B, max_object: 1B }
@@ -50,6 +52,7 @@ limits: { target: 256B, head: 1025B, fields: 1, response_head: 16MiB, response_f
           chunk_extensions: 0B, interim_responses: 0, body: 0B, connections: 1, variants: 1 }
 timeouts: { head: 1ms, body: 1ms, idle: 1ms }
 drain: { delay: 0s, timeout: 0s }
+warm: { urls: ["/a?b=c", "https://h:1/"], sitemap: /s.xml, hottest: 1000, file: /f, concurrency: 64, ready_after: 0s }
 workers: 1
 log: { level: debug, access: 99.9999% }
 )";

@@ -46,6 +46,7 @@ TEST_CASE("every section's values arrive") {
 listeners:
   - { address: "[::]:8080", h2c: tunnel }
   - { address: unix:/run/p.sock, mode: "0600", name: egress }
+  - { address: 0.0.0.0:8443, tls: { key: /tls/good.key, certificate: /tls/good.crt } }
 canonical_host: app.example.com:8443
 admin: { address: 0.0.0.0:9901, token_file: /secrets/token }
 metrics: { address: 0.0.0.0:9903 }
@@ -53,8 +54,9 @@ upstreams:
   app: http://127.0.0.1:8000/
   images:
     url: https://images.internal
-    connections: { max: 64, idle: 3s, waiting: 7, wait: 2s }
+    connections: { max: 64, idle: 3s, waiting: 7, wait: 2s, age: 3m }
     max_in_flight: 9
+    breaker: { failures: 3, open: 2s }
     request_headers: { X-A: b c, Authorization: { file: /secrets/token } }
     timeouts: { connect: 2s, response: 3s, silence: 4s }
     tls: { ca: /ca.pem, verify: off }
@@ -83,6 +85,8 @@ log: { level: warn, access: 2.5% }
   CHECK(config.listeners[0].address.host == "::");
   CHECK(config.listeners[0].h2c_tunnel);
   CHECK(config.listeners[1] == Listener{"egress", Address{{}, 0, "/run/p.sock"}, 0600});
+  CHECK(config.listeners[2].tls == Listener::Tls{"/tls/good.crt", "/tls/good.key"});
+  CHECK_FALSE(config.listeners[0].tls.enabled());
   CHECK(config.canonical_host == "app.example.com:8443");
   CHECK(config.admin.token == "s3cret");
   REQUIRE(config.metrics.has_value());
@@ -96,6 +100,9 @@ log: { level: warn, access: 2.5% }
   CHECK(images.idle == 3s);
   CHECK(images.max_waiting == 7);
   CHECK(images.max_wait == 2s);
+  CHECK(images.age == 3min);
+  CHECK(images.breaker_failures == 3);
+  CHECK(images.breaker_open == 2s);
   CHECK(images.max_in_flight == 9);
   CHECK_FALSE(config.upstreams[0].max_in_flight.has_value());
   CHECK(images.connect_timeout == 2s);
@@ -299,6 +306,36 @@ TEST_CASE("a listener passes HTTP/2 on where there is a default upstream: the on
               .listeners[0]
               .h2c_tunnel);
   }
+}
+
+TEST_CASE("what an upstream is sent in place of a client's credentials makes no answer personal") {
+  const Config config = good(R"(
+upstreams:
+  api: { url: https://h, request_headers: { authorization: { file: /secrets/token }, COOKIE: a=b } }
+  app: http://127.0.0.1:8000
+routes:
+  - { name: a, path: /a, upstream: api, ttl: 1s }
+  - { name: b, path: /b, upstream: api, ttl: 1s, personal: { authorization: key, cookies: [c] } }
+  - { name: c, path: /c, ttl: 1s }
+  - { name: d, path: /d, upstream: api }
+)");
+  CHECK(route_of(config, "a").personal_authorization == Personal::ignore);
+  CHECK(route_of(config, "a").personal_cookies == Personal::ignore);
+  CHECK(route_of(config, "b").personal_authorization == Personal::key);
+  CHECK(route_of(config, "b").personal_cookies == Personal::key);
+  for (const char* untouched : {"c", "d"}) {
+    CHECK(route_of(config, untouched).personal_authorization == Personal::careful);
+    CHECK(route_of(config, untouched).personal_cookies == Personal::careful);
+  }
+}
+
+TEST_CASE("a breaker is on by default, and can be switched off") {
+  const Config config =
+      good("upstreams: { a: http://h, b: { url: http://h, breaker: off }, c: { url: http://h, breaker: on } }\n");
+  CHECK(config.upstreams[0].breaker_failures == 5);
+  CHECK(config.upstreams[0].breaker_open == 1s);
+  CHECK(config.upstreams[1].breaker_failures == 0);
+  CHECK(config.upstreams[2].breaker_failures == 5);
 }
 
 TEST_CASE("a route's upstream is the only one, or the one called app") {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "config/loader.hpp"
+#include "unit/config/certificates.hpp"
 
 namespace pillion::config {
 
@@ -31,6 +32,11 @@ inline FileContent test_files(const std::string& path) {
   if (path == "/secrets/empty") return {"\n", {}};
   if (path == "/key.pem") return {"-----BEGIN EC PRIVATE KEY-----\n", {}};
   if (path == "/ca.pem") return {"-----BEGIN CERTIFICATE-----\n", {}};
+  if (path == "/tls/good.crt") return {good_certificate, {}};
+  if (path == "/tls/expired.crt") return {expired_certificate, {}};
+  if (path == "/tls/good.key") return {good_key, {}};
+  if (path == "/tls/other.key") return {other_key, {}};
+  if (path == "/tls/encrypted.key") return {"-----BEGIN ENCRYPTED PRIVATE KEY-----\n", {}};
   return {{}, "No such file or directory"};
 }
 

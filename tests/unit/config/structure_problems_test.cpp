@@ -34,16 +34,6 @@ upstreams: { app: http://127.0.0.1:8000 }
 store: { memory: { szie: 1MiB } }
 )",
      {"2:20: 'szie' is unknown in memory: did you mean 'size'?"}},
-    {"settings that this version does not have",
-     R"(
-upstreams: { app: http://127.0.0.1:8000 }
-warm: {}
-listeners:
-  - address: 127.0.0.1:1
-    tls: {}
-)",
-     {"2:1: 'warm' is not known yet: this version does not have it",
-      "5:5: 'tls' is not known yet: this version does not have it"}},
     {"settings of routes that this version does not have",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }

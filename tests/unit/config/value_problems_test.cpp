@@ -136,6 +136,39 @@ upstreams:
       "2:50: can't read '/no/password': No such file or directory",
       "6:16: can't read '/no/ca': No such file or directory",
       "7:35: can't read '/no/header': No such file or directory"}},
+    {"certificates and keys that can't be used",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+listeners:
+  - { address: 127.0.0.1:1, tls: { certificate: /no/crt, key: /no/key } }
+  - { address: 127.0.0.1:2, tls: { certificate: /tls/good.crt } }
+  - { address: 127.0.0.1:3, tls: { certificate: /tls/good.crt, key: /tls/other.key } }
+  - { address: 127.0.0.1:4, tls: { certificate: /ca.pem, key: /key.pem } }
+  - { address: 127.0.0.1:5, tls: { certificate: /tls/good.key, key: /tls/encrypted.key } }
+  - { address: 127.0.0.1:6, tls: { certificate: /secrets/token, key: /tls/good.crt } }
+  - { address: 127.0.0.1:7, tls: tls.crt }
+  - { address: 127.0.0.1:8, h2c: tunnel, tls: { certificate: /tls/good.crt, key: /tls/good.key, ca: /ca.pem } }
+)",
+     {"3:49: can't read '/no/crt': No such file or directory", "3:63: can't read '/no/key': No such file or directory",
+      "4:34: 'key' is missing: write { certificate: tls.crt, key: tls.key }",
+      "5:69: '/tls/other.key' is not the key of the certificate in '/tls/good.crt'",
+      "6:49: '/ca.pem' holds no certificate that can be read", "6:63: '/key.pem' holds no private key that can be read",
+      "7:49: '/tls/good.key' holds no certificate that can be read",
+      "7:69: '/tls/encrypted.key' holds an encrypted key, and nobody could be asked for its password: store it "
+      "decrypted",
+      "8:49: '/secrets/token' holds no certificate in PEM form (-----BEGIN CERTIFICATE-----)",
+      "8:70: '/tls/good.crt' holds no private key in PEM form (-----BEGIN PRIVATE KEY-----)",
+      "9:34: tls of a listener must be a map of keys, and here is a single value",
+      "10:34: HTTP/2 with prior knowledge is HTTP/2 without TLS: a listener with tls has none; leave h2c out",
+      "10:97: 'ca' is unknown in tls of a listener: did you mean 'key'?"}},
+    {"breakers and ages that make no sense",
+     R"(
+upstreams:
+  app: { url: http://h, breaker: { failures: 0, open: 0s }, connections: { age: 0s } }
+  b: { url: http://h, breaker: maybe }
+)",
+     {"2:46: '0' is not a number from 1 to 1000000", "2:55: this must be longer than 0s",
+      "2:81: this must be longer than 0s", "3:32: 'maybe' is neither on nor off, nor { failures: 5, open: 1s }"}},
     {"files that hold no secret",
      R"(
 admin: { token_file: /secrets/two-lines }

@@ -70,6 +70,28 @@ listeners: [{ address: 127.0.0.1:2, h2c: tunnel }]
 )",
      {"2:42: HTTP/2 is passed on as it is, without TLS, and the default upstream 'app' is https://: it can't be passed "
       "there"}},
+    {"what can't be warmed",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+warm:
+  urls: [api, "/a b", "/a#b", "ftp://h/", "http://", "http://h:x/", /a, /a]
+  sitemap: sitemap.xml
+  hottest: 500
+  concurrency: 0
+  ready_after: soon
+  ready_aftr: 1s
+)",
+     {"3:10: 'api' is no URL: write a path such as /api/status, or http://app.example.com/api/status",
+      "3:15: '/a b' has a space, or a character outside ASCII: percent-encode it",
+      "3:23: '/a#b' has a fragment, which isn't sent to a server: leave it out",
+      "3:31: 'ftp://h/' is no URL: write a path such as /api/status, or http://app.example.com/api/status",
+      "3:43: 'http://' is no URL: write a path such as /api/status, or http://app.example.com/api/status",
+      "3:54: 'http://h:x/' is no URL: write a path such as /api/status, or http://app.example.com/api/status",
+      "3:73: '/a' stands here twice",
+      "4:12: 'sitemap.xml' is no URL: write a path such as /api/status, or http://app.example.com/api/status",
+      "5:12: nothing remembers what was asked for most: without store.redis, name a file for it in warm.file",
+      "6:16: '0' is not a number from 1 to 64", "7:16: 'soon' is not a duration: write 250ms, 30s, 5m, 1h or 7d",
+      "8:3: 'ready_aftr' is unknown in warm: did you mean 'ready_after'?"}},
     {"words of HTTP/2 and of requests that are none",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }
@@ -344,6 +366,13 @@ routes:
       "with cache: on)",
       "6:33: warning: this has no effect: the route's cache is off (it is on where a ttl or freshness is given, or "
       "with cache: on)"}},
+    {"a certificate that has expired",
+     R"(
+upstreams: { app: http://h }
+routes: [{ name: a, path: /a }]
+listeners: [{ address: 127.0.0.1:1, tls: { certificate: /tls/expired.crt, key: /tls/good.key } }]
+)",
+     {"3:57: warning: '/tls/expired.crt' has expired: it was good until 2021-01-02"}},
     {"tls before a plain upstream",
      R"(
 upstreams: { app: { url: http://h, tls: { verify: true } } }

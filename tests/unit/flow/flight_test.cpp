@@ -268,3 +268,33 @@ TEST_CASE("a key whose upstream failed is remembered for a second") {
   CHECK(!collapser.is_failing(hash, 101'100));
   CHECK(!collapser.is_failing({8, 9}, 100'500));
 }
+
+TEST_CASE("what was looked up before a fetch of the key stored another is known to be of before") {
+  Collapser collapser;
+  const Hash128 hash{7, 9};
+  const std::int64_t long_up = (std::int64_t{1} << 32) - 5;  // where 32 bits of it come round
+  CHECK(!collapser.has_stored_another(hash, 1, 100'000));
+  for (const std::int64_t stored : {std::int64_t{100'000}, long_up}) {
+    CAPTURE(stored);
+    collapser.mark_stored(hash, 2, stored);
+    CHECK(collapser.has_stored_another(hash, 1, stored - 500));
+    CHECK(collapser.has_stored_another(hash, 1, stored));
+    CHECK(!collapser.has_stored_another(hash, 2, stored - 500));
+    CHECK(!collapser.has_stored_another(hash, 1, stored + 1));
+    CHECK(!collapser.has_stored_another(hash, 1, stored + 10));
+    CHECK(!collapser.has_stored_another({8, 9}, 1, stored - 500));
+  }
+}
+
+TEST_CASE("a flight knows whether anybody has come beside the one for whom it began") {
+  asio::io_context context(1);
+  auto flight = std::make_shared<Flight>(0, 1024);
+  {
+    const Flight::Reader first(flight, context.get_executor(), true);
+    CHECK_FALSE(flight->was_joined());
+    {
+      const Flight::Reader second(flight, context.get_executor(), false);
+    }
+  }
+  CHECK(flight->was_joined());  // gone since, but it has asked
+}

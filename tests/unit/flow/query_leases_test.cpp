@@ -82,6 +82,25 @@ TEST_CASE("query leases: the right token in time stores, once, and is waited for
   CHECK(leases.size() == 0);
 }
 
+TEST_CASE("query leases: who comes while a value is written waits for it, and who was to load it has lost") {
+  QueryLeases leases;
+  give(leases, "a");
+  leases.begin_write(key, "first", {});
+  leases.begin_write(key, "second", {});
+  CHECK_FALSE(leases.begin_store(key, "a", start));
+  CHECK(leases.claim(key, start + 11s, always).turn == Turn::wait);
+  leases.end(key, "first");
+  CHECK(leases.claim(key, start, always).turn == Turn::wait);
+  leases.end(key, "second");
+  const auto looking = leases.claim(key, start, never);
+  REQUIRE(looking.turn == Turn::seek);
+  leases.begin_write(key, "third", {});
+  leases.grant(key, looking.seek, lease("b"));
+  leases.settle(key, looking.seek, value());
+  CHECK_FALSE(leases.begin_store(key, "b", start));
+  CHECK(leases.claim(key, start, never).turn == Turn::wait);
+}
+
 TEST_CASE("query leases: an end that comes late changes nothing") {
   QueryLeases leases;
   const auto first = leases.claim(key, start, never);

@@ -350,3 +350,63 @@ TEST_CASE("a wrong question to explain gets 400") {
     CHECK_FALSE(error_of(response).empty());
   }
 }
+
+TEST_CASE("readiness says what it waits for, and how far warming is") {
+  FakeControl control;
+  control.is_warming = true;
+  control.counters().warm_of = 10;
+  control.counters().warm_done = 3;
+  const Json warming = Json::parse(get(control, "/readyz").body);
+  CHECK(warming["state"].string == "warming");
+  CHECK(warming["done"].number == 3);
+  CHECK(warming["of"].number == 10);
+  control.is_warming = control.is_ready = false;
+  const Json draining = Json::parse(get(control, "/readyz").body);
+  CHECK(draining["state"].string == "draining");
+  CHECK_FALSE(draining.has("of"));
+}
+
+TEST_CASE("a list to be warmed is answered line by line") {
+  FakeControl control;
+  boost::asio::io_context context;
+  const AdminRequest request{"POST", "/warm", {}, "application/json", R"({"urls": ["/a", "nothing"]})"};
+  auto answer =
+      boost::asio::co_spawn(context, answer_admin(control, AdminFlavour::full, request), boost::asio::use_future);
+  context.run();
+  AdminResponse response = answer.get();
+  CHECK(response.status == 200);
+  CHECK(response.content_type == "application/x-ndjson");
+  REQUIRE(response.more);
+  CHECK(control.warmed == std::vector<WarmTarget>{{"", "/a"}, {"", "nothing"}});
+  std::vector<std::string> lines;
+  for (;;) {
+    context.restart();
+    auto piece = boost::asio::co_spawn(context, response.more(), boost::asio::use_future);
+    context.run();
+    lines.push_back(piece.get());
+    if (lines.back().empty()) break;
+  }
+  REQUIRE(lines.size() == 3);
+  CHECK(lines[0] == R"({"url":"/a","result":"stored","status":200,"bytes":0,"ms":0E0})"
+                    "\n");
+  CHECK_FALSE(control.warming_ended);
+  response.more = nullptr;
+  CHECK(control.warming_ended);
+}
+
+TEST_CASE("a list to be warmed is refused where it is none, or where there are too many") {
+  FakeControl control;
+  const auto warm = [&](std::string_view body, std::string_view type = "application/json") {
+    return ask(control, {"POST", "/warm", {}, type, body});
+  };
+  CHECK(warm(R"({"urls": ["/a"]})", "text/plain").status == 415);
+  for (const char* body :
+       {"", "[]", "{}", R"({"urls": []})", R"({"urls": "/a"})", R"({"urls": [1]})", R"({"urls": ["/a"], "x": 1})",
+        R"({"urls": ["/a"], "listener": ""})", R"({"urls": ["/a"], "listener": "none"})"}) {
+    CAPTURE(body);
+    CHECK(warm(body).status == 400);
+  }
+  control.takes_lists = false;
+  CHECK(warm(R"({"urls": ["/a"]})").status == 503);
+  CHECK(control.warmed.empty());
+}

@@ -191,3 +191,31 @@ TEST_CASE("an address in use is named in one line") {
   }
   CHECK_THROWS_AS(second.start({"no-such-host.invalid", 1, {}}), std::runtime_error);
 }
+
+TEST_CASE("an answer of many pieces comes in chunks, and the connection goes on") {
+  Running running;
+  const std::string body = R"({"urls": ["/a", "/b"]})";
+  const std::string post = "POST /warm HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " +
+                           std::to_string(body.size()) + "\r\n\r\n" + body;
+  auto stream = running.connect();
+  stream.write(post + "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+  const std::string head = stream.read_until("\r\n\r\n");
+  CHECK(head.starts_with("HTTP/1.1 200 OK\r\n"));
+  CHECK(head.find("Transfer-Encoding: chunked\r\n") != std::string::npos);
+  CHECK(head.find("Content-Length") == std::string::npos);
+  const std::string rest = stream.read_until("0\r\n\r\n");
+  CHECK(rest.find("{\"url\":\"/a\"") < rest.find("{\"url\":\"/b\""));
+  CHECK(read_answer(stream).starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+TEST_CASE("an answer of many pieces to HTTP/1.0 ends with its connection") {
+  Running running;
+  const std::string body = R"({"urls": ["/a"]})";
+  auto stream = running.connect();
+  stream.write("POST /warm HTTP/1.0\r\nConnection: keep-alive\r\nContent-Type: application/json\r\nContent-Length: " +
+               std::to_string(body.size()) + "\r\n\r\n" + body);
+  const std::string head = stream.read_until("\r\n\r\n");
+  CHECK(head.find("Transfer-Encoding") == std::string::npos);
+  CHECK(stream.read_until("\n").starts_with("{\"url\":\"/a\""));
+  CHECK(stream.closes());
+}

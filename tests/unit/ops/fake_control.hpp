@@ -91,7 +91,34 @@ class FakeControl : public Control {
   ReloadOutcome reloaded;
   int reloads = 0;
 
-  bool ready() const override { return is_ready; }
+  bool is_warming = false;
+  std::string_view why_not_ready() const override { return is_warming ? "warming" : is_ready ? "" : "draining"; }
+  bool takes_lists = true;
+  std::vector<WarmTarget> warmed;
+  bool warming_ended = false;
+  class FakeStream : public WarmStream {
+   public:
+    FakeStream(FakeControl& control, std::vector<WarmTarget> targets)
+        : control_(control), targets_(std::move(targets)) {}
+    ~FakeStream() override { control_.warming_ended = true; }
+    boost::asio::awaitable<std::optional<WarmedUrl>> next() override {
+      if (next_ == targets_.size()) co_return std::nullopt;
+      WarmedUrl url{targets_[next_++], {}};
+      url.warmed.result = WarmResult::stored;
+      url.warmed.status = 200;
+      co_return url;
+    }
+
+   private:
+    FakeControl& control_;
+    std::vector<WarmTarget> targets_;
+    std::size_t next_ = 0;
+  };
+  std::unique_ptr<WarmStream> warm(std::vector<WarmTarget> targets) override {
+    if (!takes_lists) return nullptr;
+    warmed = targets;
+    return std::make_unique<FakeStream>(*this, std::move(targets));
+  }
   std::shared_ptr<const config::Config> config() const override { return config_; }
   std::shared_ptr<const RouteTable> routes() const override { return routes_; }
   boost::asio::awaitable<InvalidationReceipt> invalidate(InvalidationRequest request) override {

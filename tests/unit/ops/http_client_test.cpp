@@ -81,3 +81,25 @@ TEST_CASE("a server that refuses or never answers is an error within the time li
   CHECK(fetch({"", 0, "/no/such/socket"}, {}).status == 0);
   CHECK(fetch({"", 0, "/" + std::string(200, 'x')}, {}).status == 0);
 }
+
+TEST_CASE("a body is given piece by piece where that is asked for, that of a refusal comes as ever") {
+  for (const bool good : {true, false}) {
+    CAPTURE(good);
+    support::Fd listener = support::bind_loopback(0, 1);
+    const config::Address address{"127.0.0.1", support::port_of(listener), {}};
+    std::thread server([&] {
+      support::Stream stream(support::accept_from(listener));
+      stream.read_until("\r\n\r\n");
+      stream.write(std::string("HTTP/1.1 ") + (good ? "200 OK" : "400 No") +
+                   "\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+    });
+    std::string pieces;
+    HttpRequest request;
+    request.on_body = [&](std::string_view piece) { pieces += piece; };
+    const HttpAnswer answer = fetch(address, request);
+    server.join();
+    CHECK(answer.status == (good ? 200 : 400));
+    CHECK(pieces == (good ? "abcde" : ""));
+    CHECK(answer.body == (good ? "" : "abcde"));
+  }
+}

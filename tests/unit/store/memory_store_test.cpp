@@ -461,3 +461,89 @@ TEST_CASE("a sweep beside those who store and evict leaves the figures right") {
   CHECK(store.figures().entries == entries);
   CHECK(bytes <= 4u << 20);
 }
+
+namespace {
+
+// The responses here were received at the clock's beginning.
+constexpr std::int64_t at_once = 0, much_later = MemoryStore::cold_age_ms + 1;
+
+bool put_cold(MemoryStore& store, std::size_t n, std::size_t body_size, std::int64_t now_ms = at_once) {
+  const std::string key = key_of(n);
+  return store.store_cold(hash128(key), response_of(key, body_size), now_ms);
+}
+
+/// Whether it is there, looked at by nobody.
+bool stands(const MemoryStore& store, std::size_t n) {
+  const std::string key = key_of(n);
+  return store.peek(hash128(key), key) != nullptr;
+}
+
+/// As many of `body_size` as a store of that capacity takes.
+std::size_t fill(MemoryStore& store, std::size_t body_size) {
+  std::size_t n = 0;
+  while (store.figures().evictions == 0) put(store, n++, body_size);
+  return n;
+}
+
+}  // namespace
+
+TEST_CASE("what nobody has asked for takes free room alone, and is the first to make room, the last one first") {
+  constexpr std::size_t body = 10'000;
+  MemoryStore store(1u << 20, 1u << 20);
+  for (std::size_t n = 0; n < 50; ++n) REQUIRE(put(store, n, body));
+  std::size_t cold = 1000;
+  while (put_cold(store, cold, body)) ++cold;
+  CHECK(cold > 1030);
+  CHECK(store.figures().evictions == 0);
+  // Clients' next ones: none that was asked for, if but once, makes room.
+  for (std::size_t n = 50; n < 60; ++n) REQUIRE(put(store, n, body));
+  for (std::size_t n = 0; n < 60; ++n) CHECK(stands(store, n));
+  CHECK(store.figures().evictions == 10);
+  for (std::size_t n = 1000; n < cold; ++n) CHECK(stands(store, n) == (n + 10 < cold));
+}
+
+TEST_CASE("what was asked for since it was stored as cold is as hot as any") {
+  constexpr std::size_t body = 10'000;
+  MemoryStore store(1u << 20, 1u << 20);
+  REQUIRE(put_cold(store, 1, body));
+  REQUIRE(put_cold(store, 2, body));
+  CHECK(has(store, 1));
+  for (std::size_t n = 100; n < 250; ++n) REQUIRE(put(store, n, body));
+  CHECK(stands(store, 1));
+  CHECK_FALSE(stands(store, 2));
+}
+
+TEST_CASE("a look that marks nothing leaves an entry as cold as it was") {
+  constexpr std::size_t body = 10'000;
+  MemoryStore store(1u << 20, 1u << 20);
+  REQUIRE(put(store, 1, body));
+  for (int i = 0; i < 10; ++i) CHECK(stands(store, 1));
+  for (std::size_t n = 100; n < 250; ++n) REQUIRE(put(store, n, body));
+  CHECK_FALSE(stands(store, 1));
+}
+
+TEST_CASE(
+    "in a full store the cold takes the place of what came long ago and was asked for no more, and of nothing else") {
+  constexpr std::size_t body = 10'000;
+  for (const std::size_t capacity : {1u << 20, 64u << 20}) {
+    CAPTURE(capacity);
+    MemoryStore store(capacity, 1u << 20);
+    const std::size_t n = fill(store, body);
+    const std::size_t evictions = store.figures().evictions;
+    CHECK_FALSE(put_cold(store, n, body, MemoryStore::cold_age_ms));
+    for (std::size_t i = 1; i < n; i += 2) has(store, i);
+    CHECK(put_cold(store, n + 1, body, much_later));
+    CHECK(stands(store, n + 1));
+    CHECK(store.figures().evictions > evictions);
+    for (std::size_t i = 1; i < n; i += 2) CHECK(stands(store, i));
+  }
+}
+
+TEST_CASE("where all was asked for again, the cold finds no room, and no hit is forgotten for it") {
+  constexpr std::size_t body = 10'000;
+  MemoryStore store(1u << 20, 1u << 20);
+  const std::size_t n = fill(store, body);
+  for (std::size_t i = 0; i < n; ++i) has(store, i);
+  for (std::size_t i = 0; i < 100; ++i) CHECK_FALSE(put_cold(store, n + i, body, much_later));
+  CHECK(store.figures().evictions == 1);
+}
