@@ -122,4 +122,14 @@ std::string encoded_head(const StoredResponse& stored, Coding coding, std::size_
   return out;
 }
 
+void take_over_forms(const StoredResponse& confirmed, const StoredResponse& old) {
+  if (!confirmed.meta().compressible) return;
+  for (const Coding coding : {Coding::zstd, Coding::br, Coding::gzip}) {
+    const EncodedForm* form = old.forms().find(coding);
+    if (form == nullptr) continue;
+    const std::string head = encoded_head(confirmed, coding, form->body().size());
+    confirmed.forms().add(coding, EncodedForm::make(head, form->body()));
+  }
+}
+
 }  // namespace pillion

@@ -38,6 +38,10 @@ bool is_kept_personally(const ResponseMeta& meta, const config::Route& route) no
 /// bytes: Accept-Ranges, Content-MD5, Content-Digest, Repr-Digest, Digest. Wire bytes as StoredParts::head.
 std::string encoded_head(const StoredResponse& stored, Coding coding, std::size_t size);
 
+/// Gives a response the forms of the one that it was made of when the upstream confirmed that, each with a head of its
+/// own fields. Its body is the same, bytes and all; nobody else has it yet. None where it isn't compressible any more.
+void take_over_forms(const StoredResponse& confirmed, const StoredResponse& old);
+
 /// `Vary: Accept-Encoding` with its CRLF.
 inline constexpr std::string_view vary_by_coding = "Vary: Accept-Encoding\r\n";
 

@@ -84,7 +84,9 @@ Freshened freshen(const StoredResponse& stored, Fields said, const Freshening& b
   parts.etag = etag;
   parts.body = stored.body();
   may_keep = may_keep && may_store(by.facts, parts.meta, head.fields, *by.route).store;
-  return {StoredResponse::make(parts), may_keep};
+  Freshened fresh{StoredResponse::make(parts), may_keep};
+  if (fresh.may_keep && fresh.response) take_over_forms(*fresh.response, stored);
+  return fresh;
 }
 
 }  // namespace pillion

@@ -18,7 +18,8 @@ struct Freshening {
 };
 
 struct Freshened {
-  StoredResponsePtr response;  ///< the stored body with the new fields and a new age
+  StoredResponsePtr response;  ///< the stored body with the new fields and a new age; where it may be kept, its
+                               ///< encoded forms too
   /// It may be stored where it stood. What was said may forbid what the stored response allowed, name more tags than
   /// can be kept, or vary by other fields or parts of the query than before: then it would stand elsewhere.
   bool may_keep = false;

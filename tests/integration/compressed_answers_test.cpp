@@ -363,6 +363,51 @@ TEST_CASE("compressed answers: an invalidated or refreshed response has no part 
   CHECK(text_of(proxy.get("/", accepting("br"))) == page("5"));
 }
 
+TEST_CASE("compressed answers: a response that a 304 confirms keeps what was made of it") {
+  if (without_memory()) return;
+  ScriptedUpstream upstream;
+  auto said = std::make_shared<std::atomic<int>>(1);
+  upstream.answer("/", [said](Exchange& exchange) {
+    const int now = said->load();
+    Fields fields = html({{"Cache-Control", now == 99 ? "max-age=60, no-transform" : "max-age=60"},
+                          {"ETag", "\"v1\""},
+                          {"X-Said", std::to_string(now)}});
+    const bool same = exchange.request().fields.has("If-None-Match");
+    exchange.respond(same ? 304 : 200, fields, same ? "" : page());
+  });
+  Pillion proxy(caching_config(upstream.endpoint()));
+  until_encoded(proxy, "/", accepting("br"), "br");
+  until_encoded(proxy, "/", accepting("gzip"), "gzip");
+  const double bytes = proxy.metric("pillion_store_bytes{tier=\"memory\"}");
+  for (int i = 2; i < 8; ++i) {
+    CAPTURE(i);
+    *said = i;
+    const Response confirmed = proxy.get("/", accepting("br", {{"Cache-Control", "no-cache"}}));
+    CHECK(cache_status(confirmed).detail == "revalidated");
+    for (const Response& answer : {confirmed, proxy.get("/", accepting("br")), proxy.get("/", accepting("gzip"))}) {
+      CHECK(answer.status == 200);
+      CHECK_FALSE(answer["Content-Encoding"].empty());
+      CHECK(answer["X-Said"] == std::to_string(i));
+      CHECK(answer["ETag"] == "W/\"v1\"");
+      CHECK(answer["Vary"] == "Accept-Encoding");
+      CHECK(answer["Content-Length"] == std::to_string(answer.body.size()));
+      CHECK(text_of(answer) == page());
+    }
+    CHECK(proxy.get("/")["X-Said"] == std::to_string(i));
+    CHECK(proxy.metric("pillion_store_bytes{tier=\"memory\"}") == bytes);
+  }
+  CHECK(proxy.metric("pillion_compressed_total{coding=\"br\"}") == 1);
+  CHECK(proxy.metric("pillion_compressed_total{coding=\"gzip\"}") == 1);
+  // Whatever it says now binds what was made before, too.
+  *said = 99;
+  CHECK(proxy.get("/", accepting("br", {{"Cache-Control", "no-cache"}}))["Content-Encoding"].empty());
+  const Response after = proxy.get("/", accepting("br"));
+  CHECK(after["Content-Encoding"].empty());
+  CHECK(after["X-Said"] == "99");
+  CHECK(after.body == page());
+  CHECK(upstream.count() == 8);
+}
+
 TEST_CASE("compressed answers: invalidated while clients read and one is compressed, nobody gets an old text") {
   if (without_memory()) return;
   ScriptedUpstream upstream;

@@ -109,3 +109,38 @@ TEST_CASE("compressible: the head of an encoded body") {
         "HTTP/1.1 200 Fine\r\nVary: Origin\r\nContent-Encoding: gzip\r\nVary: Accept-Encoding\r\n"
         "Content-Length: 77\r\n");
 }
+
+TEST_CASE("compressible: what was confirmed takes over the forms that were made of it, with heads of its own") {
+  const std::string body(5000, 'x');
+  const auto stored = [&](const std::string& lines) {
+    const std::string head = "HTTP/1.1 200 OK\r\n" + lines;
+    StoredParts parts;
+    parts.meta = meta_of(lines);
+    parts.head = head;
+    parts.body = body;
+    return StoredResponse::make(parts);
+  };
+  const auto old = stored("Content-Type: text/html\r\nETag: \"a\"\r\nX: old\r\n");
+  REQUIRE(old->forms().add(Coding::br, EncodedForm::make("old head", "small")));
+  const auto confirmed = stored("Content-Type: text/html\r\nETag: \"a\"\r\nX: new\r\n");
+  const std::size_t plain = confirmed->footprint();
+  take_over_forms(*confirmed, *old);
+  const EncodedForm* form = confirmed->forms().find(Coding::br);
+  REQUIRE(form != nullptr);
+  CHECK(form->body() == "small");
+  CHECK(form->head() == encoded_head(*confirmed, Coding::br, 5));
+  CHECK(form->head().find("X: new\r\n") != std::string_view::npos);
+  CHECK(confirmed->footprint() == plain + confirmed->forms().footprint());
+  CHECK(confirmed->forms().footprint() > 0);
+  CHECK(confirmed->forms().find(Coding::gzip) == nullptr);
+  CHECK(old->forms().find(Coding::br)->head() == "old head");
+  for (const std::string field : {"Cache-Control: no-transform", "Content-Encoding: br"}) {
+    CAPTURE(field);
+    const auto other = stored("Content-Type: text/html\r\n" + field + "\r\n");
+    take_over_forms(*other, *old);
+    CHECK(other->forms().find(Coding::br) == nullptr);
+  }
+  const auto nothing = stored("Content-Type: text/html\r\n");
+  take_over_forms(*nothing, *stored("Content-Type: text/html\r\n"));
+  CHECK(nothing->forms().footprint() == 0);
+}
