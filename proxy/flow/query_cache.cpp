@@ -190,6 +190,13 @@ awaitable<QueryAnswer> QueryCache::wait_or_lead(const Query& query, Time until, 
     }
     if (claim.turn == QueryLeases::Turn::seek) {
       Seeking seeking(leases, query.key.hash, claim.seek);
+      // Whoever had the lease may have stored the value, and ended it, since this one looked.
+      answer = co_await find_in_memory(query);
+      if (answer.value) {
+        seeking.settle(answer.value);
+        board().changed(query.key.readable);
+        co_return answer;
+      }
       Sought sought = co_await seek(query);
       const bool given = !sought.lease.token.empty();
       if (sought.value || given) {

@@ -50,8 +50,7 @@ void NameCache::ask(const std::string& name, std::shared_ptr<Entry> entry) {
   });
 }
 
-awaitable<NameCache::Found> NameCache::find(const std::string& name, std::chrono::milliseconds age,
-                                            Clock::time_point until) {
+awaitable<NameCache::Found> NameCache::find(std::string name, std::chrono::milliseconds age, Clock::time_point until) {
   if (entries_.size() >= max_names && !entries_.contains(name)) entries_.clear();
   std::shared_ptr<Entry>& place = entries_[name];
   if (!place) place = std::make_shared<Entry>(executor_);

@@ -35,7 +35,7 @@ class NameCache {
     std::vector<asio::ip::address> addresses;
   };
   /// No older than `age`. Of one name at most one question is under way, whoever waits for it.
-  awaitable<Found> find(const std::string& name, std::chrono::milliseconds age, Clock::time_point until);
+  awaitable<Found> find(std::string name, std::chrono::milliseconds age, Clock::time_point until);
   /// Nobody answered at these: the next find() asks again.
   void doubt(const std::string& name);
 

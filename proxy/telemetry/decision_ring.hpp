@@ -85,7 +85,7 @@ struct Decision {
     const std::size_t i = std::min<std::size_t>(id.size(), 128);
     const std::size_t t = std::min(target.size(), max_text - i);
     if (i != 0) std::memcpy(text, id.data(), i);
-    std::memcpy(text + i, target.data(), t);
+    if (t != 0) std::memcpy(text + i, target.data(), t);
     id_size = static_cast<std::uint8_t>(i);
     target_size = static_cast<std::uint8_t>(t);
     if (t < target.size()) flags |= target_cut;
