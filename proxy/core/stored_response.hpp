@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/adaptive_lifetime.hpp"
 #include "core/cache_control.hpp"
 #include "core/hash.hpp"
 #include "core/headers.hpp"
@@ -29,7 +30,9 @@ struct ResponseMeta {
       no_delta;                     ///< Expires - Date, at least 0; 0 where invalid or repeated; no_delta where absent
   std::int32_t initial_age_ms = 0;  ///< corrected_initial_age at the time of receipt (RFC 9111 4.2.3)
   ResponseDirectives directives;
-  std::uint16_t status = 0;
+  std::uint32_t status : 10 = 0;
+  std::uint32_t learned : 10 = 0;       ///< the lifetime learned for its key (pack_lifetime()); 0: none
+  std::uint32_t draw : 7 = 0;           ///< its lot (lifetime_draw()): by how much of the route's jitter it is shortened
   bool request_had_cookie : 1 = false;  ///< of the request that fetched it
   bool request_had_authorization : 1 = false;
   bool had_set_cookie : 1 = false;
@@ -56,6 +59,7 @@ struct StoredParts {
   std::uint64_t shared_position = 0;         ///< the same in the order of the log in Redis
   std::uint64_t epoch = 0;                   ///< of that log
   std::uint64_t store_id = 0;                ///< names this value in Redis (store/store_id.hpp); 0: none
+  ChangeHistory history;                     ///< of its key, where lifetimes are learned
   bool vary_marker = false;
   bool in_redis = false;  ///< it was read from there
 };
@@ -84,6 +88,7 @@ class StoredResponse {
   std::uint64_t epoch() const noexcept { return shared().epoch; }
   /// The same for a response and for what is read of it from Redis; another for whatever takes its place there.
   std::uint64_t store_id() const noexcept { return shared().store_id; }
+  ChangeHistory history() const noexcept;
   /// Everything it occupies, in bytes, allocator overhead estimated.
   std::size_t footprint() const noexcept;
 
@@ -116,9 +121,10 @@ class StoredResponse {
   /// As much of the readable key as is kept: without the hash where that is the primary key's, as it mostly is.
   std::string_view readable_part() const noexcept;
   const char* block() const noexcept { return reinterpret_cast<const char*>(this + 1); }
-  std::size_t selectors_at() const noexcept { return has_shared_ ? sizeof(Shared) : 0; }
+  std::size_t history_at() const noexcept { return has_shared_ ? sizeof(Shared) : 0; }
+  std::size_t selectors_at() const noexcept { return history_at() + (has_history_ ? sizeof(ChangeHistory) : 0); }
 
-  // Followed by: Shared, where there is one | selectors | primary_key | readable_part | etag | head | body
+  // Followed by: Shared, where there is one | ChangeHistory, likewise | selectors | primary_key | readable_part | etag | head | body
   ResponseMeta meta_;
   std::uint64_t position_;
   mutable std::atomic<std::uint64_t> checked_;
@@ -126,7 +132,7 @@ class StoredResponse {
   std::uint32_t primary_size_, head_size_, body_size_;
   std::uint16_t selector_count_, readable_size_, etag_size_;
   mutable std::atomic<bool> in_redis_;
-  bool vary_marker_ : 1, has_shared_ : 1, hash_implied_ : 1;
+  bool vary_marker_ : 1, has_shared_ : 1, has_history_ : 1, hash_implied_ : 1;
 };
 
 /// How a key is compared: a prefix is whole parts of it, so it names one URL and any of its variants.

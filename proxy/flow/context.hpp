@@ -17,6 +17,7 @@
 #include "core/time.hpp"
 #include "flow/bypass.hpp"
 #include "flow/collapser.hpp"
+#include "flow/hit_counts.hpp"
 #include "flow/invalidation_log.hpp"
 #include "flow/notice_board.hpp"
 #include "flow/query_leases.hpp"
@@ -25,6 +26,7 @@
 #include "net/upstream_pool.hpp"
 #include "store/memory_store.hpp"
 #include "store/redis_store.hpp"
+#include "store/store_id.hpp"
 #include "telemetry/counters.hpp"
 #include "telemetry/insights.hpp"
 #include "telemetry/log.hpp"
@@ -64,7 +66,8 @@ struct Shared {
         invalidations(i),
         redis(r),
         watch(w),
-        memory(m.enabled ? m.size : 0, m.enabled ? m.max_object : 0) {}
+        memory(m.enabled ? m.size : 0, m.enabled ? m.max_object : 0),
+        lot(new_store_id()) {}
   Counters& counters;
   Log& log;
   InvalidationLog& invalidations;
@@ -79,6 +82,8 @@ struct Shared {
   NoticeBoard query_board;                   ///< without Redis; else that of `watch` serves
   std::atomic<std::size_t> query_bodies{0};  ///< bytes of values for the query cache that are on their way
   Bypass bypass;
+  HitCounts hits;
+  const std::uint64_t lot;              ///< of this process alone: when it refreshes ahead
   std::vector<WorkerContext*> workers;  ///< all of them, before the first request; as long as this object is used
 };
 

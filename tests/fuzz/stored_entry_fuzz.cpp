@@ -47,7 +47,7 @@ std::string_view claimed_key(std::string_view bytes) {
 void check_hostile(std::string_view bytes) {
   require(decode(bytes, {}, now, 1) == nullptr, "random bytes decode");
   if (bytes.size() < checksum_size) return;
-  std::string sealed = "PLN\x03" + std::string(bytes);
+  std::string sealed = "PLN\x04" + std::string(bytes);
   reseal(sealed);
   const StoredResponsePtr entry = decode(sealed, claimed_key(sealed), now, 1);
   const auto front = read_front(sealed);

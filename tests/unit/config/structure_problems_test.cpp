@@ -50,15 +50,11 @@ upstreams: { app: http://127.0.0.1:8000 }
 routes:
   - name: a
     path: /a
-    refresh: {}
-    adaptive: {}
     compress_answers: on
-defaults: { refresh: {} }
+defaults: { compress_answers: on }
 )",
-     {"5:5: 'refresh' is not known yet: this version does not have it",
-      "6:5: 'adaptive' is not known yet: this version does not have it",
-      "7:5: 'compress_answers' is not known yet: this version does not have it",
-      "8:13: 'refresh' is not known yet: this version does not have it"}},
+     {"5:5: 'compress_answers' is not known yet: this version does not have it",
+      "6:13: 'compress_answers' is not known yet: this version does not have it"}},
     {"a key that stands twice",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }
