@@ -37,7 +37,12 @@ std::uint32_t HitCounts::add(const Hash128& place, const ResponseMeta& response)
       least_slot = slot;
     }
   }
-  // The one that was asked for least gives way, by halves: what was hot once doesn't keep its slot for ever.
+  // What was hot once doesn't keep its slot for ever: with each newcomer the others fade by a sixteenth, and the one
+  // that was asked for least gives way by halves.
+  for (std::size_t i = 0; i < ways; ++i) {
+    const std::uint64_t slot = set[i].load(relaxed);
+    set[i].store(slot - ((slot & count_mask) >> 4), relaxed);
+  }
   const std::uint64_t left = (least_slot & count_mask) / 2;
   least->store(left == 0 ? mark | 1 : (least_slot & ~count_mask) | left, relaxed);
   return left == 0 ? 1 : 0;

@@ -33,7 +33,7 @@ Handler with_body(std::string body, std::string etag) {
 long ttl_of(const Response& response) { return cache_status(response).ttl.value_or(-1); }
 
 Json stored_at(Pillion& proxy, const std::string& target) {
-  return Json::parse(proxy.admin_get("/explain?method=GET&url=" + target).body)["stored"];
+  return Json::parse(proxy.admin_get("/explain?method=GET&url=http://app.test" + target).body)["stored"];
 }
 
 }  // namespace

@@ -80,7 +80,7 @@ TEST_CASE("refresh: what is asked for seldom is left to expire, and so is what h
 
 TEST_CASE("refresh: without the setting nothing is fetched ahead") {
   ScriptedUpstream upstream(nearly_over());
-  Pillion proxy(one_route(upstream.endpoint(), "    cache: on\n    refresh: { jitter: 1% }\n"));
+  Pillion proxy(one_route(upstream.endpoint(), "    cache: on\n    refresh: { jitter: 0.0001% }\n"));
   proxy.get("/");
   for (int i = 0; i < 20; ++i) proxy.get("/");
   CHECK(upstream.count() == 1);
