@@ -70,7 +70,7 @@ struct Server::Impl {
   void start_query_cache();
   void start_admin(AdminServer& server, const std::string& what, const config::Address& address);
   using WhenReloaded = RunningControl::WhenReloaded;
-  void reload(WhenReloaded done);
+  void reload(WhenReloaded told);
   void begin_reload();
   Prepared prepare(const config::Config& current);
   void end_reload(Prepared prepared, const std::vector<WhenReloaded>& asked);
@@ -142,8 +142,8 @@ void Server::Impl::start() {
   check_certificates(*config);
   for (std::size_t i = 0; i < worker_count; ++i) workers.push_back(std::make_unique<Worker>(i, *shared, snapshot));
   running = std::make_unique<RunningControl>(*shared, *workers.front(), snapshot);
-  running->set_reloader([this](WhenReloaded done) {
-    asio::post(control, [this, done = std::move(done)]() mutable { reload(std::move(done)); });
+  running->set_reloader([this](WhenReloaded told) {
+    asio::post(control, [this, told = std::move(told)]() mutable { reload(std::move(told)); });
   });
   start_listeners();
   if (config->query_cache) start_query_cache();
@@ -268,15 +268,15 @@ void Server::Impl::watch_signals() {
 }
 
 // One at a time. Whoever asks while one is under way gets what the next one says: the file may have changed since.
-void Server::Impl::reload(WhenReloaded done) {
+void Server::Impl::reload(WhenReloaded told) {
   const char* cannot = options.config ? "there is no configuration file: this was started with options alone"
                        : draining     ? ending
                                       : nullptr;
   if (cannot != nullptr) {
-    if (done) done({.refused = cannot});
+    if (told) told({.refused = cannot});
     return;
   }
-  wanting_reload.push_back(std::move(done));
+  wanting_reload.push_back(std::move(told));
   if (!reloading) begin_reload();
 }
 
@@ -318,8 +318,8 @@ void Server::Impl::end_reload(Prepared prepared, const std::vector<WhenReloaded>
     use(std::move(prepared.snapshot), prepared.prefixes);
     log->info("the configuration was reloaded");
   }
-  for (const WhenReloaded& done : asked)
-    if (done) done(outcome);
+  for (const WhenReloaded& told : asked)
+    if (told) told(outcome);
   reloading = false;
   if (!wanting_reload.empty()) begin_reload();
 }
@@ -416,7 +416,6 @@ void Server::Impl::shut_down() {
     });
     control_thread.join();
   }
-  background.stop();
   if (admin_server) admin_server->stop();
   if (metrics_server) metrics_server->stop();
   admin_guard.reset();
@@ -424,6 +423,7 @@ void Server::Impl::shut_down() {
     admin.stop();
     admin_thread.join();
   }
+  background.stop();  // what it drops may be answers to the admin thread's clients
   if (sweep) sweep->stop();
   for (auto& worker : workers) worker->abort_all();
   for (auto& worker : workers) worker->join();

@@ -1,8 +1,8 @@
 // Parsing of messages: heads by a parser of our own that notes views into the connection's buffer, with the strictness
 // that a proxy needs (RFC 9112 11.1, request smuggling); chunked bodies by Beast's. Sans-I/O, worker-local.
 //
-// Heads went through Beast's basic_parser before: a hit took 800 instructions more, and 7,900 more with a browser's head
-// of fourteen lines. Now 650 of a hit's are spent on its head, 3,500 with the browser's.
+// Heads went through Beast's basic_parser before: a hit took 800 instructions more, and 7,900 more with a browser's
+// head of fourteen lines. Now 650 of a hit's are spent on its head, 3,500 with the browser's.
 #pragma once
 
 #include <cstdint>
