@@ -192,7 +192,7 @@ struct Route {
   std::optional<double> heuristic;  ///< share of the time since Last-Modified (RFC 9111 4.2.2), 0.1 for 10%
   Refresh refresh;
   Adaptive adaptive;
-  std::string key;                  ///< template of the readable key; the loader fills in `api:{route name}`
+  std::string key;  ///< template of the readable key; the loader fills in `api:{route name}`
   QueryRule query;
   std::vector<std::string> key_headers;
   bool ignore_host = false;

@@ -12,7 +12,10 @@ constexpr unsigned steps = 32;  // of a doubling
 constexpr std::uint16_t max_packed = 1023;
 
 /// 2^(i / 32), times 2^20.
-constexpr std::array<std::uint32_t, steps> mantissas{1048576, 1071537, 1095000, 1118978, 1143480, 1168519, 1194106, 1220254, 1246974, 1274279, 1302182, 1330696, 1359835, 1389611, 1420040, 1451135, 1482910, 1515382, 1548564, 1582474, 1617125, 1652536, 1688722, 1725700, 1763488, 1802103, 1841564, 1881889, 1923097, 1965207, 2008240, 2052214};
+constexpr std::array<std::uint32_t, steps> mantissas{
+    1048576, 1071537, 1095000, 1118978, 1143480, 1168519, 1194106, 1220254, 1246974, 1274279, 1302182,
+    1330696, 1359835, 1389611, 1420040, 1451135, 1482910, 1515382, 1548564, 1582474, 1617125, 1652536,
+    1688722, 1725700, 1763488, 1802103, 1841564, 1881889, 1923097, 1965207, 2008240, 2052214};
 
 std::uint64_t bounded_time(std::int64_t ms) noexcept {
   return std::min(static_cast<std::uint64_t>(std::max<std::int64_t>(ms, 0)), ChangeHistory::max_watched_ms);
@@ -49,8 +52,8 @@ Learned learn(const ChangeHistory& before, const Refreshed& what, const config::
   history.watched_ms = std::clamp<std::uint64_t>(history.watched_ms, 1, history.max_watched_ms);
   history.changes = std::min(history.changes, history.max_changes);
   const std::uint64_t best = history.between_changes_ms() / divisor;
-  const std::uint64_t next = what.same ? std::clamp(best, lifetime, lifetime * 2)
-                                       : std::clamp(best, lifetime / 4, lifetime - lifetime / 8);
+  const std::uint64_t next =
+      what.same ? std::clamp(best, lifetime, lifetime * 2) : std::clamp(best, lifetime / 4, lifetime - lifetime / 8);
   out.lifetime_ms = std::clamp<std::int64_t>(static_cast<std::int64_t>(next), bounds.min.count(), bounds.max.count());
   return out;
 }

@@ -33,10 +33,10 @@ struct ChangeHistory {
 
 /// What one refresh showed.
 struct Refreshed {
-  bool same = false;              ///< it came back identical: a 304, or an equal status and body
-  std::int64_t interval_ms = 0;   ///< from the making of what was stored to the making of what came
-  std::uint64_t requests = 0;     ///< that what was stored has answered
-  std::int64_t lifetime_ms = 0;   ///< that it had
+  bool same = false;             ///< it came back identical: a 304, or an equal status and body
+  std::int64_t interval_ms = 0;  ///< from the making of what was stored to the making of what came
+  std::uint64_t requests = 0;    ///< that what was stored has answered
+  std::int64_t lifetime_ms = 0;  ///< that it had
 };
 
 struct Learned {

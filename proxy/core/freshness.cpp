@@ -100,10 +100,9 @@ Lifetime adapted(Lifetime chosen, const Lifetime& own, const ResponseMeta& meta,
   if (chosen.from == LifetimeFrom::none || chosen.from == LifetimeFrom::ttl_by_status) return chosen;
   const std::int64_t longest = own.is_explicit() ? std::max(own.ms, chosen.ms) : max_i64;
   const std::int64_t max = route.adaptive.max.count();
-  const std::int64_t learned =
-      meta.learned == 0 ? std::min(chosen.ms, max)
-                        : std::clamp(unpack_lifetime(static_cast<std::uint16_t>(meta.learned)),
-                                     std::min(route.adaptive.min.count(), max), max);
+  const std::int64_t learned = meta.learned == 0 ? std::min(chosen.ms, max)
+                                                 : std::clamp(unpack_lifetime(static_cast<std::uint16_t>(meta.learned)),
+                                                              std::min(route.adaptive.min.count(), max), max);
   chosen.ms = std::min(learned, longest);
   return chosen;
 }

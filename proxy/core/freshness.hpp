@@ -36,9 +36,9 @@ ResponseMeta make_meta(const ResponseHead& head, std::int64_t request_mono_ms, N
 /// they are unused. Where nothing else says anything, `heuristic` serves a response with Last-Modified whose status is
 /// heuristically cacheable or that is `public` (RFC 9111 4.2.2).
 ///
-/// With `adaptive` what was learned for the key takes the place of all these but ttl_by_status, within its bounds; until
-/// something is, they hold up to its `max`. Never past an explicit lifetime, nor, where the route decides, past what it
-/// decides or what the response says, whichever is longer. jittered() comes last.
+/// With `adaptive` what was learned for the key takes the place of all these but ttl_by_status, within its bounds;
+/// until something is, they hold up to its `max`. Never past an explicit lifetime, nor, where the route decides, past
+/// what it decides or what the response says, whichever is longer. jittered() comes last.
 Lifetime lifetime_of(const ResponseMeta& meta, const config::Route& route) noexcept;
 
 /// A lot from 0 to 127, for ResponseMeta::draw: of that key and time of receipt, so the same wherever it is drawn.

@@ -31,8 +31,8 @@ struct ResponseMeta {
   std::int32_t initial_age_ms = 0;  ///< corrected_initial_age at the time of receipt (RFC 9111 4.2.3)
   ResponseDirectives directives;
   std::uint32_t status : 10 = 0;
-  std::uint32_t learned : 10 = 0;       ///< the lifetime learned for its key (pack_lifetime()); 0: none
-  std::uint32_t draw : 7 = 0;           ///< its lot (lifetime_draw()): by how much of the route's jitter it is shortened
+  std::uint32_t learned : 10 = 0;  ///< the lifetime learned for its key (pack_lifetime()); 0: none
+  std::uint32_t draw : 7 = 0;      ///< its lot (lifetime_draw()): by how much of the route's jitter it is shortened
   bool request_had_cookie : 1 = false;  ///< of the request that fetched it
   bool request_had_authorization : 1 = false;
   bool had_set_cookie : 1 = false;
@@ -124,7 +124,8 @@ class StoredResponse {
   std::size_t history_at() const noexcept { return has_shared_ ? sizeof(Shared) : 0; }
   std::size_t selectors_at() const noexcept { return history_at() + (has_history_ ? sizeof(ChangeHistory) : 0); }
 
-  // Followed by: Shared, where there is one | ChangeHistory, likewise | selectors | primary_key | readable_part | etag | head | body
+  // Followed by: Shared, where there is one | ChangeHistory, likewise | selectors | primary_key | readable_part | etag
+  // | head | body
   ResponseMeta meta_;
   std::uint64_t position_;
   mutable std::atomic<std::uint64_t> checked_;

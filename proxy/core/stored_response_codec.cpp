@@ -148,9 +148,8 @@ bool is_date(std::int64_t seconds) { return seconds >= -max_date_s && seconds <=
 
 bool in_range(const ResponseMeta& meta) {
   const auto delta_ok = [&](DirectiveNumber number) { return meta.directives.*number >= no_delta; };
-  return std::ranges::all_of(directive_numbers, delta_ok) && meta.expires_s >= no_delta &&
-         meta.initial_age_ms >= 0 && is_date(meta.date_s) && is_date(meta.last_modified_s) &&
-         meta.received_wall_ms >= 0;
+  return std::ranges::all_of(directive_numbers, delta_ok) && meta.expires_s >= no_delta && meta.initial_age_ms >= 0 &&
+         is_date(meta.date_s) && is_date(meta.last_modified_s) && meta.received_wall_ms >= 0;
 }
 
 std::int64_t saturating_add(std::int64_t a, std::int64_t b) {

@@ -377,11 +377,12 @@ Kept Fetcher::pack(const FetchJob& job, const FlightHead& head, std::string_view
   parts.etag = head.etag;
   parts.body = body;
   Beside beside;
-  if (job.stale && job.stale->primary_key() == parts.primary_key) {
-    beside.old = job.stale.get();
-    if (const auto requests = asked_for(job, *job.stale)) {
+  const StoredResponsePtr& old = job.stale ? job.stale : job.learned_from;
+  if (old && old->primary_key() == parts.primary_key) {
+    beside.old = old.get();
+    if (const auto requests = asked_for(job, *old)) {
       beside.requests = *requests;
-      beside.same = job.stale->meta().status == parts.meta.status && job.stale->body() == body;
+      beside.same = old->meta().status == parts.meta.status && old->body() == body;
     }
   }
   take_over(beside, job.place.route->settings, parts);
@@ -392,7 +393,7 @@ Kept Fetcher::pack(const FetchJob& job, const FlightHead& head, std::string_view
 
 // What was invalidated says nothing of lifetimes: nobody would have been given it.
 std::optional<std::uint64_t> Fetcher::asked_for(const FetchJob& job, const StoredResponse& stored) const {
-  if (job.strong_only || !job.place.route->settings.adaptive.is_on()) return std::nullopt;
+  if (job.strong_only || !job.stale || !job.place.route->settings.adaptive.is_on()) return std::nullopt;
   const std::string_view variant = stored.primary_key().substr(job.place.primary_key.size());
   const Hash128 place =
       variant.empty() ? job.place.primary_hash : variant_place(job.place.primary_hash, hash128(variant));
@@ -413,8 +414,7 @@ void Fetcher::count_learned(const FetchJob& job, const StoredResponse* old, cons
 // A 304: the stored body with the new fields and a new age (RFC 9111 4.3.4). What may not be kept answers the client
 // that asked alone.
 awaitable<void> Fetcher::settle(FetchJob& job, Fields not_modified, Now asked, Kept& kept) {
-  Freshened fresh =
-      freshen(*job.validating, not_modified, freshening_of(job, asked, asked_for(job, *job.validating)));
+  Freshened fresh = freshen(*job.validating, not_modified, freshening_of(job, asked, asked_for(job, *job.validating)));
   const std::string_view variant = job.validating->primary_key().substr(job.place.primary_key.size());
   if (!variant.empty()) kept.variant = hash128(variant);
   if (fresh.may_keep && keeper_.still_stands(job.place, *job.validating)) {

@@ -76,6 +76,7 @@ std::shared_ptr<FetchJob> SharedFetch::make_job(ClientSession& session, const Pl
   const LocalOrder& order = context_.shared.invalidations.order();
   job->strong_only = found.response && (found.strong_only || order.standing(*found.response).is_touched());
   job->stale = found.response;
+  if (!found.response) job->learned_from = found.learned_from;
   if (!job->strong_only || found.response->meta().has_strong_etag) job->validating = found.response;
   const bool serves = found.serves_error() || found.answers_behind() || found.is_fresh();
   job->serves_error = serves && !order.is_invalidated(*found.response);

@@ -205,8 +205,7 @@ ExplainedStored explain_stored(const StoredResponse& response, Detail tier, cons
   const Lifetime lifetime = permitted_lifetime(response.meta(), personal, route);
   out.lifetime_ms = lifetime.ms;
   out.ttl_ms = lifetime.ms - out.age_ms;
-  out.learned =
-      route.adaptive.is_on() && response.meta().learned != 0 && lifetime.from != LifetimeFrom::ttl_by_status;
+  out.learned = route.adaptive.is_on() && response.meta().learned != 0 && lifetime.from != LifetimeFrom::ttl_by_status;
   out.between_changes_ms = static_cast<std::int64_t>(response.history().between_changes_ms());
   out.tier = tier;
   out.size = response.body().size();

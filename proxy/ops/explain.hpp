@@ -57,8 +57,8 @@ struct ExplainedStored {
   std::string key;         ///< readable, without namespace: of the variant where the URL varies
   std::uint64_t hits = 0;  ///< about so many by this replica lately
   std::int64_t lifetime_ms = 0;
-  bool learned = false;                  ///< `adaptive` has given it that, within the bounds of the route and its own
-  std::int64_t between_changes_ms = 0;   ///< as far as refreshes told; 0 where nothing is known
+  bool learned = false;                 ///< `adaptive` has given it that, within the bounds of the route and its own
+  std::int64_t between_changes_ms = 0;  ///< as far as refreshes told; 0 where nothing is known
 };
 
 struct Explanation {

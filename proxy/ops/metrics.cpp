@@ -112,7 +112,8 @@ void add_routes(const Counters& counters, Families& out) {
       if (n != 0 && !word.empty()) add(details, {{"route", name}, {"detail", std::string(word)}}, n);
     }
   });
-  for (auto* f : {&requests, &seconds, &hits, &stored, &collapsed, &unsure, &ahead, &lifetimes, &shadow, &bytes, &details})
+  for (auto* f :
+       {&requests, &seconds, &hits, &stored, &collapsed, &unsure, &ahead, &lifetimes, &shadow, &bytes, &details})
     out.push_back(std::move(*f));
 }
 

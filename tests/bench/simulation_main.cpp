@@ -22,7 +22,7 @@ void print_lifetimes(const Contents& contents, const char* what) {
   struct {
     const char* name;
     config::Milliseconds ttl;
-  } const fixed[] = {{"30 s", 30s},     {"1 min", 1min},   {"2 min", 2min}, {"3 min", 3min}, {"5 min", 5min},
+  } const fixed[] = {{"30 s", 30s},     {"1 min", 1min},   {"2 min", 2min},   {"3 min", 3min}, {"5 min", 5min},
                      {"7.5 min", 450s}, {"10 min", 10min}, {"15 min", 15min}, {"1 h", 1h}};
   for (const auto& row : fixed) print(row.name, serve(contents, route_with(row.ttl)));
   print("adaptive, 30 s to 1 h, begins at 1 min", serve(contents, route_with(1min, {30s, 1h})));
@@ -48,7 +48,8 @@ int main(int argc, char** argv) {
   print_lifetimes(contents, "What is popular changes more often");
 
   constexpr std::size_t length = 2'000'000, keys = 100'000;
-  std::printf("\nShare of %zu requests that are hits\n\n| trace | entries | SIEVE | LRU |\n|---|---|---|---|\n", length);
+  std::printf("\nShare of %zu requests that are hits\n\n| trace | entries | SIEVE | LRU |\n|---|---|---|---|\n",
+              length);
   for (const std::size_t entries : {keys / 100, keys / 10}) {
     print_eviction("Zipf 0.7 over 100,000 keys", zipf_trace(seed, length, keys, 0.7), entries);
     print_eviction("Zipf 0.9", zipf_trace(seed, length, keys, 0.9), entries);

@@ -74,7 +74,8 @@ TEST_CASE("adaptive: what comes back unchanged is kept longer, what changes shor
 }
 
 TEST_CASE("adaptive: an explicit lifetime of the response is never gone past") {
-  ScriptedUpstream upstream(old_once(unchanged({{"Cache-Control", "max-age=500"}}), {{"Cache-Control", "max-age=500"}}));
+  ScriptedUpstream upstream(
+      old_once(unchanged({{"Cache-Control", "max-age=500"}}), {{"Cache-Control", "max-age=500"}}));
   Pillion proxy(one_route(upstream.endpoint(), learning));
   proxy.get("/");
   proxy.get("/");
@@ -90,10 +91,23 @@ TEST_CASE("adaptive: what was invalidated teaches nothing, and what was learned 
   proxy.get("/");
   proxy.get("/");
   REQUIRE(ttl_of(proxy.get("/")) > 1900);
+  // With a strong entity tag, and then without one.
+  for (const std::string body : {"second", "third"}) {
+    CAPTURE(body);
+    proxy.invalidate(R"({"all": true})");
+    upstream.answer([&](Exchange& exchange) {
+      Fields fields;
+      if (body == "second") fields.add("ETag", "\"v2\"");
+      exchange.respond(200, fields, body);
+    });
+    CHECK(proxy.get("/").body == body);
+    CHECK(ttl_of(proxy.get("/")) > 1900);
+  }
   proxy.invalidate(R"({"all": true})");
-  upstream.answer(with_body("second", "\"v2\""));
-  CHECK(proxy.get("/").body == "second");
+  upstream.answer([](Exchange& exchange) { exchange.respond(200, {}, "fourth"); });
+  CHECK(proxy.get("/").body == "fourth");
   CHECK(ttl_of(proxy.get("/")) > 1900);
+  CHECK(Json::parse(proxy.admin_get("/stats").body)["routes"]["all"]["adaptive"]["refreshes"].number == 1);
 }
 
 TEST_CASE("adaptive: without it, lifetimes stay as they are") {

@@ -90,8 +90,9 @@ TEST_CASE("refresh: one that fails leaves the fresh answer, and another is tried
   for (const bool answers : {true, false}) {
     CAPTURE(answers);
     ScriptedUpstream upstream(nearly_over());
-    Pillion proxy(one_route(upstream.endpoint(), "    cache: on\n    refresh: { ahead: 50% }\n"
-                                                 "    ttl_by_status: { 503: 1h }\n"));
+    Pillion proxy(one_route(upstream.endpoint(),
+                            "    cache: on\n    refresh: { ahead: 50% }\n"
+                            "    ttl_by_status: { 503: 1h }\n"));
     proxy.get("/");
     upstream.answer([&](Exchange& exchange) {
       if (!answers) return exchange.reset();
@@ -148,8 +149,7 @@ TEST_CASE("refresh: of replicas that share a Redis one fetches for all") {
   options.routes =
       "routes:\n  - name: all\n    path: /**\n    cache: on\n    collapse: fleet\n    refresh: { ahead: 50% }\n";
   Fleet fleet(upstream.endpoint(), redis.settings(), options);
-  for (int i = 0; i < fleet.size(); ++i)
-    REQUIRE(eventually([&] { return fleet[i].metric("pillion_watch_up") == 1; }));
+  for (int i = 0; i < fleet.size(); ++i) REQUIRE(eventually([&] { return fleet[i].metric("pillion_watch_up") == 1; }));
   fleet[0].get("/");
   Gate& gate = upstream.gate();
   upstream.answer([&](Exchange& exchange) {

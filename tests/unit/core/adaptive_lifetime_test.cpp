@@ -113,9 +113,9 @@ TEST_CASE("adaptive: a long time without a refresh that ends in the same content
 TEST_CASE("adaptive: any numbers give a lifetime within the bounds and a history that is kept") {
   pillion::test::for_each_seed(5000, [](pillion::test::Random& random) {
     const auto number = [&] {
-      return random.once_in(3) ? std::int64_t{1} << random.below(63)
-                               : random.between(std::numeric_limits<std::int64_t>::min(),
-                                                std::numeric_limits<std::int64_t>::max());
+      return random.once_in(3)
+                 ? std::int64_t{1} << random.below(63)
+                 : random.between(std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max());
     };
     ChangeHistory history{static_cast<std::uint64_t>(random.between(0, ChangeHistory::max_watched_ms)),
                           static_cast<std::uint32_t>(random.between(1, ChangeHistory::max_changes))};

@@ -220,12 +220,12 @@ TEST_CASE("the layout of version four does not move") {
     hex += "0123456789abcdef"[static_cast<unsigned char>(c) >> 4];
     hex += "0123456789abcdef"[c & 0xf];
   }
-  CHECK(
-      hex ==
-      "504c4e0408070605040302011032547698badcfe88776655443322110000320003000000090000000e00000003000000"
-      "1e00000005000000cb0011023c00000000000000ffffffffffffff7f1e000000d204000000f1536500000000fbffffff"
-      "ffffffff0068e5cf8b01000080841e0000000000bc024d00a086010015cd5b070000000001000000ffffffff4d0000007503617070006b65796368617261637465723a313a303022"
-      "7822485454502f312e31203230332046696e650d0a455461673a202278220d0a626f006479");
+  CHECK(hex ==
+        "504c4e0408070605040302011032547698badcfe88776655443322110000320003000000090000000e00000003000000"
+        "1e00000005000000cb0011023c00000000000000ffffffffffffff7f1e000000d204000000f1536500000000fbffffff"
+        "ffffffff0068e5cf8b01000080841e0000000000bc024d00a086010015cd5b070000000001000000ffffffff4d0000007503617070006b"
+        "65796368617261637465723a313a303022"
+        "7822485454502f312e31203230332046696e650d0a455461673a202278220d0a626f006479");
   CHECK(bytes.substr(bytes.size() - 8) == std::string_view("\x2c\x60\x84\xc0\x72\x1b\xb1\x3e", 8));
 }
 
@@ -300,9 +300,9 @@ TEST_CASE("sizes and numbers that lie are a miss though the checksum holds") {
   CHECK(with_bytes(116, std::string_view("\xff\x03", 2)) != nullptr);
   CHECK(with_bytes(116, std::string_view("\0\x04", 2)) == nullptr);  // a lifetime of more than ten bits
   CHECK(with_bytes(118, std::string_view("\x7f\0", 2)) != nullptr);
-  CHECK(with_bytes(118, std::string_view("\x80\0", 2)) == nullptr);         // a lot of more than seven
-  CHECK(with_bytes(120, std::string_view("\1\0\4\0", 4)) == nullptr);      // more changes than there can be
-  CHECK(with_bytes(120, std::string_view("\0\0\0\0", 4)) == nullptr);      // none, and yet a time
+  CHECK(with_bytes(118, std::string_view("\x80\0", 2)) == nullptr);              // a lot of more than seven
+  CHECK(with_bytes(120, std::string_view("\1\0\4\0", 4)) == nullptr);            // more changes than there can be
+  CHECK(with_bytes(120, std::string_view("\0\0\0\0", 4)) == nullptr);            // none, and yet a time
   CHECK(with_bytes(124, std::string_view("\1\0\0\0\0\x40\0\0", 8)) == nullptr);  // watched for too long
 }
 
