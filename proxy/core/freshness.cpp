@@ -96,7 +96,8 @@ std::optional<Lifetime> heuristic_lifetime(const ResponseMeta& meta, const confi
 }
 
 /// `chosen` as it is without `adaptive`, which is on; `own`: explicit_lifetime().
-Lifetime adapted(Lifetime chosen, const Lifetime& own, const ResponseMeta& meta, const config::Route& route) noexcept {
+[[gnu::noinline]] Lifetime adapted(Lifetime chosen, const Lifetime& own, const ResponseMeta& meta,
+                                   const config::Route& route) noexcept {
   if (chosen.from == LifetimeFrom::none || chosen.from == LifetimeFrom::ttl_by_status) return chosen;
   const std::int64_t longest = own.is_explicit() ? std::max(own.ms, chosen.ms) : max_i64;
   const std::int64_t max = route.adaptive.max.count();
@@ -107,16 +108,12 @@ Lifetime adapted(Lifetime chosen, const Lifetime& own, const ResponseMeta& meta,
   return chosen;
 }
 
-Lifetime unjittered(const ResponseMeta& meta, const config::Route& route) noexcept {
-  const Lifetime own = explicit_lifetime(meta);
-  Lifetime chosen = own;
+/// Without `adaptive` and jitter. `own`: explicit_lifetime().
+Lifetime plain_lifetime(const Lifetime& own, const ResponseMeta& meta, const config::Route& route) noexcept {
   const auto ours = route.freshness == config::FreshnessFrom::origin ? std::nullopt : route_lifetime(meta, route);
-  if (ours && (route.freshness == config::FreshnessFrom::route || !own.is_explicit())) {
-    chosen = *ours;
-  } else if (!own.is_explicit()) {
-    chosen = heuristic_lifetime(meta, route).value_or(Lifetime{});
-  }
-  return route.adaptive.is_on() ? adapted(chosen, own, meta, route) : chosen;
+  if (ours && (route.freshness == config::FreshnessFrom::route || !own.is_explicit())) return *ours;
+  if (own.is_explicit()) return own;
+  return heuristic_lifetime(meta, route).value_or(Lifetime{});
 }
 
 }  // namespace
@@ -173,7 +170,7 @@ std::uint8_t lifetime_draw(std::string_view primary_key, std::int64_t received_w
   return static_cast<std::uint8_t>(hash64(primary_key, static_cast<std::uint64_t>(received_wall_ms)) >> 57);
 }
 
-Lifetime jittered(Lifetime lifetime, const ResponseMeta& meta, const config::Route& route) noexcept {
+[[gnu::noinline]] Lifetime jittered(Lifetime lifetime, const ResponseMeta& meta, const config::Route& route) noexcept {
   if (route.refresh.jitter <= 0) return lifetime;
   const double share = route.refresh.jitter * static_cast<double>(meta.draw) / 128;
   lifetime.ms -= static_cast<std::int64_t>(static_cast<double>(lifetime.ms) * share);
@@ -181,7 +178,11 @@ Lifetime jittered(Lifetime lifetime, const ResponseMeta& meta, const config::Rou
 }
 
 Lifetime lifetime_of(const ResponseMeta& meta, const config::Route& route) noexcept {
-  return jittered(unjittered(meta, route), meta, route);
+  const Lifetime own = explicit_lifetime(meta);
+  const Lifetime plain = plain_lifetime(own, meta, route);
+  if (!route.adaptive.is_on() && route.refresh.jitter <= 0) [[likely]]
+    return plain;
+  return jittered(route.adaptive.is_on() ? adapted(plain, own, meta, route) : plain, meta, route);
 }
 
 bool forbids_stale(const ResponseDirectives& d) noexcept {

@@ -66,11 +66,11 @@ StoredResponse::StoredResponse(const StoredParts& parts, bool hash_implied)
   };
   const Shared shared{parts.shared_position, parts.epoch, parts.store_id};
   if (has_shared_) put(&shared, sizeof shared);
-  if (has_history_) put(&parts.history, sizeof parts.history);
   put(parts.selectors.data(), parts.selectors.size_bytes());  // before the strings, which would leave it unaligned
   for (const std::string_view part : {parts.primary_key, parts.readable_key, parts.etag, parts.head, parts.body}) {
     put(part.data(), part.size());
   }
+  if (has_history_) put(&parts.history, sizeof parts.history);
 }
 
 void StoredResponse::destroy() const noexcept {
@@ -87,7 +87,7 @@ StoredResponse::Shared StoredResponse::shared() const noexcept {
 
 ChangeHistory StoredResponse::history() const noexcept {
   ChangeHistory history;
-  if (has_history_) std::memcpy(&history, block() + history_at(), sizeof history);
+  if (has_history_) std::memcpy(&history, body().data() + body_size_, sizeof history);
   return history;
 }
 
@@ -121,7 +121,8 @@ std::string_view StoredResponse::body() const noexcept {
 }
 
 std::size_t StoredResponse::whole_size() const noexcept {
-  return static_cast<std::size_t>(body().data() + body_size_ - reinterpret_cast<const char*>(this));
+  const char* end = body().data() + body_size_ + (has_history_ ? sizeof(ChangeHistory) : 0);
+  return static_cast<std::size_t>(end - reinterpret_cast<const char*>(this));
 }
 
 std::size_t StoredResponse::footprint() const noexcept { return block_pool::taken(whole_size()); }

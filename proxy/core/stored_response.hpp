@@ -121,10 +121,9 @@ class StoredResponse {
   /// As much of the readable key as is kept: without the hash where that is the primary key's, as it mostly is.
   std::string_view readable_part() const noexcept;
   const char* block() const noexcept { return reinterpret_cast<const char*>(this + 1); }
-  std::size_t history_at() const noexcept { return has_shared_ ? sizeof(Shared) : 0; }
-  std::size_t selectors_at() const noexcept { return history_at() + (has_history_ ? sizeof(ChangeHistory) : 0); }
+  std::size_t selectors_at() const noexcept { return has_shared_ ? sizeof(Shared) : 0; }
 
-  // Followed by: Shared, where there is one | ChangeHistory, likewise | selectors | primary_key | readable_part | etag
+  // Followed by: Shared, where there is one | selectors | primary_key | readable_part | etag
   // | head | body
   ResponseMeta meta_;
   std::uint64_t position_;
