@@ -124,7 +124,7 @@ class StoredResponse {
   std::size_t selectors_at() const noexcept { return has_shared_ ? sizeof(Shared) : 0; }
 
   // Followed by: Shared, where there is one | selectors | primary_key | readable_part | etag
-  // | head | body
+  // | head | body | ChangeHistory, where there is one: behind all that a hit reads
   ResponseMeta meta_;
   std::uint64_t position_;
   mutable std::atomic<std::uint64_t> checked_;
