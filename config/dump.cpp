@@ -156,6 +156,16 @@ void add_route_caching(const Route& r, Tree& tree) {
     tree.add("freshness", Tree::string(freshness[static_cast<int>(r.freshness)]));
   }
   if (r.heuristic) tree.add("heuristic", Tree::string(percentage_text(*r.heuristic)));
+  if (r.refresh != Refresh{}) {
+    Tree& refresh = tree.add("refresh", Tree::map());
+    if (r.refresh.ahead > 0) refresh.add("ahead", Tree::string(percentage_text(r.refresh.ahead)));
+    if (r.refresh.jitter > 0) refresh.add("jitter", Tree::string(percentage_text(r.refresh.jitter)));
+  }
+  if (r.adaptive.is_on()) {
+    Tree& adaptive = tree.add("adaptive", Tree::map());
+    adaptive.add("min", duration(r.adaptive.min));
+    adaptive.add("max", duration(r.adaptive.max));
+  }
   if (r.stale_while_revalidate || r.stale_if_error) {
     Tree& stale = tree.add("stale", Tree::map());
     if (r.stale_while_revalidate) stale.add("while_revalidate", duration(*r.stale_while_revalidate));
@@ -320,6 +330,8 @@ std::string duration_text(Milliseconds value) {
   if (value.count() <= 0) return "0s";
   return unit_text(static_cast<std::uint64_t>(value.count()), units);
 }
+
+std::string share_text(double share) { return percentage_text(share); }
 
 std::string size_text(std::uint64_t bytes) {
   static constexpr std::array<std::pair<std::uint64_t, const char*>, 5> units{

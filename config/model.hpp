@@ -175,6 +175,20 @@ struct InvalidateRule {
   friend bool operator==(const InvalidateRule&, const InvalidateRule&) = default;
 };
 
+/// `refresh:` of a route: what is asked for much is fetched anew before it expires.
+struct Refresh {
+  double ahead = 0;   ///< share of a lifetime, at its end, in which that happens; 0: it doesn't
+  double jitter = 0;  ///< share of a lifetime by which it is shortened at most, so that not all end together
+  friend bool operator==(const Refresh&, const Refresh&) = default;
+};
+
+/// `adaptive:` of a route: between what a lifetime is learned. Off where `max` is 0.
+struct Adaptive {
+  Milliseconds min{0}, max{0};
+  bool is_on() const { return max.count() != 0; }
+  friend bool operator==(const Adaptive&, const Adaptive&) = default;
+};
+
 struct Route {
   std::string name;
   std::string path;      ///< pattern: literal, {name}, *, trailing /**
@@ -191,7 +205,9 @@ struct Route {
   std::optional<Milliseconds> stale_while_revalidate, stale_if_error;
   bool request_directives = true;   ///< false: Cache-Control and Pragma of requests count for nothing
   std::optional<double> heuristic;  ///< share of the time since Last-Modified (RFC 9111 4.2.2), 0.1 for 10%
-  std::string key;                  ///< template of the readable key; the loader fills in `api:{route name}`
+  Refresh refresh;
+  Adaptive adaptive;
+  std::string key;  ///< template of the readable key; the loader fills in `api:{route name}`
   QueryRule query;
   std::vector<std::string> key_headers;
   bool ignore_host = false;

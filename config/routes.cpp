@@ -218,8 +218,8 @@ constexpr Key<RouteDraft> route_keys[] = {
     {"upgrade", [](Context& c, const Node& n, RouteDraft& d) { read_switch(c, n, d.route.upgrade); }},
     {"forwarded", [](Context& c, const Node& n, RouteDraft& d) { read_switch(c, n, d.route.forwarded); }},
     {"compress_answers", [](Context& c, const Node& n, RouteDraft& d) { read_switch(c, n, d.route.compress_answers); }},
-    {"refresh"},
-    {"adaptive"},
+    {"refresh", read_refresh},
+    {"adaptive", read_adaptive},
 };
 constexpr std::size_t defaults_begin = 4;
 constexpr std::size_t default_key_count = std::size(route_keys) - defaults_begin;
@@ -300,10 +300,12 @@ void append_route_keys(std::vector<KeyList>& lists) {
   lists.push_back(list_keys("defaults.query", query_keys));
   lists.push_back(list_keys("defaults.personal", personal_keys));
   lists.push_back(list_keys("defaults.stale", stale_keys));
+  append_lifetime_keys(lists, "defaults");
   lists.push_back(list_keys("routes.*", route_keys));
   lists.push_back(list_keys("routes.*.query", query_keys));
   lists.push_back(list_keys("routes.*.personal", personal_keys));
   lists.push_back(list_keys("routes.*.stale", stale_keys));
+  append_lifetime_keys(lists, "routes.*");
   lists.push_back(list_keys("routes.*.invalidate.*", invalidate_keys));
 }
 

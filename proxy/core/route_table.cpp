@@ -82,6 +82,7 @@ CompiledRoute compile(const config::Config& config, const config::Route& route, 
   out.settings = route;
   out.index = index;
   out.upstream = upstream_index(config, route);
+  out.counts_hits = route.refresh.ahead > 0 || route.adaptive.is_on();
   out.parameters = RouteTable::parameter_names(route.path);
   out.key = Template(route.key, out.parameters);
   out.rewrite = Template(route.rewrite, out.parameters);

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/adaptive_lifetime.hpp"
 #include "core/cache_control.hpp"
 #include "core/encoded_forms.hpp"
 #include "core/hash.hpp"
@@ -21,8 +22,11 @@ namespace pillion {
 /// lifetime are worked out from this at each reuse, so that a reload binds what is stored already. Many are kept: the
 /// order of the members and the bits leave no gaps.
 struct ResponseMeta {
-  std::int64_t date_s = 0;            ///< Date, or the time of receipt where absent or invalid (RFC 9110 6.6.1)
-  std::int64_t last_modified_s = -1;  ///< -1: absent or invalid
+  std::int64_t date_s = 0;                 ///< Date, or the time of receipt where absent or invalid (RFC 9110 6.6.1)
+  std::int64_t last_modified_s : 62 = -1;  ///< -1: absent or invalid
+  /// core/compressible.hpp; not kept in Redis, since the head says it.
+  bool compressible : 1 = false;
+  bool varies_by_coding : 1 = false;  ///< likewise
   std::int64_t received_mono_ms = 0;  ///< when it was received, by the clock of this process
   /// By the wall clock of the process that received it: it orders responses of the same Date, and no age comes of it.
   std::int64_t received_wall_ms = 0;
@@ -30,15 +34,14 @@ struct ResponseMeta {
       no_delta;                     ///< Expires - Date, at least 0; 0 where invalid or repeated; no_delta where absent
   std::int32_t initial_age_ms = 0;  ///< corrected_initial_age at the time of receipt (RFC 9111 4.2.3)
   ResponseDirectives directives;
-  std::uint16_t status = 0;
+  std::uint32_t status : 10 = 0;
+  std::uint32_t learned : 10 = 0;  ///< the lifetime learned for its key (pack_lifetime()); 0: none
+  std::uint32_t draw : 7 = 0;      ///< its lot (lifetime_draw()): by how much of the route's jitter it is shortened
   bool request_had_cookie : 1 = false;  ///< of the request that fetched it
   bool request_had_authorization : 1 = false;
   bool had_set_cookie : 1 = false;
   bool has_strong_etag : 1 = false;
   bool has_validator : 1 = false;  ///< an ETag, or a Last-Modified
-  /// core/compressible.hpp; not kept in Redis, since the head says it.
-  bool compressible : 1 = false;
-  bool varies_by_coding : 1 = false;  ///< likewise
 };
 static_assert(sizeof(ResponseMeta) == 64);
 
@@ -60,6 +63,7 @@ struct StoredParts {
   std::uint64_t shared_position = 0;         ///< the same in the order of the log in Redis
   std::uint64_t epoch = 0;                   ///< of that log
   std::uint64_t store_id = 0;                ///< names this value in Redis (store/store_id.hpp); 0: none
+  ChangeHistory history;                     ///< of its key, where lifetimes are learned
   bool vary_marker = false;
   bool in_redis = false;  ///< it was read from there
 };
@@ -88,6 +92,7 @@ class StoredResponse {
   std::uint64_t epoch() const noexcept { return shared().epoch; }
   /// The same for a response and for what is read of it from Redis; another for whatever takes its place there.
   std::uint64_t store_id() const noexcept { return shared().store_id; }
+  ChangeHistory history() const noexcept;
   /// Asks for what a hit will read of a small one, all at once rather than one miss of the CPU's caches after another:
   /// with 10,000 keys in turn that saves a twentieth of a hit.
   void prefetch() const noexcept {
@@ -132,7 +137,8 @@ class StoredResponse {
   const char* block() const noexcept { return reinterpret_cast<const char*>(this + 1); }
   std::size_t selectors_at() const noexcept { return has_shared_ ? sizeof(Shared) : 0; }
 
-  // Followed by: Shared, where there is one | selectors | primary_key | readable_part | etag | head | body
+  // Followed by: Shared, where there is one | selectors | primary_key | readable_part | etag
+  // | head | body | ChangeHistory, where there is one: behind all that a hit reads
   ResponseMeta meta_;
   std::uint64_t position_;
   mutable std::atomic<std::uint64_t> checked_;
@@ -141,7 +147,7 @@ class StoredResponse {
   std::uint32_t primary_size_, head_size_, body_size_;
   std::uint16_t selector_count_, readable_size_, etag_size_;
   mutable std::atomic<bool> in_redis_;
-  bool vary_marker_ : 1, has_shared_ : 1, hash_implied_ : 1;
+  bool vary_marker_ : 1, has_shared_ : 1, has_history_ : 1, hash_implied_ : 1;
 };
 
 /// How a key is compared: a prefix is whole parts of it, so it names one URL and any of its variants.

@@ -17,6 +17,7 @@
 #include "core/time.hpp"
 #include "flow/bypass.hpp"
 #include "flow/collapser.hpp"
+#include "flow/hit_counts.hpp"
 #include "flow/invalidation_log.hpp"
 #include "flow/notice_board.hpp"
 #include "flow/query_leases.hpp"
@@ -26,6 +27,7 @@
 #include "store/answer_compressor.hpp"
 #include "store/memory_store.hpp"
 #include "store/redis_store.hpp"
+#include "store/store_id.hpp"
 #include "telemetry/counters.hpp"
 #include "telemetry/insights.hpp"
 #include "telemetry/log.hpp"
@@ -67,7 +69,8 @@ struct Shared {
         redis(r),
         watch(w),
         memory(m.enabled ? m.size : 0, m.enabled ? m.max_object : 0),
-        compressor(memory, c) {}
+        compressor(memory, c),
+        lot(new_store_id()) {}
   Counters& counters;
   Log& log;
   InvalidationLog& invalidations;
@@ -86,6 +89,8 @@ struct Shared {
   std::string
       own_host;  ///< of paths that are warmed without a canonical_host: where it listens; set before threads are
   std::atomic<bool> redis_full{false};  ///< it would have to evict for what is stored; known while something is warmed
+  HitCounts hits;
+  const std::uint64_t lot;              ///< of this process alone: when it refreshes ahead
   std::vector<WorkerContext*> workers;  ///< all of them, before the first request; as long as this object is used
 };
 

@@ -60,6 +60,7 @@ struct Found {
   ReuseDecision decision;               ///< meaningful where response is set
   Forward forward = Forward::uri_miss;  ///< why it goes to the upstream, unless fresh
   StoredResponsePtr marker;             ///< where the URL varies
+  StoredResponsePtr learned_from;       ///< invalidated and of no other use: what was learned of its key goes on
   std::string key;                      ///< where it varies: primary key and variant
   Hash128 hash;
   bool varies = false;

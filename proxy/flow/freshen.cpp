@@ -9,6 +9,7 @@
 #include "core/no_vary_search.hpp"
 #include "core/validation.hpp"
 #include "flow/compose.hpp"
+#include "flow/learning.hpp"
 #include "store/store_id.hpp"
 
 namespace pillion {
@@ -83,6 +84,8 @@ Freshened freshen(const StoredResponse& stored, Fields said, const Freshening& b
   parts.head = wire;
   parts.etag = etag;
   parts.body = stored.body();
+  const std::optional<bool> same = by.requests ? std::optional<bool>(true) : std::nullopt;
+  take_over({&stored, same, by.requests.value_or(0)}, *by.route, parts);
   may_keep = may_keep && may_store(by.facts, parts.meta, head.fields, *by.route).store;
   Freshened fresh{StoredResponse::make(parts), may_keep};
   if (fresh.may_keep && fresh.response) take_over_forms(*fresh.response, stored);

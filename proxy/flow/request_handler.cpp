@@ -4,6 +4,7 @@
 #include <random>
 
 #include "core/cache_status.hpp"
+#include "core/refresh_ahead.hpp"
 #include "core/validation.hpp"
 #include "flow/compose.hpp"
 #include "flow/h2c.hpp"
@@ -54,6 +55,8 @@ bool RequestHandler::answer_now(ClientSession& session) {
   if (!found.is_fresh()) return false;
   Outcome outcome;
   put_hit(session, scratch_, found, at, outcome);
+  if (scratch_.route->counts_hits) [[unlikely]]
+    refresh_ahead(session, scratch_, found, at, context_.snapshot, {});
   finish(session, snapshot, *scratch_.route, &scratch_, outcome, nullptr);
   return true;
 }
@@ -92,9 +95,12 @@ awaitable<void> RequestHandler::handle(ClientSession& session) {
     put_upstream_error(session, {Detail::no_route_upstream, true}, *plan.route, {}, outcome);
   } else if (found.is_fresh()) {
     put_hit(session, plan, found, at, outcome);
+    if (plan.route->counts_hits)
+      names.trail.refreshing = refresh_ahead(session, plan, found, at, snapshot, names.request_id);
   } else if (found.answers_behind()) {
     put_hit(session, plan, found, at, outcome);
     names.trail.refreshing = true;
+    if (plan.route->counts_hits) context_.shared.hits.add(found.hash, found.response->meta());
     shared_fetch_.refresh(session, plan, found, at, snapshot, names.request_id);
   } else if (plan.look_up && plan.facts.directives.only_if_cached) {
     put_only_if_cached(session, plan, outcome);
@@ -139,6 +145,28 @@ void RequestHandler::put_hit(ClientSession& session, const Plan& plan, const Fou
   put_stored(session, found.response, *plan.route, at, status, outcome);
   if (outcome.wished != Coding::identity && !behind && found.response->forms().note_wish(outcome.wished))
     context_.shared.compressor.ask(found.response, found.hash, outcome.wished);
+}
+
+// Counts a fresh answer from the store; what is hot and near its end is fetched anew behind it. `request_id`: empty for
+// one to be made. Whether a fetch has begun.
+bool RequestHandler::refresh_ahead(ClientSession& session, const Plan& plan, const Found& found, Now at,
+                                   const SnapshotPtr& snapshot, std::string_view request_id) {
+  const ResponseMeta& stored = found.response->meta();
+  const std::uint32_t hits = context_.shared.hits.add(found.hash, stored);
+  const double ahead = plan.route->settings.refresh.ahead;
+  const ReuseDecision& decision = found.decision;
+  // The cheap question first: it is mostly too early.
+  if (static_cast<double>(decision.ttl_ms) > ahead * static_cast<double>(decision.ttl_ms + decision.age_ms))
+    return false;
+  const std::uint64_t words[] = {context_.shared.lot, found.hash.low,
+                                 static_cast<std::uint64_t>(stored.received_wall_ms)};
+  const std::uint64_t draw = hash64({reinterpret_cast<const char*>(words), sizeof words});
+  if (!is_due_ahead(decision.ttl_ms, decision.ttl_ms + decision.age_ms, ahead, hits, draw)) return false;
+  const std::string made = request_id.empty() ? names_of(session.request()).request_id : std::string();
+  const bool begun = shared_fetch_.refresh(session, plan, found, at, snapshot,
+                                           request_id.empty() ? std::string_view(made) : request_id);
+  if (begun) context_.route_counters(*snapshot, *plan.route).refreshed_ahead.add();
+  return begun;
 }
 
 // RFC 9111 5.2.1.7. Nothing was forwarded, so nothing says why it was.

@@ -189,6 +189,8 @@ Explanation explain(const config::Config& config, const RouteTable& routes, cons
   explain_place(config, request, match, out);
   out.stale_while_revalidate = route.stale_while_revalidate;
   out.stale_if_error = route.stale_if_error;
+  out.refresh = route.refresh;
+  out.adaptive = route.adaptive;
   const RequestFacts facts = facts_for(request, route);
   if (facts.directives.no_store) {
     out.reason = to_string(Detail::request_no_store);
@@ -207,7 +209,11 @@ ExplainedStored explain_stored(const StoredResponse& response, Detail tier, cons
   ExplainedStored out;
   out.age_ms = current_age_ms(response.meta(), now);
   const PersonalParts personal = personal_parts(response.meta(), route);
-  out.ttl_ms = permitted_lifetime(response.meta(), personal, route).ms - out.age_ms;
+  const Lifetime lifetime = permitted_lifetime(response.meta(), personal, route);
+  out.lifetime_ms = lifetime.ms;
+  out.ttl_ms = lifetime.ms - out.age_ms;
+  out.learned = route.adaptive.is_on() && response.meta().learned != 0 && lifetime.from != LifetimeFrom::ttl_by_status;
+  out.between_changes_ms = static_cast<std::int64_t>(response.history().between_changes_ms());
   out.tier = tier;
   out.size = response.body().size();
   out.status = response.meta().status;

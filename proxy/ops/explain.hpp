@@ -61,6 +61,9 @@ struct ExplainedStored {
   std::string key;         ///< readable, without namespace: of the variant where the URL varies
   std::vector<std::pair<Coding, std::size_t>> encoded;  ///< forms for clients that are there too, and their bytes
   std::uint64_t hits = 0;                               ///< about so many by this replica lately
+  std::int64_t lifetime_ms = 0;
+  bool learned = false;                 ///< `adaptive` has given it that, within the bounds of the route and its own
+  std::int64_t between_changes_ms = 0;  ///< as far as refreshes told; 0 where nothing is known
 };
 
 struct Explanation {
@@ -81,6 +84,8 @@ struct Explanation {
   std::map<int, config::Milliseconds> ttl_by_status;
   /// Stale windows of the route, where the response doesn't say.
   std::optional<config::Milliseconds> stale_while_revalidate, stale_if_error;
+  config::Refresh refresh;    ///< of the route
+  config::Adaptive adaptive;  ///< likewise
   std::vector<std::string> tags;
   std::vector<ExplainedInvalidation> invalidates;
   bool asked_store = false;  ///< a running proxy looked; `stored` empty then means nothing is there

@@ -68,6 +68,8 @@ void add_routes(const Counters& counters, Families& out) {
   auto collapsed = counter("pillion_collapsed_total", "Requests that waited for another's fetch.");
   auto unsure =
       counter("pillion_unsure_total", "Answers from memory while the invalidations of other replicas were not heard.");
+  auto ahead = counter("pillion_refreshed_ahead_total", "Fetches begun before what they replace had expired.");
+  auto lifetimes = counter("pillion_lifetimes_changed_total", "Lifetimes that a refresh has lengthened or shortened.");
   auto shadow = counter("pillion_shadow_total",
                         "Answers of the application beside which a cache's would have been the same, or another.");
   auto encoded = counter("pillion_compressed_answers_total", "Answers from a store with a body compressed here.");
@@ -92,6 +94,14 @@ void add_routes(const Counters& counters, Families& out) {
     add(stored, {{"route", name}}, total(blocks, [](const RouteCounters& b) -> C { return b.stored; }));
     add(collapsed, {{"route", name}}, total(blocks, [](const RouteCounters& b) -> C { return b.collapsed; }));
     add(unsure, {{"route", name}}, total(blocks, [](const RouteCounters& b) -> C { return b.unsure; }));
+    const std::uint64_t early = total(blocks, [](const RouteCounters& b) -> C { return b.refreshed_ahead; });
+    if (early != 0) add(ahead, {{"route", name}}, early);
+    const std::uint64_t longer = total(blocks, [](const RouteCounters& b) -> C { return b.lengthened; });
+    const std::uint64_t shorter = total(blocks, [](const RouteCounters& b) -> C { return b.shortened; });
+    if (longer + shorter != 0) {
+      add(lifetimes, {{"route", name}, {"to", "longer"}}, longer);
+      add(lifetimes, {{"route", name}, {"to", "shorter"}}, shorter);
+    }
     const std::uint64_t same = total(blocks, [](const RouteCounters& b) -> C { return b.shadow_same; });
     const std::uint64_t other = total(blocks, [](const RouteCounters& b) -> C { return b.shadow_other; });
     if (same + other != 0) {
@@ -110,8 +120,8 @@ void add_routes(const Counters& counters, Families& out) {
       if (n != 0 && !word.empty()) add(details, {{"route", name}, {"detail", std::string(word)}}, n);
     }
   });
-  for (auto* f :
-       {&requests, &seconds, &hits, &stored, &collapsed, &unsure, &shadow, &encoded, &encoded_saved, &bytes, &details})
+  for (auto* f : {&requests, &seconds, &hits, &stored, &collapsed, &unsure, &ahead, &lifetimes, &shadow, &encoded,
+                  &encoded_saved, &bytes, &details})
     out.push_back(std::move(*f));
 }
 

@@ -65,6 +65,9 @@ struct alignas(64) RouteCounters {
   Counter hits_memory, hits_redis, collapsed, bytes, stored;
   Counter shadow_same, shadow_other;  ///< answers beside which the stored one was the same, or another
   Counter encoded, encoded_saved;     ///< answers with an encoded form's body; bytes that the plain one has more
+  Counter refreshed_ahead;            ///< fetches begun before what they replace expired
+  Counter learned, learned_ms;        ///< refreshes that `adaptive` has learned from; the lifetimes it gave then
+  Counter lengthened, shortened;      ///< of these, how many changed the lifetime
   Counter unsure;                     ///< answered from memory while other replicas' invalidations weren't heard
 };
 

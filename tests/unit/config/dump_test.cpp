@@ -40,9 +40,11 @@ defaults: { store: [memory], query: { only: [] } }
 routes:
   - { name: "1", path: /, listener: "null", upstream: "on", freshness: origin, key: "$${", key_headers: [A, b] }
   - { name: "~", path: /, ttl: b, upstream: "0", personal: { cookies: ignore, authorization: ignore },
-      stale: { if_error: 1ms }, collapse: fleet }
+      stale: { if_error: 1ms }, collapse: fleet,
+      refresh: { jitter: 0.0001% } }
   - { name: "true", path: '/{a}/*/**', upstream: "0", ttl: "on", heuristic: 0.0001%, stale: { while_revalidate: 0s, if_error: 3650d },
       request_directives: ignore, accept_language: [de, "no", pt-BR], ttl_by_status: { 404: 1ms, 599: 1d },
+      refresh: { ahead: 50%, jitter: 12.5% }, adaptive: { min: 1s, max: 3650d },
       key: "k:{a}", query: { ignore: ["x*"], sort: on }, tags: ["{a}"], ignore: [private], set_cookie: store, keep: 1d,
       personal: { cookies: [a, b], authorization: key }, cache_status: off, collapse: off, collapse_wait: 0s, when_unsure: fetch,
       store: [redis], compress_answers: off, upgrade: off, forwarded: off, rewrite: '/{a}', host: "[::1]", ignore_host: on,

@@ -151,6 +151,8 @@ routes:
     ttl_by_status: { 404: 10s, 503: short }
     freshness: route
     heuristic: 10%
+    refresh: { ahead: 10%, jitter: 0.5% }
+    adaptive: { min: 1s, max: 1h }
     stale: { while_revalidate: 30s, if_error: 10m }
     request_directives: ignore
     key: "r:{id}"
@@ -185,6 +187,8 @@ routes:
   CHECK(r.ttl_by_status == std::map<int, Milliseconds>{{404, 10s}, {503, 1s}});
   CHECK(r.freshness == FreshnessFrom::route);
   CHECK(r.heuristic == 0.1);
+  CHECK(r.refresh == Refresh{0.1, 0.005});
+  CHECK(r.adaptive == Adaptive{1s, 1h});
   CHECK(r.stale_while_revalidate == 30s);
   CHECK(r.stale_if_error == 10min);
   CHECK_FALSE(r.request_directives);
