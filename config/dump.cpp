@@ -234,9 +234,7 @@ Tree route(const Route& r) {
   constexpr const char* collapse[] = {"off", "on", "fleet"};
   tree.add("collapse", Tree::string(collapse[static_cast<int>(r.collapse)]));
   tree.add("collapse_wait", duration(r.collapse_wait));
-  if (r.cache != CacheMode::off || r.when_unsure != WhenUnsure::serve) {
-    tree.add("when_unsure", Tree::string(r.when_unsure == WhenUnsure::serve ? "serve" : "fetch"));
-  }
+  tree.add("when_unsure", Tree::string(r.when_unsure == WhenUnsure::serve ? "serve" : "fetch"));
   if (r.cache != CacheMode::off || r.keep.count() != 0) tree.add("keep", duration(r.keep));
   std::vector<std::string> tiers;
   if (r.store_memory) tiers.emplace_back("memory");
@@ -305,6 +303,9 @@ Tree describe(const Config& config, bool hide) {
   tree.add("store", store(config, hide));
   Tree& ttl = tree.add("ttl", Tree::map());
   for (const auto& [name, value] : config.ttl) ttl.add(name, duration(value));
+  // All else that it says stands in the routes.
+  if (config.query_cache && config.query_cache->when_unsure != WhenUnsure::serve)
+    tree.add("defaults", Tree::map()).add("when_unsure", Tree::string("fetch"));
   Tree& routes = tree.add("routes", Tree::list());
   for (const Route& r : config.routes) routes.add("", route(r));
   tree.add("trusted_proxies", Tree::strings(config.trusted_proxies));

@@ -51,11 +51,15 @@ struct Admin {
   friend bool operator==(const Admin&, const Admin&) = default;
 };
 
+/// What memory does past `max_silence`, while the invalidations of other replicas aren't heard.
+enum class WhenUnsure { serve, fetch };
+
 /// The look-aside cache for the application's own queries. Its types are the names of `ttl:`.
 struct QueryCache {
-  Address address{"127.0.0.1", 9902, {}};  ///< loopback or a Unix socket
-  unsigned mode = 0660;                    ///< file mode of a Unix socket
-  Milliseconds lease{10000};               ///< how long one caller may take to load a value before another may
+  Address address{"127.0.0.1", 9902, {}};      ///< loopback or a Unix socket
+  unsigned mode = 0660;                        ///< file mode of a Unix socket
+  Milliseconds lease{10000};                   ///< how long one caller may take to load a value before another may
+  WhenUnsure when_unsure = WhenUnsure::serve;  ///< of `defaults`
   friend bool operator==(const QueryCache&, const QueryCache&) = default;
 };
 
@@ -155,7 +159,6 @@ enum class CacheMode { off, on, shadow };
 /// Redis.
 enum class Collapse { off, on, fleet };
 /// What memory does while what other replicas invalidate isn't heard (RedisSettings::max_silence).
-enum class WhenUnsure { serve, fetch };
 
 /// `query:` of a route: which parameters the key keeps.
 struct QueryRule {

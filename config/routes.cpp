@@ -285,6 +285,7 @@ void read_routes(Context& context, Draft& draft) {
   RouteDraft defaults;
   defaults.lifetimes = &draft.config.ttl;
   if (draft.defaults != nullptr) read_defaults(context, *draft.defaults, defaults);
+  if (draft.config.query_cache) draft.config.query_cache->when_unsure = defaults.route.when_unsure;
   if (draft.routes == nullptr || draft.routes->kind == Node::Kind::null) return;
   const Node& node = *draft.routes;
   if (!expect(context, node, Node::Kind::list, "routes")) return;

@@ -87,6 +87,7 @@ struct Outcome {
   bool collapsed = false;
   bool stored = false;
   bool unsure = false;
+  bool ahead = false;                ///< a fetch was begun behind it, since what it answered with ends soon
   Coding coding = Coding::identity;  ///< of the answer, where it is an encoded form of a stored response
   Coding wished = Coding::identity;  ///< the one that would have been better, if it were there
   std::uint64_t saved_bytes = 0;     ///< by sending an encoded form

@@ -237,7 +237,10 @@ awaitable<Found> look_up(WorkerContext& context, const RequestHead& request, con
   }
   // Redis may have missed what memory has got (RFC 9111 4: the most recent one).
   const bool better = found.strong_only && !standing.stale_since_ms;
-  if (found.response && !better && is_more_recent(found.response->meta(), stored->meta()))
+  // Of two copies of one, that in memory: it has its encoded forms.
+  const bool same = found.response && found.response->store_id() != 0 && !standing.stale_since_ms &&
+                    found.response->store_id() == stored->store_id();
+  if (found.response && !better && (same || is_more_recent(found.response->meta(), stored->meta())))
     co_return with_seen(std::move(found), std::move(in_redis));
   // Since when a softly invalidated one is stale would be forgotten in memory: its position there is that of now.
   if (plan.route->settings.store_memory && !standing.stale_since_ms) keep_in_memory(context, wanted, in_redis, stored);

@@ -56,7 +56,7 @@ bool RequestHandler::answer_now(ClientSession& session) {
   Outcome outcome;
   put_hit(session, scratch_, found, at, outcome);
   if (scratch_.route->counts_hits) [[unlikely]]
-    refresh_ahead(session, scratch_, found, at, context_.snapshot, {});
+    outcome.ahead = refresh_ahead(session, scratch_, found, at, context_.snapshot, {});
   finish(session, snapshot, *scratch_.route, &scratch_, outcome, nullptr);
   return true;
 }
@@ -95,8 +95,7 @@ awaitable<void> RequestHandler::handle(ClientSession& session) {
     put_upstream_error(session, {Detail::no_route_upstream, true}, *plan.route, {}, outcome);
   } else if (found.is_fresh()) {
     put_hit(session, plan, found, at, outcome);
-    if (plan.route->counts_hits)
-      names.trail.refreshing = refresh_ahead(session, plan, found, at, snapshot, names.request_id);
+    if (plan.route->counts_hits) outcome.ahead = refresh_ahead(session, plan, found, at, snapshot, names.request_id);
   } else if (found.answers_behind()) {
     put_hit(session, plan, found, at, outcome);
     names.trail.refreshing = true;
@@ -274,6 +273,8 @@ void RequestHandler::remember(ClientSession& session, const RouteCounters& count
   decision.result = outcome.result;
   decision.tier = outcome.tier;
   decision.detail = outcome.detail;
+  decision.coding = outcome.coding;
+  decision.ahead = outcome.ahead;
   decision.flags = keyed ? Decision::keyed : 0;
   if (names && !plan) {
     decision.method = method_of(names->method);

@@ -91,6 +91,9 @@ TEST_CASE("a configuration printed and loaded again is equal") {
       "upstreams: { app: http://a }\nstore: { memory: off, redis: { url: \"unix:///s?db=3\", password_file: "
       "/secrets/token } }\nlog: { access: errors }\n");
   check_round_trip("upstreams: { app: http://a }\nstore: { redis: { url: redis://h, compress: off } }\n");
+  check_round_trip(
+      "upstreams: { app: http://a }\nquery_cache: {}\ndefaults: { when_unsure: fetch }\n"
+      "routes: [{ name: a, path: /a }, { name: b, path: /b, when_unsure: serve }]\n");
   check_round_trip("upstreams: { app: http://a }\nlog: { access: off, level: error }\nlimits: { body: 1KiB }\n");
 }
 
