@@ -73,6 +73,7 @@ void RedisPipeline::stop() {
   link_.reset();
   timer_.cancel();
   fail_all("stopped");
+  hand_over_completions();
 }
 
 // ---- commands
@@ -135,11 +136,21 @@ void RedisPipeline::run_completions() {
       if (!pipeline.completions_.empty()) pipeline.post_completions();
     }
   } rest{*this};
-  // Who is added meanwhile comes with the next post.
-  for (std::size_t left = completions_.size(); left > 0; --left) {
+  // Who is added meanwhile comes with the next post. One of them may stop this, which takes the others away.
+  for (std::size_t left = completions_.size(); left > 0 && !completions_.empty(); --left) {
     Completion first = std::move(completions_.front());
     completions_.pop_front();
     std::move(first.handler)(std::move(first.reply));
+  }
+}
+
+// Whoever waits may own the connection, and so this: kept here, they would own each other should the loop end before it
+// calls them. What is posted belongs to the loop, which destroys it.
+void RedisPipeline::hand_over_completions() {
+  while (!completions_.empty()) {
+    Completion first = std::move(completions_.front());
+    completions_.pop_front();
+    asio::post(executor_, [first = std::move(first)]() mutable { std::move(first.handler)(std::move(first.reply)); });
   }
 }
 

@@ -59,6 +59,7 @@ class RedisPipeline : public std::enable_shared_from_this<RedisPipeline> {
   void complete(RedisWaiters::Handler handler, RedisReply reply);
   void post_completions();
   void run_completions();
+  void hand_over_completions();
   void fail_all(const char* why);
   void on_timer();
   void probe_if_due(Time now);

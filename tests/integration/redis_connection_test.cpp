@@ -374,6 +374,57 @@ TEST_CASE("the loop may end first, with replies outstanding") {
   CHECK(!reply);
 }
 
+TEST_CASE("callers may own the connection that they wait for: a loop that ends before it answers them frees both") {
+  FakeRedis redis({wait_for_close});
+  std::weak_ptr<RedisConnection> connection;
+  int answered = 0;
+  {
+    Loop loop;
+    const auto made = std::make_shared<RedisConnection>(loop.io.get_executor(), settings_for(redis.endpoint()),
+                                                        1u << 20, loop.counters, loop.log);
+    connection = made;
+    REQUIRE(loop.until([&] { return made->is_up(); }));
+    for (int i = 0; i < 3; ++i) {
+      asio::co_spawn(
+          loop.io,
+          [](std::shared_ptr<RedisConnection> owned, int& told) -> asio::awaitable<void> {
+            co_await owned->command({"GET", "k"}, 5000ms);
+            ++told;
+          }(made, answered),
+          [](std::exception_ptr failed) { CHECK(!failed); });
+    }
+    bool sent = false;
+    asio::post(loop.io, [&] { sent = true; });
+    REQUIRE(loop.until([&] { return sent; }));
+    made->stop();
+  }
+  CHECK(answered == 0);
+  CHECK(connection.expired());
+}
+
+TEST_CASE("who gets the first of several replies may stop it: the others have theirs all the same") {
+  RedisServer redis;
+  Worker worker(settings_for(redis.endpoint()));
+  REQUIRE(worker.up());
+  bool first = false;
+  asio::co_spawn(
+      worker.io,
+      [&]() -> asio::awaitable<void> {
+        first = (co_await worker.connection->command({"INCR", "n"}, 5000ms)).integer == 1;
+        worker.connection->stop();
+      },
+      [](std::exception_ptr failed) { CHECK(!failed); });
+  std::vector<std::optional<RedisReply>> replies(10);
+  for (auto& reply : replies) worker.send({"INCR", "n"}, reply, 5000ms);
+  REQUIRE(worker.until([&] { return replies.back().has_value(); }));
+  CHECK(first);
+  for (std::size_t i = 0; i < replies.size(); ++i) {
+    REQUIRE(replies[i]);
+    const bool came = replies[i]->integer == static_cast<std::int64_t>(i + 2);
+    CHECK((came || replies[i]->text == "stopped"));
+  }
+}
+
 TEST_CASE("a caller may be cancelled while it waits") {
   FakeRedis redis({wait_for_close});
   Worker worker(settings_for(redis.endpoint()));
