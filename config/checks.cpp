@@ -308,6 +308,15 @@ void check_templates(Context& context, const Draft& draft) {
   }
 }
 
+/// What is learned begins at the ttl: it has to lie between the bounds.
+void check_adaptive(Context& context, const Draft& draft, const Route& route, const Node& node) {
+  const bool begins_there = route.ttl && route.freshness != FreshnessFrom::origin;
+  if (!route.adaptive.is_on() || !begins_there) return;
+  if (*route.ttl >= route.adaptive.min && *route.ttl <= route.adaptive.max) return;
+  context.error(place(draft, node, "ttl"),
+                "this ttl, where lifetimes begin, is not between adaptive's min and max (or write adaptive: off)");
+}
+
 void check_caching(Context& context, const Draft& draft) {
   const auto sends_own_host = [&](const Route& route) {
     return std::any_of(draft.config.upstreams.begin(), draft.config.upstreams.end(),
@@ -317,8 +326,9 @@ void check_caching(Context& context, const Draft& draft) {
     const Route& route = draft.config.routes[i];
     const Node& node = *draft.route_nodes[i];
     if (route.cache == CacheMode::off) {
-      for (const char* key : {"ttl", "ttl_by_status", "freshness", "heuristic", "stale", "request_directives",
-                              "accept_language", "keep", "set_cookie", "personal"}) {
+      for (const char* key :
+           {"ttl", "ttl_by_status", "freshness", "heuristic", "stale", "request_directives", "accept_language", "keep",
+            "set_cookie", "personal", "refresh", "adaptive", "compress_answers"}) {
         if (const Node* setting = node.find(key)) {
           context.warn(setting->at,
                        "this has no effect: the route's cache is off (it is on where a ttl or freshness is given, "
@@ -335,6 +345,7 @@ void check_caching(Context& context, const Draft& draft) {
     if (route.freshness == FreshnessFrom::origin && node.find("ttl") != nullptr) {
       context.warn(node.find("ttl")->at, "this ttl has no effect: with 'freshness: origin' the response alone decides");
     }
+    check_adaptive(context, draft, route, node);
     if (route.ignore_host && draft.config.canonical_host.empty() && !sends_own_host(route)) {
       context.error(place(draft, node, "ignore_host"),
                     "ignore_host needs canonical_host: it is the Host that the upstream is sent then");

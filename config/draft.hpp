@@ -55,8 +55,8 @@ void check_all(Context& context, const Draft& draft);
 /// The table's keys, for key_lists().
 template <class T, std::size_t N>
 KeyList list_keys(std::string path, const Key<T> (&keys)[N]) {
-  KeyList list{std::move(path), {}, {}};
-  for (const Key<T>& key : keys) (key.read != nullptr ? list.known : list.later).emplace_back(key.name);
+  KeyList list{std::move(path), {}};
+  for (const Key<T>& key : keys) list.known.emplace_back(key.name);
   return list;
 }
 void append_section_keys(std::vector<KeyList>& lists);

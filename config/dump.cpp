@@ -156,6 +156,16 @@ void add_route_caching(const Route& r, Tree& tree) {
     tree.add("freshness", Tree::string(freshness[static_cast<int>(r.freshness)]));
   }
   if (r.heuristic) tree.add("heuristic", Tree::string(percentage_text(*r.heuristic)));
+  if (r.refresh != Refresh{}) {
+    Tree& refresh = tree.add("refresh", Tree::map());
+    if (r.refresh.ahead > 0) refresh.add("ahead", Tree::string(percentage_text(r.refresh.ahead)));
+    if (r.refresh.jitter > 0) refresh.add("jitter", Tree::string(percentage_text(r.refresh.jitter)));
+  }
+  if (r.adaptive.is_on()) {
+    Tree& adaptive = tree.add("adaptive", Tree::map());
+    adaptive.add("min", duration(r.adaptive.min));
+    adaptive.add("max", duration(r.adaptive.max));
+  }
   if (r.stale_while_revalidate || r.stale_if_error) {
     Tree& stale = tree.add("stale", Tree::map());
     if (r.stale_while_revalidate) stale.add("while_revalidate", duration(*r.stale_while_revalidate));
@@ -224,14 +234,13 @@ Tree route(const Route& r) {
   constexpr const char* collapse[] = {"off", "on", "fleet"};
   tree.add("collapse", Tree::string(collapse[static_cast<int>(r.collapse)]));
   tree.add("collapse_wait", duration(r.collapse_wait));
-  if (r.cache != CacheMode::off || r.when_unsure != WhenUnsure::serve) {
-    tree.add("when_unsure", Tree::string(r.when_unsure == WhenUnsure::serve ? "serve" : "fetch"));
-  }
+  tree.add("when_unsure", Tree::string(r.when_unsure == WhenUnsure::serve ? "serve" : "fetch"));
   if (r.cache != CacheMode::off || r.keep.count() != 0) tree.add("keep", duration(r.keep));
   std::vector<std::string> tiers;
   if (r.store_memory) tiers.emplace_back("memory");
   if (r.store_redis) tiers.emplace_back("redis");
   tree.add("store", Tree::strings(tiers));
+  if (r.cache != CacheMode::off || !r.compress_answers) tree.add("compress_answers", on_off(r.compress_answers));
   tree.add("upgrade", on_off(r.upgrade));
   tree.add("forwarded", on_off(r.forwarded));
   add_invalidate(r, tree);
@@ -294,6 +303,9 @@ Tree describe(const Config& config, bool hide) {
   tree.add("store", store(config, hide));
   Tree& ttl = tree.add("ttl", Tree::map());
   for (const auto& [name, value] : config.ttl) ttl.add(name, duration(value));
+  // All else that it says stands in the routes.
+  if (config.query_cache && config.query_cache->when_unsure != WhenUnsure::serve)
+    tree.add("defaults", Tree::map()).add("when_unsure", Tree::string("fetch"));
   Tree& routes = tree.add("routes", Tree::list());
   for (const Route& r : config.routes) routes.add("", route(r));
   tree.add("trusted_proxies", Tree::strings(config.trusted_proxies));
@@ -319,6 +331,8 @@ std::string duration_text(Milliseconds value) {
   if (value.count() <= 0) return "0s";
   return unit_text(static_cast<std::uint64_t>(value.count()), units);
 }
+
+std::string share_text(double share) { return percentage_text(share); }
 
 std::string size_text(std::uint64_t bytes) {
   static constexpr std::array<std::pair<std::uint64_t, const char*>, 5> units{

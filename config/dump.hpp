@@ -16,6 +16,8 @@ std::string to_json(const Config& config);
 
 /// `250ms`, `90s`, `5m`: the largest unit that says it exactly.
 std::string duration_text(Milliseconds value);
+/// `10%` for 0.1.
+std::string share_text(double share);
 /// `1000B`, `15KiB`, `128MiB`: the largest unit that says it exactly.
 std::string size_text(std::uint64_t bytes);
 

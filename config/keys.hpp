@@ -10,9 +10,8 @@ namespace pillion::config {
 /// One section's keys. A `*` in its path stands for an item of a list or for a name that the user chooses; the
 /// top level has the empty path.
 struct KeyList {
-  std::string path;                ///< such as `upstreams.*.connections`
-  std::vector<std::string> known;  ///< accepted
-  std::vector<std::string> later;  ///< refused as not known yet
+  std::string path;  ///< such as `upstreams.*.connections`
+  std::vector<std::string> known;
 };
 
 /// Every section, parents before children.

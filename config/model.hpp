@@ -51,11 +51,15 @@ struct Admin {
   friend bool operator==(const Admin&, const Admin&) = default;
 };
 
+/// What memory does past `max_silence`, while the invalidations of other replicas aren't heard.
+enum class WhenUnsure { serve, fetch };
+
 /// The look-aside cache for the application's own queries. Its types are the names of `ttl:`.
 struct QueryCache {
-  Address address{"127.0.0.1", 9902, {}};  ///< loopback or a Unix socket
-  unsigned mode = 0660;                    ///< file mode of a Unix socket
-  Milliseconds lease{10000};               ///< how long one caller may take to load a value before another may
+  Address address{"127.0.0.1", 9902, {}};      ///< loopback or a Unix socket
+  unsigned mode = 0660;                        ///< file mode of a Unix socket
+  Milliseconds lease{10000};                   ///< how long one caller may take to load a value before another may
+  WhenUnsure when_unsure = WhenUnsure::serve;  ///< of `defaults`
   friend bool operator==(const QueryCache&, const QueryCache&) = default;
 };
 
@@ -155,7 +159,6 @@ enum class CacheMode { off, on, shadow };
 /// Redis.
 enum class Collapse { off, on, fleet };
 /// What memory does while what other replicas invalidate isn't heard (RedisSettings::max_silence).
-enum class WhenUnsure { serve, fetch };
 
 /// `query:` of a route: which parameters the key keeps.
 struct QueryRule {
@@ -175,6 +178,20 @@ struct InvalidateRule {
   friend bool operator==(const InvalidateRule&, const InvalidateRule&) = default;
 };
 
+/// `refresh:` of a route: what is asked for much is fetched anew before it expires.
+struct Refresh {
+  double ahead = 0;   ///< share of a lifetime, at its end, in which that happens; 0: it doesn't
+  double jitter = 0;  ///< share of a lifetime by which it is shortened at most, so that not all end together
+  friend bool operator==(const Refresh&, const Refresh&) = default;
+};
+
+/// `adaptive:` of a route: between what a lifetime is learned. Off where `max` is 0.
+struct Adaptive {
+  Milliseconds min{0}, max{0};
+  bool is_on() const { return max.count() != 0; }
+  friend bool operator==(const Adaptive&, const Adaptive&) = default;
+};
+
 struct Route {
   std::string name;
   std::string path;      ///< pattern: literal, {name}, *, trailing /**
@@ -191,7 +208,9 @@ struct Route {
   std::optional<Milliseconds> stale_while_revalidate, stale_if_error;
   bool request_directives = true;   ///< false: Cache-Control and Pragma of requests count for nothing
   std::optional<double> heuristic;  ///< share of the time since Last-Modified (RFC 9111 4.2.2), 0.1 for 10%
-  std::string key;                  ///< template of the readable key; the loader fills in `api:{route name}`
+  Refresh refresh;
+  Adaptive adaptive;
+  std::string key;  ///< template of the readable key; the loader fills in `api:{route name}`
   QueryRule query;
   std::vector<std::string> key_headers;
   bool ignore_host = false;
@@ -212,6 +231,7 @@ struct Route {
   Milliseconds keep{0};  ///< how long past its use a response with a validator stays in Redis
   bool store_memory = true;
   bool store_redis = true;
+  bool compress_answers = true;  ///< a stored response that proves hot is offered compressed
   bool upgrade = true;
   bool forwarded = true;  ///< Via and X-Forwarded-*
   std::vector<InvalidateRule> invalidate;

@@ -14,16 +14,12 @@
 
 namespace pillion::config {
 
-/// One key of a section. Without a reader it is a setting of the contract that this version does not have.
+/// One key of a section, and what reads its value.
 template <class T>
 struct Key {
   std::string_view name;
-  void (*read)(Context&, const Node&, T&) = nullptr;
+  void (*read)(Context&, const Node&, T&);
 };
-
-inline std::string not_known_yet(std::string_view name) {
-  return quoted(name) + " is not known yet: this version does not have it";
-}
 
 /// Whether a node is there and of this kind; if not, says so.
 bool expect(Context& context, const Node& node, Node::Kind kind, std::string_view what);
@@ -39,15 +35,11 @@ void read_map(Context& context, const Node& node, std::string_view what, const K
     for (const Key<T>& key : keys) {
       if (key.name == entry.key) known = &key;
     }
-    if (known != nullptr && known->read != nullptr) {
+    if (known != nullptr) {
       known->read(context, entry.value, into);
-    } else if (known != nullptr) {
-      context.error(entry.key_at, not_known_yet(entry.key));
     } else if (!context.full()) {
       std::vector<std::string_view> names;
-      for (const Key<T>& key : keys) {
-        if (key.read != nullptr) names.push_back(key.name);
-      }
+      for (const Key<T>& key : keys) names.push_back(key.name);
       context.error(entry.key_at, quoted(entry.key) + " is unknown in " + std::string(what) + ": did you mean " +
                                       quoted(nearest(entry.key, names)) + "?");
     }

@@ -41,5 +41,9 @@ bool same_but_for_case(std::string_view a, std::string_view b);
 // lifetimes.cpp
 void read_route_ttl(Context& context, const Node& node, RouteDraft& draft);
 void read_ttl_by_status(Context& context, const Node& node, RouteDraft& draft);
+void read_refresh(Context& context, const Node& node, RouteDraft& draft);
+void read_adaptive(Context& context, const Node& node, RouteDraft& draft);
+/// Of `defaults` or of `routes.*`.
+void append_lifetime_keys(std::vector<KeyList>& lists, const std::string& section);
 
 }  // namespace pillion::config

@@ -217,9 +217,9 @@ constexpr Key<RouteDraft> route_keys[] = {
     {"store", read_tiers},
     {"upgrade", [](Context& c, const Node& n, RouteDraft& d) { read_switch(c, n, d.route.upgrade); }},
     {"forwarded", [](Context& c, const Node& n, RouteDraft& d) { read_switch(c, n, d.route.forwarded); }},
-    {"compress_answers"},
-    {"refresh"},
-    {"adaptive"},
+    {"compress_answers", [](Context& c, const Node& n, RouteDraft& d) { read_switch(c, n, d.route.compress_answers); }},
+    {"refresh", read_refresh},
+    {"adaptive", read_adaptive},
 };
 constexpr std::size_t defaults_begin = 4;
 constexpr std::size_t default_key_count = std::size(route_keys) - defaults_begin;
@@ -285,6 +285,7 @@ void read_routes(Context& context, Draft& draft) {
   RouteDraft defaults;
   defaults.lifetimes = &draft.config.ttl;
   if (draft.defaults != nullptr) read_defaults(context, *draft.defaults, defaults);
+  if (draft.config.query_cache) draft.config.query_cache->when_unsure = defaults.route.when_unsure;
   if (draft.routes == nullptr || draft.routes->kind == Node::Kind::null) return;
   const Node& node = *draft.routes;
   if (!expect(context, node, Node::Kind::list, "routes")) return;
@@ -300,10 +301,12 @@ void append_route_keys(std::vector<KeyList>& lists) {
   lists.push_back(list_keys("defaults.query", query_keys));
   lists.push_back(list_keys("defaults.personal", personal_keys));
   lists.push_back(list_keys("defaults.stale", stale_keys));
+  append_lifetime_keys(lists, "defaults");
   lists.push_back(list_keys("routes.*", route_keys));
   lists.push_back(list_keys("routes.*.query", query_keys));
   lists.push_back(list_keys("routes.*.personal", personal_keys));
   lists.push_back(list_keys("routes.*.stale", stale_keys));
+  append_lifetime_keys(lists, "routes.*");
   lists.push_back(list_keys("routes.*.invalidate.*", invalidate_keys));
 }
 

@@ -14,10 +14,10 @@
 set -eu
 
 build="clang-19 lld-19 cmake ninja-build ccache libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev
-  libhiredis-dev libzstd-dev libyaml-cpp-dev libspdlog-dev libcli11-dev libssl-dev libxxhash-dev prometheus-cpp-dev doctest-dev"
+  libhiredis-dev libzstd-dev libbrotli-dev zlib1g-dev libyaml-cpp-dev libspdlog-dev libcli11-dev libssl-dev libxxhash-dev prometheus-cpp-dev doctest-dev"
 test="redis-server redis-tools nginx-light openssl prometheus python3 python3-yaml valgrind nodejs"
 checks="libclang-rt-19-dev llvm-19 clang-format-19 git"
-runtime="libboost-container1.81.0 libboost-json1.81.0 libboost-url1.81.0 libhiredis0.14 libzstd1 libyaml-cpp0.7 libspdlog1.10
+runtime="libboost-container1.81.0 libboost-json1.81.0 libboost-url1.81.0 libhiredis0.14 libzstd1 libbrotli1 zlib1g libyaml-cpp0.7 libspdlog1.10
   libfmt9 libssl3 libprometheus-cpp-core1.0 ca-certificates"
 services="redis-server nginx prometheus"
 

@@ -1,18 +1,11 @@
 #include "background.hpp"
 
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include "net/low_priority.hpp"
 
 namespace pillion {
 
-namespace {
-constexpr int niceness = 10;  // a tenth of a worker's share of a CPU that both want
-}
-
 void Background::run() {
-  // Of this thread alone, as Linux has it. Where it isn't allowed the work is done all the same.
-  ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), niceness);
+  lower_own_priority();
   loop_.run_until_stopped([](const std::string&) {});
 }
 

@@ -130,6 +130,7 @@ void Server::Impl::start() {
   warmer = std::make_unique<Warmer>(admin.get_executor(), *shared, config);
   running->set_warmer(*warmer);
   const ConfigPtr first = config;  // the control thread replaces it from now on
+  shared->compressor.start();
   for (auto& worker : workers) worker->start();
   const auto tell = [this](const std::string& text) { log->error(text); };
   control_thread = std::thread([this, tell] { control.run_until_stopped(tell); });
@@ -270,6 +271,7 @@ void Server::Impl::shut_down() {
     });
     control_thread.join();
   }
+  if (shared) shared->compressor.stop();
   if (admin_server) admin_server->stop();
   if (metrics_server) metrics_server->stop();
   admin_guard.reset();

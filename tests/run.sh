@@ -48,8 +48,8 @@ failures=()
 unsteady=()
 max_second_runs=3
 # The files whose test cases run with each place where responses may stand: memory alone (as all do), Redis alone, both.
-behaviour=(caching vary validation key collapse invalidation freshness request_directives storing selecting
-  revalidation range stale unsafe targeted groups search interim "robustness caching")
+behaviour=(adaptive refresh caching vary validation key collapse invalidation freshness request_directives
+  storing selecting revalidation range stale unsafe targeted groups search interim "compressed answers" "robustness caching")
 # Those that measure times: in a long run each has the machine for itself, after the others.
 measured="cost: *,replicas: hundreds*,faults: with Redis paused*"
 work=$(mktemp -d /tmp/pillion.XXXXXX) # short: Unix sockets are made below it

@@ -11,10 +11,7 @@ namespace {
 /// Weights in thousandths (RFC 9110 12.4.2).
 constexpr int full_weight = 1000;
 
-/// One member of the list: what is accepted, and how much.
-struct Choice {
-  std::string_view what;
-  int weight = full_weight;
+struct Choice : Weighed {
   std::size_t place = 0;  ///< in the client's order
 };
 
@@ -33,19 +30,6 @@ std::optional<int> parse_weight(std::string_view text) noexcept {
   return weight <= full_weight ? std::optional(weight) : std::nullopt;
 }
 
-std::optional<Choice> parse_choice(std::string_view member) noexcept {
-  const std::size_t semicolon = member.find(';');
-  Choice choice{trim(member.substr(0, semicolon))};
-  if (!is_token(choice.what)) return std::nullopt;
-  if (semicolon == std::string_view::npos) return choice;
-  const std::string_view parameter = trim(member.substr(semicolon + 1));
-  if (parameter.size() < 2 || !iequals(parameter.substr(0, 2), "q=")) return std::nullopt;
-  const auto weight = parse_weight(parameter.substr(2));
-  if (!weight) return std::nullopt;
-  choice.weight = *weight;
-  return choice;
-}
-
 /// All members of all lines, in the client's order; nullopt where one is malformed.
 std::optional<std::vector<Choice>> parse_choices(Fields fields, Name id) {
   std::vector<Choice> choices;
@@ -53,10 +37,9 @@ std::optional<std::vector<Choice>> parse_choices(Fields fields, Name id) {
     if (field.id != id) continue;
     std::string_view list = field.value;
     while (const auto member = next_member(list)) {
-      auto choice = parse_choice(*member);
-      if (!choice) return std::nullopt;
-      choice->place = choices.size();
-      choices.push_back(*choice);
+      const auto weighed = parse_weighed(*member);
+      if (!weighed) return std::nullopt;
+      choices.push_back({*weighed, choices.size()});
     }
   }
   return choices;
@@ -138,6 +121,19 @@ const std::string* look_up(std::string_view range, const std::vector<const std::
 }
 
 }  // namespace
+
+std::optional<Weighed> parse_weighed(std::string_view member) noexcept {
+  const std::size_t semicolon = member.find(';');
+  Weighed weighed{trim(member.substr(0, semicolon))};
+  if (!is_token(weighed.what)) return std::nullopt;
+  if (semicolon == std::string_view::npos) return weighed;
+  const std::string_view parameter = trim(member.substr(semicolon + 1));
+  if (parameter.size() < 2 || !iequals(parameter.substr(0, 2), "q=")) return std::nullopt;
+  const auto weight = parse_weight(parameter.substr(2));
+  if (!weight) return std::nullopt;
+  weighed.weight = *weight;
+  return weighed;
+}
 
 std::optional<std::string> normalised_accept_encoding(Fields request_fields) {
   if (find(request_fields, Name::accept_encoding) == nullptr) return std::nullopt;

@@ -4,11 +4,20 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/headers.hpp"
 
 namespace pillion {
+
+/// One member of such a list: what is accepted, and how much, in thousandths (RFC 9110 12.4.2).
+struct Weighed {
+  std::string_view what;  ///< a token, as it came
+  int weight = 1000;
+};
+/// nullopt where it is malformed: no token, another parameter than `q`, a weight of more than three digits or above 1.
+std::optional<Weighed> parse_weighed(std::string_view member) noexcept;
 
 /// Accept-Encoding over all its lines (RFC 9110 12.5.3): codings in lower case, `x-gzip` and `x-compress` as what they
 /// mean, sorted, each once, weights kept where they say something (`gzip;q=0.5`, `br;q=0`) and left out where they are

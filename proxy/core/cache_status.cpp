@@ -81,6 +81,10 @@ void append_cache_status(const CacheStatus& status, std::string& out) {
     text.put("; detail=");
     text.put(to_string(status.detail));
   }
+  if (status.coding != Coding::identity) {
+    text.put("; coding=");
+    text.put(to_string(status.coding));
+  }
   text.move_to(out);
 }
 

@@ -5,6 +5,8 @@
 #include <limits>
 #include <optional>
 
+#include "core/compressible.hpp"
+#include "core/hash.hpp"
 #include "core/http_date.hpp"
 #include "core/validation.hpp"
 
@@ -94,6 +96,27 @@ std::optional<Lifetime> heuristic_lifetime(const ResponseMeta& meta, const confi
   return Lifetime{static_cast<std::int64_t>(bounded), LifetimeFrom::heuristic};
 }
 
+/// `chosen` as it is without `adaptive`, which is on; `own`: explicit_lifetime().
+[[gnu::noinline]] Lifetime adapted(Lifetime chosen, const Lifetime& own, const ResponseMeta& meta,
+                                   const config::Route& route) noexcept {
+  if (chosen.from == LifetimeFrom::none || chosen.from == LifetimeFrom::ttl_by_status) return chosen;
+  const std::int64_t longest = own.is_explicit() ? std::max(own.ms, chosen.ms) : max_i64;
+  const std::int64_t max = route.adaptive.max.count();
+  const std::int64_t learned = meta.learned == 0 ? std::min(chosen.ms, max)
+                                                 : std::clamp(unpack_lifetime(static_cast<std::uint16_t>(meta.learned)),
+                                                              std::min(route.adaptive.min.count(), max), max);
+  chosen.ms = std::min(learned, longest);
+  return chosen;
+}
+
+/// Without `adaptive` and jitter. `own`: explicit_lifetime().
+Lifetime plain_lifetime(const Lifetime& own, const ResponseMeta& meta, const config::Route& route) noexcept {
+  const auto ours = route.freshness == config::FreshnessFrom::origin ? std::nullopt : route_lifetime(meta, route);
+  if (ours && (route.freshness == config::FreshnessFrom::route || !own.is_explicit())) return *ours;
+  if (own.is_explicit()) return own;
+  return heuristic_lifetime(meta, route).value_or(Lifetime{});
+}
+
 }  // namespace
 
 std::string_view to_string(LifetimeFrom from) noexcept {
@@ -119,7 +142,7 @@ std::string_view to_string(LifetimeFrom from) noexcept {
 ResponseMeta make_meta(const ResponseHead& head, std::int64_t request_mono_ms, Now now) {
   const std::int64_t now_s = floor_seconds(now.wall_ms);
   ResponseMeta meta;
-  meta.status = static_cast<std::uint16_t>(head.status);
+  meta.status = std::min(head.status, 1023u);
   meta.directives = parse_response_directives(head.fields);
   meta.date_s = date_of(head.fields, Name::date, now_s).value_or(now_s);  // RFC 9110 6.6.1
   // A targeted field decides alone (RFC 9213 2.2).
@@ -132,6 +155,7 @@ ResponseMeta make_meta(const ResponseHead& head, std::int64_t request_mono_ms, N
   const std::string_view etag = entity_tag_of(head.fields);
   meta.has_strong_etag = is_strong(etag);
   meta.has_validator = !etag.empty() || meta.last_modified_s >= 0;
+  describe_coding(head.fields, meta);
   return meta;
 }
 
@@ -144,12 +168,23 @@ Lifetime explicit_lifetime(const ResponseMeta& meta) noexcept {
   return {};
 }
 
+std::uint8_t lifetime_draw(std::string_view primary_key, std::int64_t received_wall_ms) noexcept {
+  return static_cast<std::uint8_t>(hash64(primary_key, static_cast<std::uint64_t>(received_wall_ms)) >> 57);
+}
+
+[[gnu::noinline]] Lifetime jittered(Lifetime lifetime, const ResponseMeta& meta, const config::Route& route) noexcept {
+  if (route.refresh.jitter <= 0) return lifetime;
+  const double share = route.refresh.jitter * static_cast<double>(meta.draw) / 128;
+  lifetime.ms -= static_cast<std::int64_t>(static_cast<double>(lifetime.ms) * share);
+  return lifetime;
+}
+
 Lifetime lifetime_of(const ResponseMeta& meta, const config::Route& route) noexcept {
   const Lifetime own = explicit_lifetime(meta);
-  const auto ours = route.freshness == config::FreshnessFrom::origin ? std::nullopt : route_lifetime(meta, route);
-  if (ours && (route.freshness == config::FreshnessFrom::route || !own.is_explicit())) return *ours;
-  if (own.is_explicit()) return own;
-  return heuristic_lifetime(meta, route).value_or(Lifetime{});
+  const Lifetime plain = plain_lifetime(own, meta, route);
+  if (!route.adaptive.is_on() && route.refresh.jitter <= 0) [[likely]]
+    return plain;
+  return jittered(route.adaptive.is_on() ? adapted(plain, own, meta, route) : plain, meta, route);
 }
 
 bool forbids_stale(const ResponseDirectives& d) noexcept {

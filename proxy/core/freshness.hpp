@@ -35,7 +35,17 @@ ResponseMeta make_meta(const ResponseHead& head, std::int64_t request_mono_ms, N
 /// Where the route decides (`freshness: route`) these two go before the response's lifetime; where the origin decides,
 /// they are unused. Where nothing else says anything, `heuristic` serves a response with Last-Modified whose status is
 /// heuristically cacheable or that is `public` (RFC 9111 4.2.2).
+///
+/// With `adaptive` what was learned for the key takes the place of all these but ttl_by_status, within its bounds;
+/// until something is, they hold up to its `max`. Never past an explicit lifetime, nor, where the route decides, past
+/// what it decides or what the response says, whichever is longer. jittered() comes last.
 Lifetime lifetime_of(const ResponseMeta& meta, const config::Route& route) noexcept;
+
+/// A lot from 0 to 127, for ResponseMeta::draw: of that key and time of receipt, so the same wherever it is drawn.
+std::uint8_t lifetime_draw(std::string_view primary_key, std::int64_t received_wall_ms) noexcept;
+
+/// The lifetime less the response's lot (ResponseMeta::draw) of the route's jitter.
+Lifetime jittered(Lifetime lifetime, const ResponseMeta& meta, const config::Route& route) noexcept;
 
 /// Explicit lifetime the response itself gives to a shared cache, route aside.
 Lifetime explicit_lifetime(const ResponseMeta& meta) noexcept;

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "core/content_coding.hpp"
+
 namespace pillion {
 
 /// `fwd=` of Cache-Status (RFC 9211 2.2).
@@ -91,7 +93,8 @@ struct CacheStatus {
   bool has_ttl = false;
   std::int64_t ttl_s = 0;
   Detail detail = Detail::none;
-  std::string_view key;  ///< only where the route says `cache_status: key`
+  Coding coding = Coding::identity;  ///< of an encoded form; identity: left out
+  std::string_view key;              ///< only where the route says `cache_status: key`
 };
 
 }  // namespace pillion

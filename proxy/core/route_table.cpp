@@ -82,6 +82,7 @@ CompiledRoute compile(const config::Config& config, const config::Route& route, 
   out.settings = route;
   out.index = index;
   out.upstream = upstream_index(config, route);
+  out.counts_hits = route.refresh.ahead > 0 || route.adaptive.is_on();
   out.parameters = RouteTable::parameter_names(route.path);
   out.key = Template(route.key, out.parameters);
   out.rewrite = Template(route.rewrite, out.parameters);
@@ -94,6 +95,8 @@ CompiledRoute compile(const config::Config& config, const config::Route& route, 
     compiled.urls = compile_all(rule.urls, out.parameters);
     out.invalidate.push_back(std::move(compiled));
   }
+  out.compresses =
+      route.compress_answers && route.cache == config::CacheMode::on && route.store_memory && config.memory.enabled;
   return out;
 }
 

@@ -43,6 +43,7 @@ struct CompiledRoute {
   config::Route settings;
   std::size_t index = 0;                ///< place in the file; also its place in counters
   std::size_t upstream = 0;             ///< index into Config::upstreams
+  bool counts_hits = false;             ///< it refreshes ahead, or learns lifetimes
   std::vector<std::string> parameters;  ///< names in the order of the path
   Template key;
   Template rewrite;  ///< meaningful where settings.rewrite is non-empty
@@ -52,6 +53,7 @@ struct CompiledRoute {
     std::vector<Template> tags, patterns, urls;
   };
   std::vector<Invalidate> invalidate;
+  bool compresses = false;  ///< compress_answers, and there is memory to keep what comes of it
 };
 
 struct RouteMatch {

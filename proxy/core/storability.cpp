@@ -174,7 +174,7 @@ Lifetime permitted_lifetime(const ResponseMeta& meta, PersonalParts personal, co
   const Lifetime own = explicit_lifetime(meta);
   // Authorization may be permitted without a lifetime (`public`, RFC 9111 3.5); what lifetime there is binds.
   const bool bound = personal.cookie || (personal.authorization && own.is_explicit());
-  return bound && own.ms < lifetime.ms ? own : lifetime;
+  return bound && own.ms < lifetime.ms ? jittered(own, meta, route) : lifetime;
 }
 
 StoreDecision may_store(const RequestFacts& facts, const ResponseMeta& meta, Fields response_fields,

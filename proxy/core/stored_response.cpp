@@ -34,7 +34,9 @@ StoredResponsePtr StoredResponse::make(const StoredParts& parts) {
   StoredParts kept = parts;
   const bool hash_implied = ends_with_hash_of(parts.readable_key, parts.primary_key);
   if (hash_implied) kept.readable_key.remove_suffix(hash_digits);
-  void* place = block_pool::allocate(sizeof(StoredResponse) + (has_shared(parts) ? sizeof(Shared) : 0) + size_of(kept));
+  const std::size_t extras =
+      (has_shared(parts) ? sizeof(Shared) : 0) + (parts.history.is_known() ? sizeof(ChangeHistory) : 0);
+  void* place = block_pool::allocate(sizeof(StoredResponse) + extras + size_of(kept));
   return StoredResponsePtr::adopt(new (place) StoredResponse(kept, hash_implied));
 }
 
@@ -55,6 +57,7 @@ StoredResponse::StoredResponse(const StoredParts& parts, bool hash_implied)
       in_redis_(parts.in_redis),
       vary_marker_(parts.vary_marker),
       has_shared_(has_shared(parts)),
+      has_history_(parts.history.is_known()),
       hash_implied_(hash_implied) {
   char* to = reinterpret_cast<char*>(this + 1);
   const auto put = [&to](const void* from, std::size_t size) {
@@ -67,6 +70,7 @@ StoredResponse::StoredResponse(const StoredParts& parts, bool hash_implied)
   for (const std::string_view part : {parts.primary_key, parts.readable_key, parts.etag, parts.head, parts.body}) {
     put(part.data(), part.size());
   }
+  if (has_history_) put(&parts.history, sizeof parts.history);
 }
 
 void StoredResponse::destroy() const noexcept {
@@ -79,6 +83,12 @@ StoredResponse::Shared StoredResponse::shared() const noexcept {
   Shared shared;
   if (has_shared_) std::memcpy(&shared, block(), sizeof shared);
   return shared;
+}
+
+ChangeHistory StoredResponse::history() const noexcept {
+  ChangeHistory history;
+  if (has_history_) std::memcpy(&history, body().data() + body_size_, sizeof history);
+  return history;
 }
 
 std::span<const std::uint32_t> StoredResponse::selectors() const noexcept {
@@ -111,10 +121,11 @@ std::string_view StoredResponse::body() const noexcept {
 }
 
 std::size_t StoredResponse::whole_size() const noexcept {
-  return static_cast<std::size_t>(body().data() + body_size_ - reinterpret_cast<const char*>(this));
+  const char* end = body().data() + body_size_ + (has_history_ ? sizeof(ChangeHistory) : 0);
+  return static_cast<std::size_t>(end - reinterpret_cast<const char*>(this));
 }
 
-std::size_t StoredResponse::footprint() const noexcept { return block_pool::taken(whole_size()); }
+std::size_t StoredResponse::footprint() const noexcept { return block_pool::taken(whole_size()) + forms_.footprint(); }
 
 bool has_key(const StoredResponse& response, std::string_view key, KeyMatch match) noexcept {
   return match == KeyMatch::whole ? response.primary_key() == key : response.primary_key().starts_with(key);

@@ -8,7 +8,9 @@
 #include <string>
 #include <string_view>
 
+#include "core/adaptive_lifetime.hpp"
 #include "core/cache_control.hpp"
+#include "core/encoded_forms.hpp"
 #include "core/hash.hpp"
 #include "core/headers.hpp"
 #include "core/intrusive_ptr.hpp"
@@ -20,8 +22,11 @@ namespace pillion {
 /// lifetime are worked out from this at each reuse, so that a reload binds what is stored already. Many are kept: the
 /// order of the members and the bits leave no gaps.
 struct ResponseMeta {
-  std::int64_t date_s = 0;            ///< Date, or the time of receipt where absent or invalid (RFC 9110 6.6.1)
-  std::int64_t last_modified_s = -1;  ///< -1: absent or invalid
+  std::int64_t date_s = 0;                 ///< Date, or the time of receipt where absent or invalid (RFC 9110 6.6.1)
+  std::int64_t last_modified_s : 62 = -1;  ///< -1: absent or invalid
+  /// core/compressible.hpp; not kept in Redis, since the head says it.
+  bool compressible : 1 = false;
+  bool varies_by_coding : 1 = false;  ///< likewise
   std::int64_t received_mono_ms = 0;  ///< when it was received, by the clock of this process
   /// By the wall clock of the process that received it: it orders responses of the same Date, and no age comes of it.
   std::int64_t received_wall_ms = 0;
@@ -29,7 +34,9 @@ struct ResponseMeta {
       no_delta;                     ///< Expires - Date, at least 0; 0 where invalid or repeated; no_delta where absent
   std::int32_t initial_age_ms = 0;  ///< corrected_initial_age at the time of receipt (RFC 9111 4.2.3)
   ResponseDirectives directives;
-  std::uint16_t status = 0;
+  std::uint32_t status : 10 = 0;
+  std::uint32_t learned : 10 = 0;  ///< the lifetime learned for its key (pack_lifetime()); 0: none
+  std::uint32_t draw : 7 = 0;      ///< its lot (lifetime_draw()): by how much of the route's jitter it is shortened
   bool request_had_cookie : 1 = false;  ///< of the request that fetched it
   bool request_had_authorization : 1 = false;
   bool had_set_cookie : 1 = false;
@@ -56,12 +63,13 @@ struct StoredParts {
   std::uint64_t shared_position = 0;         ///< the same in the order of the log in Redis
   std::uint64_t epoch = 0;                   ///< of that log
   std::uint64_t store_id = 0;                ///< names this value in Redis (store/store_id.hpp); 0: none
+  ChangeHistory history;                     ///< of its key, where lifetimes are learned
   bool vary_marker = false;
   bool in_redis = false;  ///< it was read from there
 };
 
-/// Immutable but for the two marks below. Shared between workers. Its bytes stand behind it in the one block that both
-/// are allocated in: of many small responses each allocation counts.
+/// Immutable but for the two marks and the encoded forms below. Shared between workers. Its bytes stand behind it in
+/// the one block that both are allocated in: of many small responses each allocation counts.
 class StoredResponse {
  public:
   /// Copies the parts. nullptr where one of them is of 4 GiB or more, the readable key or the entity tag of 64 KiB or
@@ -84,6 +92,7 @@ class StoredResponse {
   std::uint64_t epoch() const noexcept { return shared().epoch; }
   /// The same for a response and for what is read of it from Redis; another for whatever takes its place there.
   std::uint64_t store_id() const noexcept { return shared().store_id; }
+  ChangeHistory history() const noexcept;
   /// Asks for what a hit will read of a small one, all at once rather than one miss of the CPU's caches after another:
   /// with 10,000 keys in turn that saves a twentieth of a hit.
   void prefetch() const noexcept {
@@ -91,7 +100,7 @@ class StoredResponse {
     const char* first = reinterpret_cast<const char*>(this);
     for (std::size_t i = 0; i < lines; ++i) __builtin_prefetch(first + i * line);
   }
-  /// Everything it occupies, in bytes, allocator overhead estimated.
+  /// Everything it occupies, in bytes, with its encoded forms; allocator overhead estimated.
   std::size_t footprint() const noexcept;
 
   /// The local position up to which it was last compared with the invalidations and found good. Only ever grows.
@@ -102,6 +111,9 @@ class StoredResponse {
   /// there, and taken back where it is known that it wasn't.
   bool stands_in_redis() const noexcept { return in_redis_.load(std::memory_order_acquire); }
   void set_in_redis(bool stands) const noexcept { in_redis_.store(stands, std::memory_order_release); }
+
+  /// Its body in other codings, for those who take them.
+  EncodedForms& forms() const noexcept { return forms_; }
 
   // For StoredResponsePtr.
   void retain() const noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
@@ -125,15 +137,17 @@ class StoredResponse {
   const char* block() const noexcept { return reinterpret_cast<const char*>(this + 1); }
   std::size_t selectors_at() const noexcept { return has_shared_ ? sizeof(Shared) : 0; }
 
-  // Followed by: Shared, where there is one | selectors | primary_key | readable_part | etag | head | body
+  // Followed by: Shared, where there is one | selectors | primary_key | readable_part | etag
+  // | head | body | ChangeHistory, where there is one: behind all that a hit reads
   ResponseMeta meta_;
   std::uint64_t position_;
   mutable std::atomic<std::uint64_t> checked_;
+  mutable EncodedForms forms_;
   mutable std::atomic<std::uint32_t> references_{1};
   std::uint32_t primary_size_, head_size_, body_size_;
   std::uint16_t selector_count_, readable_size_, etag_size_;
   mutable std::atomic<bool> in_redis_;
-  bool vary_marker_ : 1, has_shared_ : 1, hash_implied_ : 1;
+  bool vary_marker_ : 1, has_shared_ : 1, has_history_ : 1, hash_implied_ : 1;
 };
 
 /// How a key is compared: a prefix is whole parts of it, so it names one URL and any of its variants.

@@ -1,4 +1,4 @@
-// The bytes of one entry in Redis, version 3. All numbers little-endian:
+// The bytes of one entry in Redis, version 4. All numbers little-endian:
 //
 //   magic "PLN" and version byte                                      4
 //   store id                                                          8   at 4
@@ -12,7 +12,9 @@
 //   expires, initial age                                          2 * 4
 //   date, last-modified                                           2 * 8   at 84
 //   received: by its receiver's wall clock, by the shared clock   2 * 8   at 100
-//   selectors                                                     n * 4   at 116
+//   lifetime learned, lot for the jitter                          2 * 2   at 116
+//   history of changes: how many, watched for how long            4 + 8   at 120
+//   selectors                                                     n * 4   at 132
 //   strings: primary key, readable key, etag, head, body
 //   XXH3-64 of all before it                                          8
 //
@@ -26,14 +28,18 @@
 #include <type_traits>
 #include <vector>
 
+#include "core/compressible.hpp"
+#include "core/validation.hpp"
+
 namespace pillion {
 namespace {
 
-constexpr std::string_view magic{"PLN\x03", 4};
+constexpr std::string_view magic{"PLN\x04", 4};
 constexpr std::size_t epoch_at = 12, form_at = 28, sizes_at = 32;
-constexpr std::size_t fixed_size = 4 + 3 * 8 + 2 * 2 + 6 * 4 + 2 * 2 + 6 * 4 + 4 * 8;
+constexpr std::size_t fixed_size = 4 + 3 * 8 + 2 * 2 + 6 * 4 + 2 * 2 + 6 * 4 + 4 * 8 + 2 * 2 + 4 + 8;
 constexpr std::size_t checksum_size = 8;
 constexpr std::int64_t max_date_s = std::int64_t{1} << 40;
+constexpr unsigned max_status = 999, max_learned = 1023, max_draw = 127;
 
 template <typename T>
 void put(std::string& out, T value) {
@@ -145,9 +151,8 @@ bool is_date(std::int64_t seconds) { return seconds >= -max_date_s && seconds <=
 
 bool in_range(const ResponseMeta& meta) {
   const auto delta_ok = [&](DirectiveNumber number) { return meta.directives.*number >= no_delta; };
-  return meta.status <= 999 && std::ranges::all_of(directive_numbers, delta_ok) && meta.expires_s >= no_delta &&
-         meta.initial_age_ms >= 0 && is_date(meta.date_s) && is_date(meta.last_modified_s) &&
-         meta.received_wall_ms >= 0;
+  return std::ranges::all_of(directive_numbers, delta_ok) && meta.expires_s >= no_delta && meta.initial_age_ms >= 0 &&
+         is_date(meta.date_s) && meta.received_wall_ms >= 0;
 }
 
 std::int64_t saturating_add(std::int64_t a, std::int64_t b) {
@@ -190,15 +195,20 @@ PlainValue encode_plain(const StoredResponse& response, std::optional<std::int64
   put(out, static_cast<std::uint16_t>(ValueForm::plain));
   put(out, static_cast<std::uint16_t>((response.is_vary_marker() ? 1u : 0u) | (unsigned{pack(meta)} << 1)));
   for (const std::uint32_t size : sizes.of) put(out, size);
-  put(out, meta.status);
+  put(out, static_cast<std::uint16_t>(meta.status));
   put(out, pack(meta.directives));
   for (const DirectiveNumber number : directive_numbers) put(out, meta.directives.*number);
   put(out, meta.expires_s);
   put(out, meta.initial_age_ms);
   put(out, meta.date_s);
-  put(out, meta.last_modified_s);
+  put(out, std::int64_t{meta.last_modified_s});
   put(out, meta.received_wall_ms);
   put(out, received_by_shared_clock(meta, shared_offset_ms));
+  const ChangeHistory history = response.history();
+  put(out, static_cast<std::uint16_t>(meta.learned));
+  put(out, static_cast<std::uint16_t>(meta.draw));
+  put(out, history.changes);
+  put(out, history.watched_ms);
   for (const std::uint32_t selector : selectors) put(out, selector);
   for (const std::string_view part : parts) out += part;
   return {std::move(out), static_cast<std::size_t>(sizes.front())};
@@ -265,8 +275,8 @@ StoredResponsePtr decode(const ValueParts& value, std::string_view plain_strings
   Reader reader(value.front.substr(magic.size()));
   StoredParts parts;
   ResponseMeta& meta = parts.meta;
-  std::uint16_t form = 0, flags = 0, directives = 0;
-  std::int64_t received = 0;
+  std::uint16_t form = 0, flags = 0, status = 0, directives = 0, learned = 0, draw = 0;
+  std::int64_t last_modified_s = 0, received = 0;
   Sizes sizes;
   reader.read(parts.store_id);
   reader.read(parts.epoch);
@@ -274,15 +284,26 @@ StoredResponsePtr decode(const ValueParts& value, std::string_view plain_strings
   reader.read(form);
   reader.read(flags);
   for (std::uint32_t& size : sizes.of) reader.read(size);
-  reader.read(meta.status);
+  reader.read(status);
   reader.read(directives);
   for (const DirectiveNumber number : directive_numbers) reader.read(meta.directives.*number);
   reader.read(meta.expires_s);
   reader.read(meta.initial_age_ms);
   reader.read(meta.date_s);
-  reader.read(meta.last_modified_s);
+  reader.read(last_modified_s);
   reader.read(meta.received_wall_ms);
   reader.read(received);
+  reader.read(learned);
+  reader.read(draw);
+  reader.read(parts.history.changes);
+  reader.read(parts.history.watched_ms);
+  if (status > max_status || learned > max_learned || draw > max_draw || !parts.history.is_sane() ||
+      !is_date(last_modified_s))
+    return nullptr;
+  meta.status = status;
+  meta.learned = learned;
+  meta.draw = draw;
+  meta.last_modified_s = last_modified_s;
   if (sizes.strings() != plain_strings.size() || received < 0 || !in_range(meta)) return nullptr;
   if (!unpack(unsigned{flags} >> 1, meta)) return nullptr;
   if (!unpack(directives, meta.directives)) return nullptr;
@@ -300,6 +321,7 @@ StoredResponsePtr decode(const ValueParts& value, std::string_view plain_strings
   parts.etag = strings.read_bytes(sizes.of[3]);
   parts.head = strings.read_bytes(sizes.of[4]);
   parts.body = strings.read_bytes(sizes.of[5]);
+  if (!parts.vary_marker) describe_coding(fields_of_head(parts.head), meta);
   parts.position = local_position;
   parts.in_redis = true;
   meta.received_mono_ms = received_here(received, now);

@@ -24,6 +24,13 @@ Collapser::Joined Collapser::join(const Hash128& hash, std::string_view key, std
   return {flight, true};
 }
 
+bool Collapser::is_under_way(const Hash128& hash, std::string_view key) {
+  Shard& shard = shards_[hash.high % shard_count];
+  std::lock_guard lock(shard.mutex);
+  const auto found = shard.flights.find(hash);
+  return found != shard.flights.end() && found->second.key == key;
+}
+
 void Collapser::leave(const Hash128& hash, const Flight* flight) {
   Shard& shard = shards_[hash.high % shard_count];
   std::lock_guard lock(shard.mutex);

@@ -28,6 +28,8 @@ class Collapser {
   /// a flight of their own.
   Joined join(const Hash128& hash, std::string_view key, std::uint64_t fence,
               const std::function<bool(std::uint64_t)>& may_join, std::size_t window);
+  /// Whether a fetch for that key is under way.
+  bool is_under_way(const Hash128& hash, std::string_view key);
   /// The flight is no longer to be joined.
   void leave(const Hash128& hash, const Flight* flight);
 

@@ -19,6 +19,7 @@ Snapshot::Snapshot(std::shared_ptr<const config::Config> settings, Counters& cou
   const auto add_query_type = [&](CompiledRoute& type, const std::string& name) {
     type.settings.name = "query:" + name;
     type.settings.cache = config::CacheMode::on;
+    type.settings.when_unsure = config->query_cache->when_unsure;
     type.index = route_counters.size();
     route_counters.push_back(&counters.route(type.settings.name));
   };

@@ -17,14 +17,17 @@
 #include "core/time.hpp"
 #include "flow/bypass.hpp"
 #include "flow/collapser.hpp"
+#include "flow/hit_counts.hpp"
 #include "flow/invalidation_log.hpp"
 #include "flow/notice_board.hpp"
 #include "flow/query_leases.hpp"
 #include "flow/search_rules.hpp"
 #include "net/deadline.hpp"
 #include "net/upstream_pool.hpp"
+#include "store/answer_compressor.hpp"
 #include "store/memory_store.hpp"
 #include "store/redis_store.hpp"
+#include "store/store_id.hpp"
 #include "telemetry/counters.hpp"
 #include "telemetry/insights.hpp"
 #include "telemetry/log.hpp"
@@ -65,13 +68,16 @@ struct Shared {
         invalidations(i),
         redis(r),
         watch(w),
-        memory(m.enabled ? m.size : 0, m.enabled ? m.max_object : 0) {}
+        memory(m.enabled ? m.size : 0, m.enabled ? m.max_object : 0),
+        compressor(memory, c),
+        lot(new_store_id()) {}
   Counters& counters;
   Log& log;
   InvalidationLog& invalidations;
   RedisTopology* redis;  ///< null without Redis
   RedisWatch* watch;     ///< likewise
   MemoryStore memory;
+  AnswerCompressor compressor;  ///< of what stands in `memory`
   Collapser collapser;
   SearchRules search_rules;
   std::array<std::mutex, 64> variant_locks;  ///< of a URL's marker, by its hash (flow/keeper.cpp)
@@ -83,6 +89,8 @@ struct Shared {
   std::string
       own_host;  ///< of paths that are warmed without a canonical_host: where it listens; set before threads are
   std::atomic<bool> redis_full{false};  ///< it would have to evict for what is stored; known while something is warmed
+  HitCounts hits;
+  const std::uint64_t lot;              ///< of this process alone: when it refreshes ahead
   std::vector<WorkerContext*> workers;  ///< all of them, before the first request; as long as this object is used
 };
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/cache_key.hpp"
+#include "core/content_coding.hpp"
 #include "core/reasons.hpp"
 #include "core/reuse.hpp"
 #include "core/storability.hpp"
@@ -59,6 +60,7 @@ struct Found {
   ReuseDecision decision;               ///< meaningful where response is set
   Forward forward = Forward::uri_miss;  ///< why it goes to the upstream, unless fresh
   StoredResponsePtr marker;             ///< where the URL varies
+  StoredResponsePtr learned_from;       ///< invalidated and of no other use: what was learned of its key goes on
   std::string key;                      ///< where it varies: primary key and variant
   Hash128 hash;
   bool varies = false;
@@ -85,6 +87,10 @@ struct Outcome {
   bool collapsed = false;
   bool stored = false;
   bool unsure = false;
+  bool ahead = false;                ///< a fetch was begun behind it, since what it answered with ends soon
+  Coding coding = Coding::identity;  ///< of the answer, where it is an encoded form of a stored response
+  Coding wished = Coding::identity;  ///< the one that would have been better, if it were there
+  std::uint64_t saved_bytes = 0;     ///< by sending an encoded form
   std::uint64_t upstream_us = 0;
   std::int64_t ttl_ms = 0;       ///< of an answer from a store: lifetime left
   unsigned upstream_status = 0;  ///< 0: it didn't answer

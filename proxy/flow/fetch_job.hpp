@@ -42,10 +42,11 @@ struct FetchJob {
   std::vector<std::string> tags;
   std::string scheme, host, path, query;
   bool has_query = false;
-  StoredResponsePtr stale;       ///< what stands there now, not fresh
-  StoredResponsePtr validating;  ///< the same where it is asked about with a condition
-  bool strong_only = false;      ///< it was invalidated: a strong entity tag alone can tell that it holds
-  bool serves_error = false;     ///< `stale` answers where the upstream fails: an error doesn't take its place
+  StoredResponsePtr stale;         ///< what stands there now, not fresh
+  StoredResponsePtr validating;    ///< the same where it is asked about with a condition
+  StoredResponsePtr learned_from;  ///< without `stale`: what was invalidated there
+  bool strong_only = false;        ///< it was invalidated: a strong entity tag alone can tell that it holds
+  bool serves_error = false;       ///< `stale` answers where the upstream fails: an error doesn't take its place
 
   /// Hashes of all that selects whatever answers the request, before it is known what that says.
   const std::vector<std::uint32_t>& own_selectors() const;

@@ -12,6 +12,7 @@
 #include "flow/compose.hpp"
 #include "flow/fleet_turn.hpp"
 #include "flow/freshen.hpp"
+#include "flow/learning.hpp"
 #include "flow/observe.hpp"
 #include "flow/suspects.hpp"
 #include "store/store_id.hpp"
@@ -71,8 +72,8 @@ bool supersedes(unsigned status, Detail reason) {
   return status < 400 || status == 404 || status == 410;
 }
 
-Freshening freshening_of(const FetchJob& job, Now asked) {
-  return {asked, job.place.fence, job.facts, &job.place.route->settings, job.scheme, job.host};
+Freshening freshening_of(const FetchJob& job, Now asked, std::optional<std::uint64_t> requests) {
+  return {asked, job.place.fence, job.facts, &job.place.route->settings, job.scheme, job.host, requests};
 }
 
 // Whether an answer is kept until it is known to be whole although it isn't stored: a stale one would serve in place of
@@ -383,19 +384,51 @@ Kept Fetcher::pack(const FetchJob& job, const FlightHead& head, std::string_view
   parts.head = wire;
   parts.etag = head.etag;
   parts.body = body;
+  Beside beside;
+  const StoredResponsePtr& old = job.stale ? job.stale : job.learned_from;
+  if (old && old->primary_key() == parts.primary_key) {
+    beside.old = old.get();
+    if (const auto requests = asked_for(job, *old)) {
+      beside.requests = *requests;
+      beside.same = old->meta().status == parts.meta.status && old->body() == body;
+    }
+  }
+  take_over(beside, job.place.route->settings, parts);
   kept.response = StoredResponse::make(parts);
+  count_learned(job, beside.old, kept.response.get());
   return kept;
+}
+
+// What was invalidated says nothing of lifetimes: nobody would have been given it.
+std::optional<std::uint64_t> Fetcher::asked_for(const FetchJob& job, const StoredResponse& stored) const {
+  if (job.strong_only || !job.stale || !job.place.route->settings.adaptive.is_on()) return std::nullopt;
+  const std::string_view variant = stored.primary_key().substr(job.place.primary_key.size());
+  const Hash128 place =
+      variant.empty() ? job.place.primary_hash : variant_place(job.place.primary_hash, hash128(variant));
+  return context_.shared.hits.get(place, stored.meta());
+}
+
+void Fetcher::count_learned(const FetchJob& job, const StoredResponse* old, const StoredResponse* fresh) const {
+  if (!old || !fresh) return;
+  const auto lesson = lesson_of(*old, *fresh, job.place.route->settings);
+  if (!lesson) return;
+  RouteCounters& counters = context_.route_counters(*job.place.snapshot, *job.place.route);
+  counters.learned.add();
+  counters.learned_ms.add(static_cast<std::uint64_t>(lesson->after_ms));
+  if (lesson->after_ms > lesson->before_ms) counters.lengthened.add();
+  if (lesson->after_ms < lesson->before_ms) counters.shortened.add();
 }
 
 // A 304: the stored body with the new fields and a new age (RFC 9111 4.3.4). What may not be kept answers the client
 // that asked alone.
 awaitable<void> Fetcher::settle(FetchJob& job, Fields not_modified, Now asked, Kept& kept) {
-  Freshened fresh = freshen(*job.validating, not_modified, freshening_of(job, asked));
+  Freshened fresh = freshen(*job.validating, not_modified, freshening_of(job, asked, asked_for(job, *job.validating)));
   const std::string_view variant = job.validating->primary_key().substr(job.place.primary_key.size());
   if (!variant.empty()) kept.variant = hash128(variant);
   if (fresh.may_keep && keeper_.still_stands(job.place, *job.validating)) {
     kept.response = fresh.response;
     if (!variant.empty()) kept.vary = canonical_vary(Fields(fields_of_head(fresh.response->head()))).value_or("");
+    count_learned(job, job.validating.get(), fresh.response.get());
     co_await keep(job, kept);
     if (kept.response) job.flight->set_store_id(kept.response->store_id());
   }
@@ -427,7 +460,7 @@ awaitable<void> Fetcher::freshen_others(FetchJob& job, const OwnedFields& not_mo
     if (standing.is_touched()) continue;
     const config::Route& route = job.place.route->settings;
     if (standing.suspect && !co_await is_still_good(context_, route, hash, other, now())) continue;
-    Freshened fresh = freshen(*other, fields, freshening_of(job, asked));
+    Freshened fresh = freshen(*other, fields, freshening_of(job, asked, asked_for(job, *other)));
     if (fresh.may_keep) co_await keeper_.replace(job.place, std::move(other), std::move(fresh.response));
   }
 }

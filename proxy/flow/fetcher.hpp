@@ -43,6 +43,9 @@ class Fetcher {
   void put(FetchJob& job, Kept& kept);
   awaitable<void> freshen_others(FetchJob& job, const OwnedFields& not_modified, Now asked, Hash128 own);
   void note_failure(const FetchJob& job);
+  /// How many requests a stored response has answered, for `adaptive`; nullopt where nothing is to be learned of it.
+  std::optional<std::uint64_t> asked_for(const FetchJob& job, const StoredResponse& stored) const;
+  void count_learned(const FetchJob& job, const StoredResponse* old, const StoredResponse* fresh) const;
 
   WorkerContext& context_;
   Keeper keeper_;

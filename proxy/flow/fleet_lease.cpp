@@ -102,6 +102,12 @@ awaitable<std::optional<bool>> FleetLease::is_held() {
   co_return reply.type != RedisReply::Type::nil;
 }
 
+awaitable<std::optional<bool>> FleetLease::is_own() {
+  const RedisReply reply = co_await client_.command(std::vector<std::string>{"GET", key_});
+  if (!reply.ok()) co_return std::nullopt;
+  co_return (reply.type == RedisReply::Type::string && reply.text == value_);
+}
+
 awaitable<std::optional<std::chrono::milliseconds>> FleetLease::left() {
   const RedisReply reply = co_await client_.command(std::vector<std::string>{"PTTL", key_});
   if (reply.type != RedisReply::Type::integer || reply.integer < 0) co_return std::nullopt;

@@ -52,6 +52,8 @@ class FleetLease {
   void resume(std::string text, std::chrono::steady_clock::time_point until);
   /// Whether anybody holds it; nullopt where Redis doesn't answer.
   awaitable<std::optional<bool>> is_held();
+  /// Whether the one that was resumed still stands, as its holder's; nullopt where Redis doesn't answer.
+  awaitable<std::optional<bool>> is_own();
   /// Ends one that nobody has taken as take() does: it would last for ever, or for over an hour (where `usual` isn't
   /// longer).
   awaitable<void> end_if_endless(std::chrono::milliseconds usual);

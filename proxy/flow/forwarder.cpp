@@ -309,9 +309,9 @@ awaitable<bool> Forwarder::update_stored(Exchange& e) {
   }
   RequestFacts facts = e.plan.facts;
   facts.method = Method::get;  // what is stored is the answer to one
-  Freshened fresh =
-      freshen(stored, head.fields,
-              {e.asked, e.fence, facts, &e.plan.route->settings, e.session.request().scheme, e.session.request().host});
+  Freshened fresh = freshen(stored, head.fields,
+                            {e.asked, e.fence, facts, &e.plan.route->settings, e.session.request().scheme,
+                             e.session.request().host, std::nullopt});
   if (!fresh.may_keep) {
     co_await keeper_.forget(place, e.found.response);
     co_return false;

@@ -3,11 +3,13 @@
 #include <algorithm>
 
 #include "core/cache_key.hpp"
+#include "core/compressible.hpp"
 #include "core/freshness.hpp"
 #include "core/invalidation.hpp"
 #include "core/no_vary_search.hpp"
 #include "core/validation.hpp"
 #include "flow/compose.hpp"
+#include "flow/learning.hpp"
 #include "store/store_id.hpp"
 
 namespace pillion {
@@ -67,6 +69,7 @@ Freshened freshen(const StoredResponse& stored, Fields said, const Freshening& b
   StoredParts parts;
   parts.meta = make_meta(head, by.asked.mono_ms, came);
   keep_own_directives(stored, said, parts.meta);
+  describe_coding(head.fields, parts.meta);
   parts.meta.request_had_cookie = stored.meta().request_had_cookie || by.facts.has_cookie;
   parts.meta.request_had_authorization = stored.meta().request_had_authorization || by.facts.has_authorization;
   parts.meta.had_set_cookie = parts.meta.had_set_cookie || stored.meta().had_set_cookie;
@@ -81,8 +84,12 @@ Freshened freshen(const StoredResponse& stored, Fields said, const Freshening& b
   parts.head = wire;
   parts.etag = etag;
   parts.body = stored.body();
+  const std::optional<bool> same = by.requests ? std::optional<bool>(true) : std::nullopt;
+  take_over({&stored, same, by.requests.value_or(0)}, *by.route, parts);
   may_keep = may_keep && may_store(by.facts, parts.meta, head.fields, *by.route).store;
-  return {StoredResponse::make(parts), may_keep};
+  Freshened fresh{StoredResponse::make(parts), may_keep};
+  if (fresh.may_keep && fresh.response) take_over_forms(*fresh.response, stored);
+  return fresh;
 }
 
 }  // namespace pillion

@@ -22,7 +22,11 @@ void judge(const Plan& plan, Now at, const Standing& standing, Found& found, Sto
   if (found.decision.detail == Detail::invalidated) {
     // It may still tell whether what the upstream has is the same, if its ETag is strong: a date can't tell two writes
     // of one second.
-    if (stored->meta().has_strong_etag) found.response = std::move(stored);
+    if (stored->meta().has_strong_etag) {
+      found.response = std::move(stored);
+    } else if (plan.route->settings.adaptive.is_on()) {
+      found.learned_from = std::move(stored);
+    }
     return;
   }
   found.response = std::move(stored);
@@ -200,6 +204,7 @@ awaitable<StoredResponsePtr> find_in_redis(WorkerContext& context, const Wanted&
   if (stored) standing = standing_of_read(context.shared.invalidations, *stored);
   if (standing.invalidated) {
     if (in_redis.varies) in_redis.forward = Forward::stale;
+    if (wanted.route.adaptive.is_on()) in_redis.learned_from = std::move(stored);
     stored.reset();
   }
   co_return stored;
@@ -210,6 +215,7 @@ Found with_seen(Found found, Found&& in_redis) {
   found.seen = in_redis.seen;
   found.seen_variant = in_redis.seen_variant;
   found.seen_variant_key = std::move(in_redis.seen_variant_key);
+  if (!found.learned_from) found.learned_from = std::move(in_redis.learned_from);
   return found;
 }
 
@@ -231,7 +237,10 @@ awaitable<Found> look_up(WorkerContext& context, const RequestHead& request, con
   }
   // Redis may have missed what memory has got (RFC 9111 4: the most recent one).
   const bool better = found.strong_only && !standing.stale_since_ms;
-  if (found.response && !better && is_more_recent(found.response->meta(), stored->meta()))
+  // Of two copies of one, that in memory: it has its encoded forms.
+  const bool same = found.response && found.response->store_id() != 0 && !standing.stale_since_ms &&
+                    found.response->store_id() == stored->store_id();
+  if (found.response && !better && (same || is_more_recent(found.response->meta(), stored->meta())))
     co_return with_seen(std::move(found), std::move(in_redis));
   // Since when a softly invalidated one is stale would be forgotten in memory: its position there is that of now.
   if (plan.route->settings.store_memory && !standing.stale_since_ms) keep_in_memory(context, wanted, in_redis, stored);

@@ -79,20 +79,29 @@ bool QueryCache::hears(const Query& query) const {
 
 // ---- looking
 
+// Where invalidations aren't heard `when_unsure: fetch` trusts what was stored after its caller came, as of a fetch
+// that it waited for, and nothing older.
+bool QueryCache::is_trusted(const Query& query, const StoredResponse& value, Now came, QueryAnswer& answer) const {
+  answer.unsure = context_.shared.invalidations.is_unsure(answer.at);
+  if (!answer.unsure || query.type->settings.when_unsure == config::WhenUnsure::serve) return true;
+  answer.unsure = value.meta().received_mono_ms <= came.mono_ms;
+  return !answer.unsure;
+}
+
 QueryAnswer QueryCache::find_now(const Query& query, Now at) const {
   QueryAnswer answer;
   answer.at = at;
   StoredResponsePtr stored = context_.shared.memory.find(query.key.hash, query.key.primary_key);
   if (!stored || !context_.shared.invalidations.order().is_good(*stored)) return answer;
   if (!is_fresh(*stored, query.type->settings, at)) return answer;
+  if (!is_trusted(query, *stored, at, answer)) return answer;
   answer.value = std::move(stored);
   answer.tier = Detail::memory;
-  answer.unsure = context_.shared.invalidations.is_unsure(at);
   return answer;
 }
 
 // A copy whose key has changed in Redis is compared before it is used.
-awaitable<QueryAnswer> QueryCache::find_in_memory(const Query& query) const {
+awaitable<QueryAnswer> QueryCache::find_in_memory(const Query& query, Now came) const {
   const LocalOrder& order = context_.shared.invalidations.order();
   QueryAnswer answer;
   // What turns out to be gone is taken out, and something else may have taken its place.
@@ -104,9 +113,9 @@ awaitable<QueryAnswer> QueryCache::find_in_memory(const Query& query) const {
     if (standing.is_touched() || !is_fresh(*stored, query.type->settings, answer.at)) break;
     if (standing.suspect && !co_await is_still_good(context_, query.type->settings, query.key.hash, stored, answer.at))
       continue;
+    if (!is_trusted(query, *stored, came, answer)) break;
     answer.value = std::move(stored);
     answer.tier = Detail::memory;
-    answer.unsure = context_.shared.invalidations.is_unsure(answer.at);
     break;
   }
   co_return answer;
@@ -129,7 +138,7 @@ awaitable<StoredResponsePtr> QueryCache::find_in_redis(const Query& query, InRed
 }
 
 awaitable<QueryAnswer> QueryCache::peek(Query query) {
-  QueryAnswer answer = co_await find_in_memory(query);
+  QueryAnswer answer = co_await find_in_memory(query, now());
   InRedis seen;
   if (answer.value || !uses_redis(query)) co_return answer;
   answer.value = co_await find_in_redis(query, seen);
@@ -139,7 +148,8 @@ awaitable<QueryAnswer> QueryCache::peek(Query query) {
 
 awaitable<QueryAnswer> QueryCache::get(Query query, std::chrono::milliseconds wait, QueryCaller& caller) {
   const Time until = Clock::now() + wait;
-  QueryAnswer answer = co_await find_in_memory(query);
+  const Now came = now();
+  QueryAnswer answer = co_await find_in_memory(query, came);
   if (answer.value) co_return answer;
   // What proved too large is loaded by everyone for himself, and so is what there is no place for.
   if (!can_keep(query) || context_.shared.collapser.is_uncacheable(query.key.hash, answer.at.mono_ms)) co_return answer;
@@ -147,15 +157,16 @@ awaitable<QueryAnswer> QueryCache::get(Query query, std::chrono::milliseconds wa
   NoticeBoard::Waiter waiter(board(), context_.executor, {lease_name(query), query.key.readable});
   caller.waiting = &waiter;
   waiting_.insert(&waiter);
-  answer = co_await wait_or_lead(query, until, caller, waiter);
+  answer = co_await wait_or_lead(query, came, until, caller, waiter);
   waiting_.erase(&waiter);
   caller.waiting = nullptr;
   co_return answer;
 }
 
 // After waiting, for a seek of another's perhaps.
-awaitable<QueryAnswer> QueryCache::look_again(const Query& query, std::shared_ptr<QueryLeases::Seek> seek) const {
-  QueryAnswer answer = co_await find_in_memory(query);
+awaitable<QueryAnswer> QueryCache::look_again(const Query& query, Now came,
+                                              std::shared_ptr<QueryLeases::Seek> seek) const {
+  QueryAnswer answer = co_await find_in_memory(query, came);
   answer.waited = true;
   if (answer.value || !seek) co_return answer;
   answer.value = context_.shared.query_leases.found(*seek);
@@ -166,7 +177,7 @@ awaitable<QueryAnswer> QueryCache::look_again(const Query& query, std::shared_pt
   co_return answer;
 }
 
-awaitable<QueryAnswer> QueryCache::wait_or_lead(const Query& query, Time until, QueryCaller& caller,
+awaitable<QueryAnswer> QueryCache::wait_or_lead(const Query& query, Now came, Time until, QueryCaller& caller,
                                                 NoticeBoard::Waiter& waiter) {
   QueryLeases& leases = context_.shared.query_leases;
   const auto voids = [&](const Fence& fence) { return is_void(query, fence, false); };
@@ -192,7 +203,7 @@ awaitable<QueryAnswer> QueryCache::wait_or_lead(const Query& query, Time until, 
       Seeking seeking(leases, query.key.hash, claim.seek);
       // Whoever had the lease may have stored the value, and ended it, since this one looked.
       const bool waited = answer.waited;
-      answer = co_await find_in_memory(query);
+      answer = co_await find_in_memory(query, came);
       answer.waited = waited;
       if (answer.value) {
         seeking.settle(answer.value);
@@ -217,7 +228,7 @@ awaitable<QueryAnswer> QueryCache::wait_or_lead(const Query& query, Time until, 
     }
     if (caller.gone || finishing_ || !waiter.is_told()) co_return answer;
     co_await waiter.wait(next);
-    answer = co_await look_again(query, claim.turn == QueryLeases::Turn::wait ? claim.seek : nullptr);
+    answer = co_await look_again(query, came, claim.turn == QueryLeases::Turn::wait ? claim.seek : nullptr);
     if (answer.value || caller.gone || finishing_) co_return answer;
     const bool late = Clock::now() >= until;
     if (late && patient) context_.counters.limits[static_cast<std::size_t>(Limit::collapse_wait)].add();

@@ -35,10 +35,10 @@ struct QueryValue {
 };
 
 struct QueryAnswer {
-  StoredResponsePtr value;  ///< nullptr: missing
+  StoredResponsePtr value;  ///< nullptr: missing, or not trusted
   Detail tier = Detail::none;
-  std::string lease;  ///< where it is missing: this caller is to load it; empty: somebody else is
-  bool unsure = false;
+  std::string lease;    ///< where it is missing: this caller is to load it; empty: somebody else is
+  bool unsure = false;  ///< the value in memory may be older than an invalidation that isn't heard of
   bool waited = false;  ///< for somebody else's loading
   Now at{};
 };
@@ -99,11 +99,13 @@ class QueryCache {
   bool is_void(const Query& query, const Fence& fence, bool in_redis) const;
   std::string lease_name(const Query& query) const;
   FleetLease fleet_lease(const Query& query) const;
-  awaitable<QueryAnswer> find_in_memory(const Query& query) const;
+  bool is_trusted(const Query& query, const StoredResponse& value, Now came, QueryAnswer& answer) const;
+  awaitable<QueryAnswer> find_in_memory(const Query& query, Now came) const;
   awaitable<StoredResponsePtr> find_in_redis(const Query& query, InRedis& seen) const;
   awaitable<Sought> seek(const Query& query) const;
-  awaitable<QueryAnswer> look_again(const Query& query, std::shared_ptr<QueryLeases::Seek> seek) const;
-  awaitable<QueryAnswer> wait_or_lead(const Query& query, Time until, QueryCaller& caller, NoticeBoard::Waiter& waiter);
+  awaitable<QueryAnswer> look_again(const Query& query, Now came, std::shared_ptr<QueryLeases::Seek> seek) const;
+  awaitable<QueryAnswer> wait_or_lead(const Query& query, Now came, Time until, QueryCaller& caller,
+                                      NoticeBoard::Waiter& waiter);
   StoredResponsePtr make_value(const Query& query, const QueryValue& value, const Fence& fence) const;
   void keep_in_memory(const Query& query, const StoredResponsePtr& value) const;
   awaitable<bool> is_overtaken_since(const Query& query, const QueryLeases::Lease& lease) const;

@@ -188,7 +188,8 @@ awaitable<void> QueryHandler::get(ClientSession& session, const Wanted& wanted, 
   outcome.status = 404;
   outcome.result = Result::miss;
   CacheStatus status;
-  status.forward = Forward::uri_miss;
+  status.forward = answer.unsure ? Forward::stale : Forward::uri_miss;
+  if (answer.unsure) status.detail = outcome.detail = Detail::unsure;
   std::string cache_status, fields;
   append_cache_status(status, cache_status);
   if (answer.lease.empty()) {

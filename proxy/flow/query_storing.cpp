@@ -113,7 +113,11 @@ awaitable<QueryPut> QueryCache::put_in_redis(const Query& query, const std::opti
   };
   if (touched() || (lease && co_await is_overtaken_since(query, *lease))) co_return QueryPut::voided;
   const std::int64_t ttl_ms = redis_ttl_ms(value->meta(), query.type->settings, now());
-  if (ttl_ms <= 0) co_return QueryPut::stored;
+  if (ttl_ms <= 0) {
+    std::optional<bool> own = true;
+    if (in_redis) own = co_await held.is_own();
+    co_return own.value_or(lease.has_value()) ? QueryPut::stored : QueryPut::lost;
+  }
   if (!in_redis) token.clear();
   const QueryStore::Stored stored = co_await store_->store(value, ttl_ms, lease_name(query), token);
   if (stored == QueryStore::Stored::lost) co_return QueryPut::lost;

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "core/cache_status.hpp"
+#include "core/refresh_ahead.hpp"
 #include "core/validation.hpp"
 #include "flow/compose.hpp"
 #include "flow/h2c.hpp"
@@ -54,6 +55,8 @@ bool RequestHandler::answer_now(ClientSession& session) {
   if (!found.is_fresh()) return false;
   Outcome outcome;
   put_hit(session, scratch_, found, at, outcome);
+  if (scratch_.route->counts_hits) [[unlikely]]
+    outcome.ahead = refresh_ahead(session, scratch_, found, at, context_.snapshot, {});
   finish(session, snapshot, *scratch_.route, &scratch_, outcome, nullptr);
   return true;
 }
@@ -92,9 +95,11 @@ awaitable<void> RequestHandler::handle(ClientSession& session) {
     put_upstream_error(session, {Detail::no_route_upstream, true}, *plan.route, {}, outcome);
   } else if (found.is_fresh()) {
     put_hit(session, plan, found, at, outcome);
+    if (plan.route->counts_hits) outcome.ahead = refresh_ahead(session, plan, found, at, snapshot, names.request_id);
   } else if (found.answers_behind()) {
     put_hit(session, plan, found, at, outcome);
     names.trail.refreshing = true;
+    if (plan.route->counts_hits) context_.shared.hits.add(found.hash, found.response->meta());
     shared_fetch_.refresh(session, plan, found, at, snapshot, names.request_id);
   } else if (plan.look_up && plan.facts.directives.only_if_cached) {
     put_only_if_cached(session, plan, outcome);
@@ -137,6 +142,30 @@ void RequestHandler::put_hit(ClientSession& session, const Plan& plan, const Fou
   outcome.unsure = found.unsure;
   outcome.ttl_ms = found.decision.ttl_ms;
   put_stored(session, found.response, *plan.route, at, status, outcome);
+  if (outcome.wished != Coding::identity && !behind && found.response->forms().note_wish(outcome.wished))
+    context_.shared.compressor.ask(found.response, found.hash, outcome.wished);
+}
+
+// Counts a fresh answer from the store; what is hot and near its end is fetched anew behind it. `request_id`: empty for
+// one to be made. Whether a fetch has begun.
+bool RequestHandler::refresh_ahead(ClientSession& session, const Plan& plan, const Found& found, Now at,
+                                   const SnapshotPtr& snapshot, std::string_view request_id) {
+  const ResponseMeta& stored = found.response->meta();
+  const std::uint32_t hits = context_.shared.hits.add(found.hash, stored);
+  const double ahead = plan.route->settings.refresh.ahead;
+  const ReuseDecision& decision = found.decision;
+  // The cheap question first: it is mostly too early.
+  if (static_cast<double>(decision.ttl_ms) > ahead * static_cast<double>(decision.ttl_ms + decision.age_ms))
+    return false;
+  const std::uint64_t words[] = {context_.shared.lot, found.hash.low,
+                                 static_cast<std::uint64_t>(stored.received_wall_ms)};
+  const std::uint64_t draw = hash64({reinterpret_cast<const char*>(words), sizeof words});
+  if (!is_due_ahead(decision.ttl_ms, decision.ttl_ms + decision.age_ms, ahead, hits, draw)) return false;
+  const std::string made = request_id.empty() ? names_of(session.request()).request_id : std::string();
+  const bool begun = shared_fetch_.refresh(session, plan, found, at, snapshot,
+                                           request_id.empty() ? std::string_view(made) : request_id);
+  if (begun) context_.route_counters(*snapshot, *plan.route).refreshed_ahead.add();
+  return begun;
 }
 
 // RFC 9111 5.2.1.7. Nothing was forwarded, so nothing says why it was.
@@ -182,6 +211,10 @@ void RequestHandler::finish(ClientSession& session, const Snapshot& snapshot, co
   if (hit && outcome.tier == Detail::redis) counters.hits_redis.add();
   if (outcome.collapsed) counters.collapsed.add();
   if (outcome.unsure) counters.unsure.add();
+  if (outcome.coding != Coding::identity) {
+    counters.encoded.add();
+    counters.encoded_saved.add(outcome.saved_bytes);
+  }
   if (outcome.stored && !outcome.collapsed) counters.stored.add();
   if (outcome.detail != Detail::none) counters.details[static_cast<std::size_t>(outcome.detail)].add();
   if (!hit) {
@@ -204,6 +237,7 @@ void RequestHandler::finish(ClientSession& session, const Snapshot& snapshot, co
   record.status = outcome.status;
   record.result = to_string(outcome.result);
   record.tier = to_string(outcome.tier);
+  if (outcome.coding != Coding::identity) record.coding = to_string(outcome.coding);
   record.bytes = session.body_bytes();
   record.duration_us = us;
   record.upstream_us = outcome.upstream_us;
@@ -239,6 +273,8 @@ void RequestHandler::remember(ClientSession& session, const RouteCounters& count
   decision.result = outcome.result;
   decision.tier = outcome.tier;
   decision.detail = outcome.detail;
+  decision.coding = outcome.coding;
+  decision.ahead = outcome.ahead;
   decision.flags = keyed ? Decision::keyed : 0;
   if (names && !plan) {
     decision.method = method_of(names->method);

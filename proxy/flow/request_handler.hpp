@@ -44,6 +44,8 @@ class RequestHandler final : public ClientHandler {
  private:
   void put_only_if_cached(ClientSession& session, const Plan& plan, Outcome& outcome);
   void put_hit(ClientSession& session, const Plan& plan, const Found& found, Now at, Outcome& outcome);
+  bool refresh_ahead(ClientSession& session, const Plan& plan, const Found& found, Now at, const SnapshotPtr& snapshot,
+                     std::string_view request_id);
   void remember(ClientSession& session, const RouteCounters& counters, const Plan* plan, const Outcome& outcome,
                 std::chrono::steady_clock::time_point finished, std::uint64_t us, Names* names,
                 std::string_view made_id);

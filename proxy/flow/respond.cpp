@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "core/cache_status.hpp"
+#include "core/compressible.hpp"
 #include "core/freshness.hpp"
 #include "core/ranges.hpp"
 #include "core/validation.hpp"
@@ -39,19 +40,60 @@ void append_cache_status_field(const CacheStatus& status, const CompiledRoute& r
 
 namespace {
 
+// Whether a response that is stored is, or will be, to be had in other codings: then each answer with it says so.
+bool is_negotiated(const CompiledRoute& route, const ResponseMeta& meta, std::size_t body) {
+  return route.compresses && meta.compressible && is_compressible_size(body) &&
+         !is_kept_personally(meta, route.settings);
+}
+
+// Which of its representations a client gets.
+struct Form {
+  bool negotiated = false;
+  const EncodedForm* encoded = nullptr;  // null: the plain one
+  bool wanted = false;                   // some encoded one would do
+  Coding coding = Coding::identity;
+  Coding wished = Coding::identity;  // would be better than that, and isn't there
+};
+
+// Of a response that is negotiated.
+Form form_for(const RequestHead& request, const StoredResponse& stored) {
+  Form form;
+  form.negotiated = true;
+  if (!find(request.fields, Name::accept_encoding)) return form;
+  if (list_has(request.fields, Name::cache_control, "no-transform")) return form;  // RFC 9111 5.2.1.6
+  const CodingWishes wishes = coding_wishes(request.fields);
+  form.wanted = wishes.wants_any();
+  // Ranges are parts of the plain one.
+  if (request.method == Method::get && find(request.fields, Name::range) && !wishes.refuses_plain) return form;
+  for (std::size_t i = 0; i < wishes.count && !form.encoded; ++i) {
+    form.coding = wishes.order[i];
+    form.encoded = stored.forms().find(form.coding);
+  }
+  if (!form.encoded) form.coding = Coding::identity;
+  if (form.wanted && form.coding != wishes.order[0]) form.wished = wishes.order[0];
+  return form;
+}
+
+// If-Range with a date: what that dates may be the encoded form, of which no part fits the plain one.
+bool has_range_if_date(const RequestHead& request) {
+  const Field* condition = find(request.fields, Name::if_range);
+  return condition && condition->value.find('"') == std::string_view::npos;
+}
+
 // What a client gets of a stored response.
 struct Portion {
   bool not_modified = false;
   RangeAnswer range;
 };
 
-Portion portion_for(const RequestHead& request, const StoredResponse& stored, Now at) {
+Portion portion_for(const RequestHead& request, const StoredResponse& stored, const Form& form, Now at) {
   const ResponseMeta& meta = stored.meta();
   Portion portion;
   // Preconditions before ranges (RFC 9110 13.2.2); a Range means something to GET alone (14.2).
   portion.not_modified = client_has(request, meta, stored.etag(), at);
   if (portion.not_modified || request.method != Method::get || meta.status != 200) return portion;
   if (!find(request.fields, Name::range) || refuses_ranges(stored.head())) return portion;
+  if (form.encoded || (form.wanted && has_range_if_date(request))) return portion;
   const Representation whole{stored.etag(), meta.last_modified_s, meta.date_s, stored.body().size()};
   portion.range = select_ranges(request.fields, whole, at.wall_ms / 1000);
   return portion;
@@ -100,11 +142,15 @@ void put_stored(ClientSession& session, const StoredResponsePtr& stored, const C
   OutputQueue& out = session.out();
   out.pin(stored);
   const ResponseMeta& meta = stored->meta();
-  const Portion portion = portion_for(session.request(), *stored, at);
+  Form form;
+  if (is_negotiated(route, meta, stored->body().size())) form = form_for(session.request(), *stored);
+  const Portion portion = portion_for(session.request(), *stored, form, at);
+  status.coding = form.coding;
   std::string key;  // as long as `status`
   if (route.settings.cache_status == config::CacheStatusMode::key) status.key = key = stored->readable_key();
   if (portion.range.kind != RangeAnswer::Kind::whole) {
     std::string last(more_fields);
+    if (form.negotiated && !meta.varies_by_coding) last += vary_by_coding;
     append_age(current_age_ms(meta, at), last);
     append_cache_status_field(status, route, last);
     if (portion.range.kind == RangeAnswer::Kind::partial) {
@@ -118,22 +164,30 @@ void put_stored(ClientSession& session, const StoredResponsePtr& stored, const C
     session.end_head(416, 0);
     return;
   }
+  const std::string_view head = form.encoded ? form.encoded->head() : stored->head();
+  const std::string_view body = form.encoded ? form.encoded->body() : stored->body();
   outcome.status = portion.not_modified ? 304 : meta.status;
   if (portion.not_modified) {
-    append_not_modified_head(stored->head(), out.scratch());
+    append_not_modified_head(head, out.scratch());
     out.end_scratch();
   } else if (meta.had_set_cookie && route.settings.set_cookie != config::SetCookie::store) {
     // Stored while the route still said `store`: what a reload tightens binds what is stored already.
-    append_without_set_cookie(stored->head(), out.scratch());
+    append_without_set_cookie(head, out.scratch());
     out.end_scratch();
   } else {
-    out.refer(stored->head());
+    out.refer(head);
   }
   out.scratch() += more_fields;
+  if (form.negotiated && !form.encoded && !meta.varies_by_coding) out.scratch() += vary_by_coding;
   append_age(current_age_ms(meta, at), out.scratch());
   append_cache_status_field(status, route, out.scratch());
-  session.end_head(outcome.status, stored->body().size());
-  if (!portion.not_modified) session.put_body(stored->body(), true);
+  const auto mode = session.end_head(outcome.status, body.size());
+  if (mode == ClientSession::BodyMode::none) return;
+  session.put_body(body, true);
+  if (!form.negotiated) return;
+  outcome.coding = form.coding;
+  outcome.wished = form.wished;
+  outcome.saved_bytes = stored->body().size() - body.size();
 }
 
 void put_stale_if_error(ClientSession& session, const Found& found, const CompiledRoute& route, unsigned answered,
@@ -163,6 +217,9 @@ awaitable<void> stream_flight(ClientSession& session, Flight::Reader& reader, co
     text += head->stored_only;
   }
   if (reader.is_first()) text += head->set_cookies + head->first_only;
+  if (head->storing && !head->meta.varies_by_coding &&
+      is_negotiated(route, head->meta, head->length.value_or(largest_compressed)))
+    text += vary_by_coding;
   if (!not_modified) {
     if (head->length && head->status != 204) append_length(*head->length, text);
   }

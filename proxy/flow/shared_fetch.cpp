@@ -3,6 +3,7 @@
 #include "core/cache_key.hpp"
 #include "core/validation.hpp"
 #include "flow/compose.hpp"
+#include "flow/keeper.hpp"
 #include "flow/look_up.hpp"
 #include "flow/respond.hpp"
 
@@ -12,6 +13,26 @@ namespace {
 
 // How far a fetch that isn't kept may run ahead of its slowest reader.
 constexpr std::size_t stream_window = 256u << 10;
+
+// Of a response found in memory, what it is in Redis: who refreshes it ahead of its time has not looked there.
+void note_in_redis(const Found& found, const config::Route& route, Now at, Place& place) {
+  const auto seen_of = [&](const StoredResponse& stored) {
+    return InRedis{InRedis::State::present, stored.store_id(), expires_in_redis_ms(stored, route, at)};
+  };
+  if (!found.response->stands_in_redis() || found.tier != Detail::memory) return;
+  if (!found.varies) {
+    place.seen = seen_of(*found.response);
+    return;
+  }
+  if (found.marker && found.marker->stands_in_redis()) place.seen = seen_of(*found.marker);
+  place.seen_variant = seen_of(*found.response);
+  place.seen_variant_key = found.response->readable_key();
+}
+
+bool is_same_value(const StoredResponse& a, const StoredResponse& b) {
+  return a.store_id() == b.store_id() && a.meta().received_wall_ms == b.meta().received_wall_ms &&
+         a.meta().date_s == b.meta().date_s;
+}
 
 }  // namespace
 
@@ -55,8 +76,10 @@ std::shared_ptr<FetchJob> SharedFetch::make_job(const RequestHead& request, cons
   const LocalOrder& order = context_.shared.invalidations.order();
   job->strong_only = found.response && (found.strong_only || order.standing(*found.response).is_touched());
   job->stale = found.response;
+  if (!found.response) job->learned_from = found.learned_from;
   if (!job->strong_only || found.response->meta().has_strong_etag) job->validating = found.response;
-  job->serves_error = (found.serves_error() || found.answers_behind()) && !order.is_invalidated(*found.response);
+  const bool serves = found.serves_error() || found.answers_behind() || found.is_fresh();
+  job->serves_error = serves && !order.is_invalidated(*found.response);
 
   // It is fetched for all: a HEAD that finds a stale response refreshes the whole of it.
   RequestHead whole = request;
@@ -81,21 +104,27 @@ std::shared_ptr<FetchJob> SharedFetch::make_job(const RequestHead& request, cons
 }
 
 // One refresh at a time for a key, whatever the route says of collapsing; its answer goes to nobody (RFC 5861 3).
-void SharedFetch::refresh(ClientSession& session, const Plan& plan, const Found& found, Now looked_up,
+bool SharedFetch::refresh(ClientSession& session, const Plan& plan, const Found& found, Now looked_up,
                           const SnapshotPtr& snapshot, std::string_view request_id) {
   Collapser& collapser = context_.shared.collapser;
-  if (collapser.is_failing(plan.hash, now().mono_ms)) return;
+  const bool ahead = found.is_fresh();
+  const Now at = now();
+  if (collapser.is_failing(plan.hash, at.mono_ms)) return false;
+  // While one is under way each hit comes by here.
+  if (ahead && collapser.is_under_way(found.hash, found.key.empty() ? plan.primary_key : found.key)) return false;
   // Another refresh may have ended since (while Redis was asked). What it stored is suspect until it is compared.
   const auto look_again = [&] {
     Found found_now = look_up_memory(context_, session.request(), plan, now());
-    return found_now.response && found_now.decision.reuse == Reuse::fresh ? found_now.response : nullptr;
+    if (!found_now.response || found_now.decision.reuse != Reuse::fresh) return StoredResponsePtr();
+    return ahead && is_same_value(*found_now.response, *found.response) ? StoredResponsePtr() : found_now.response;
   };
-  if (look_again()) return;
+  if (look_again()) return false;
   // Where the upstream has all that it may have, it isn't asked for what nobody waits for.
   auto in_flight = context_.upstreams.try_begin(*plan.upstream);
-  if (!in_flight) return;
+  if (!in_flight) return false;
   auto job = make_job(session.request(), session.origin(), plan, found, snapshot, request_id);
   job->in_flight = std::move(*in_flight);
+  if (ahead) note_in_redis(found, plan.route->settings, at, job->place);
   const auto join = [&] {
     return collapser.join(
         job->hash, job->key, job->place.fence.local, [](std::uint64_t) { return true; }, stream_window);
@@ -106,19 +135,20 @@ void SharedFetch::refresh(ClientSession& session, const Plan& plan, const Found&
     collapser.leave(job->hash, joined.flight.get());
     joined = join();
   }
-  if (!joined.leader) return;
+  if (!joined.leader) return false;
   // Nor is it fetched twice where another ended between the two, or while Redis was asked: what was found there may be
   // what stood there before it. Whoever has joined meanwhile looks for themselves what the stale one is to them.
   StoredResponsePtr stored = look_again();
   if (stored || collapser.has_stored_another(job->hash, found.response->store_id(), looked_up.mono_ms)) {
     collapser.leave(job->hash, joined.flight.get());
     joined.flight->settle(stored ? std::move(stored) : found.response, {}, true, true);
-    return;
+    return false;
   }
   job->flight = joined.flight;
   job->collapsing = true;
   if (shares_with_fleet(plan)) job->fleet = FetchJob::Fleet::refresh;
   fetcher_.start(std::move(job));
+  return true;
 }
 
 awaitable<void> SharedFetch::answer(ClientSession& session, const Plan& plan, const Found& found,

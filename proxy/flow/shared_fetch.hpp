@@ -19,9 +19,9 @@ class SharedFetch {
   /// Fetches, or joins who does, and answers. `found`: what is stored, and not fresh.
   awaitable<void> answer(ClientSession& session, const Plan& plan, const Found& found, const SnapshotPtr& snapshot,
                          std::string_view request_id, Outcome& outcome);
-  /// Begins to refresh what was just answered with, in the background, unless that is under way or has failed lately,
-  /// or has ended since it was looked up.
-  void refresh(ClientSession& session, const Plan& plan, const Found& found, Now looked_up, const SnapshotPtr& snapshot,
+  /// Begins to refresh what was just answered with, stale or ahead of its time, in the background, unless that is under
+  /// way or has failed lately, or has ended since it was looked up. Whether it did.
+  bool refresh(ClientSession& session, const Plan& plan, const Found& found, Now looked_up, const SnapshotPtr& snapshot,
                std::string_view request_id);
   /// What a fetch for this request would need to know. `found` may be empty.
   std::shared_ptr<FetchJob> make_job(const RequestHead& request, const ClientOrigin& origin, const Plan& plan,

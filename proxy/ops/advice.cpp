@@ -130,7 +130,7 @@ void does_not_pay(const RouteFigures& r, std::vector<Advice>& out) {
 
 void refreshes_say(const RouteFigures& r, std::vector<Advice>& out) {
   const std::uint64_t same = r.insight.refreshed_same, other = r.insight.refreshed_other, all = same + other;
-  if (r.cache != config::CacheMode::on || all < enough_refreshes) return;
+  if (r.cache != config::CacheMode::on || r.adaptive || all < enough_refreshes) return;
   const std::string lifetime = r.ttl ? "its ttl of " + ttl_text(r.ttl->count()) : "its lifetime";
   if (same * 10 >= all * 9) {
     Advice advice = make(AdviceKind::ttl_too_short, r);
@@ -219,6 +219,7 @@ std::vector<RouteFigures> route_figures(const Counters& counters, const config::
     if (route != routes.end()) {
       figures.cache = route->second->cache;
       figures.ttl = route->second->ttl;
+      figures.adaptive = route->second->adaptive.is_on();
     }
     for (const RouteCounters* block : blocks) {
       const auto of = [block](Result result) { return block->results[static_cast<std::size_t>(result)].get(); };

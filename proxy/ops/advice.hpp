@@ -21,6 +21,7 @@ struct RouteFigures {
   std::string name;
   config::CacheMode cache = config::CacheMode::off;
   std::optional<config::Milliseconds> ttl;  ///< of the route's own
+  bool adaptive = false;                    ///< it is where lifetimes begin, and no more
   std::uint64_t requests = 0;
   std::uint64_t looked_up = 0;  ///< of these: hits, stale answers, misses, revalidated ones
   std::uint64_t answered = 0;   ///< of these: from a store

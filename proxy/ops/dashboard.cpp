@@ -57,7 +57,8 @@ function routeRow(name, now, old, seconds) {
   const hits = now.hits.memory + now.hits.redis + now.stale;
   return [name, grown === null ? "-" : number(Math.max(0, grown)), number(now.requests), percent(hits, now.requests),
     number(now.misses), number(now.errors), number(now.latency.p50), number(now.latency.p99),
-    size(now.saved.bytes), number(now.saved.upstream_seconds)];
+    size(now.saved.bytes), number(now.saved.upstream_seconds), number(now.refreshed_ahead),
+    number(now.adaptive.mean_lifetime), number(now.compressed.answers)];
 }
 function showStats(stats) {
   const time = performance.now(), seconds = (time - asked) / 1000;
@@ -66,7 +67,7 @@ function showStats(stats) {
   const rows = names.map(name => routeRow(name, stats.routes[name], before && before.routes[name], seconds));
   rows.push(routeRow("all", stats.totals, before && before.totals, seconds));
   fill("routes", ["Route", "Req/s", "Requests", "Hits", "Misses", "Errors", "p50 ms", "p99 ms", "Bytes saved",
-    "Seconds saved"], rows);
+    "Seconds saved", "Refreshed ahead", "Learned lifetime s", "Sent compressed"], rows);
   fill("hottest", ["Key", "Requests", "At most too high by", "Hits", "Bytes"],
     stats.hottest.map(k => [k.key, number(k.requests), number(k.error), percent(k.hits, k.requests), size(k.bytes)]));
   fill("redis", ["Server", "Memory", "Limit", "Hit ratio", "Evicted"], stats.redis.map(r => r.reachable

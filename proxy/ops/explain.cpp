@@ -98,6 +98,7 @@ void explain_place(const config::Config& config, const RequestHead& request, con
   out.key = printable(primary);
   out.readable_key = readable_key(match, hash128(primary));
   out.redis_key = config.redis.key_namespace + out.readable_key;
+  out.compresses = match.route->compresses;
   if (route.store_memory && config.memory.enabled) out.stores.push_back("memory");
   if (route.store_redis && config.redis.enabled) out.stores.push_back("redis");
   for (const Template& tag : match.route->tags) out.tags.push_back(tag.fill(match.parameters, Template::Encode::raw));
@@ -188,6 +189,8 @@ Explanation explain(const config::Config& config, const RouteTable& routes, cons
   explain_place(config, request, match, out);
   out.stale_while_revalidate = route.stale_while_revalidate;
   out.stale_if_error = route.stale_if_error;
+  out.refresh = route.refresh;
+  out.adaptive = route.adaptive;
   const RequestFacts facts = facts_for(request, route);
   if (facts.directives.no_store) {
     out.reason = to_string(Detail::request_no_store);
@@ -206,11 +209,19 @@ ExplainedStored explain_stored(const StoredResponse& response, Detail tier, cons
   ExplainedStored out;
   out.age_ms = current_age_ms(response.meta(), now);
   const PersonalParts personal = personal_parts(response.meta(), route);
-  out.ttl_ms = permitted_lifetime(response.meta(), personal, route).ms - out.age_ms;
+  const Lifetime lifetime = permitted_lifetime(response.meta(), personal, route);
+  out.lifetime_ms = lifetime.ms;
+  out.ttl_ms = lifetime.ms - out.age_ms;
+  out.learned = route.adaptive.is_on() && response.meta().learned != 0 && lifetime.from != LifetimeFrom::ttl_by_status;
+  out.between_changes_ms = static_cast<std::int64_t>(response.history().between_changes_ms());
   out.tier = tier;
   out.size = response.body().size();
   out.status = response.meta().status;
   out.key = response.readable_key();
+  for (std::size_t i = 0; i < coding_count; ++i) {
+    const auto coding = static_cast<Coding>(i);
+    if (const EncodedForm* form = response.forms().find(coding)) out.encoded.emplace_back(coding, form->body().size());
+  }
   out.invalidated = tier == Detail::none;
   if (out.invalidated) {
     out.ttl_ms = 0;

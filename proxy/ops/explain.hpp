@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/model.hpp"
+#include "core/content_coding.hpp"
 #include "core/message.hpp"
 #include "core/reasons.hpp"
 #include "core/route_table.hpp"
@@ -58,7 +59,11 @@ struct ExplainedStored {
   unsigned status = 0;
   std::string_view reuse;  ///< `fresh`, `stale-while-revalidate`, `validate` or `refuse`
   std::string key;         ///< readable, without namespace: of the variant where the URL varies
-  std::uint64_t hits = 0;  ///< about so many by this replica lately
+  std::vector<std::pair<Coding, std::size_t>> encoded;  ///< forms for clients that are there too, and their bytes
+  std::uint64_t hits = 0;                               ///< about so many by this replica lately
+  std::int64_t lifetime_ms = 0;
+  bool learned = false;                 ///< `adaptive` has given it that, within the bounds of the route and its own
+  std::int64_t between_changes_ms = 0;  ///< as far as refreshes told; 0 where nothing is known
 };
 
 struct Explanation {
@@ -73,11 +78,14 @@ struct Explanation {
   std::string readable_key;                 ///< without namespace
   std::string redis_key;                    ///< with namespace
   std::vector<std::string> stores;          ///< `memory`, `redis`
+  bool compresses = false;                  ///< what proves hot is compressed for clients, where it may be
   std::optional<config::Milliseconds> ttl;  ///< of a 200 that says nothing itself
   std::string ttl_from;                     ///< `ttl`, `ttl_by_status`, or `response` where only that can give one
   std::map<int, config::Milliseconds> ttl_by_status;
   /// Stale windows of the route, where the response doesn't say.
   std::optional<config::Milliseconds> stale_while_revalidate, stale_if_error;
+  config::Refresh refresh;    ///< of the route
+  config::Adaptive adaptive;  ///< likewise
   std::vector<std::string> tags;
   std::vector<ExplainedInvalidation> invalidates;
   bool asked_store = false;  ///< a running proxy looked; `stored` empty then means nothing is there

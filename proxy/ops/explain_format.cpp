@@ -33,12 +33,23 @@ json::object to_json(const ExplainedInvalidation& item) {
   return out;
 }
 
+json::object encoded_json(const ExplainedStored& stored) {
+  json::object out;
+  for (const auto& [coding, size] : stored.encoded) out[to_string(coding)] = size;
+  return out;
+}
+
 json::object to_json(const ExplainedStored& stored) {
-  return {{"age", seconds(stored.age_ms)},
+  const bool known = stored.between_changes_ms != 0;
+  return {{"lifetime", seconds(stored.lifetime_ms)},
+          {"learned", stored.learned},
+          {"between_changes", known ? seconds(stored.between_changes_ms) : json::value()},
+          {"age", seconds(stored.age_ms)},
           {"ttl", seconds(stored.ttl_ms)},
           {"tier", stored.invalidated ? json::value() : json::value(to_string(stored.tier))},
           {"invalidated", stored.invalidated},
           {"size", stored.size},
+          {"encoded", encoded_json(stored)},
           {"hits", stored.hits},
           {"status", stored.status},
           {"reuse", stored.reuse},
@@ -91,11 +102,33 @@ std::string stale_text(const Explanation& e) {
   return out + "for " + config::duration_text(*e.stale_if_error) + " where the upstream fails";
 }
 
+std::string renewal_text(const Explanation& e) {
+  std::string out;
+  const auto add = [&out](const std::string& text) { out += (out.empty() ? "" : "; ") + text; };
+  if (e.adaptive.is_on())
+    add("learned from refreshes, " + config::duration_text(e.adaptive.min) + " to " +
+        config::duration_text(e.adaptive.max) + ", never past an explicit one");
+  if (e.refresh.jitter > 0) add("shortened by up to " + config::share_text(e.refresh.jitter));
+  if (e.refresh.ahead > 0)
+    add("fetched anew in its last " + config::share_text(e.refresh.ahead) + " where it is asked for often");
+  return out;
+}
+
+std::string learned_text(const ExplainedStored& stored) {
+  if (!stored.learned) return {};
+  std::string out = ", of a lifetime of " + std::to_string(stored.lifetime_ms / 1000) + "s that was learned";
+  if (stored.between_changes_ms == 0) return out;
+  return out + " (about " + std::to_string(stored.between_changes_ms / 1000) + "s between changes)";
+}
+
 std::string stored_text(const ExplainedStored& stored) {
   const std::string where = stored.invalidated ? "invalidated" : "in " + std::string(to_string(stored.tier));
-  return "status " + std::to_string(stored.status) + ", " + std::to_string(stored.size) + " bytes, " + where +
-         ", age " + std::to_string(stored.age_ms / 1000) + "s, lifetime left " + std::to_string(stored.ttl_ms / 1000) +
-         "s, " + std::string(stored.reuse);
+  std::string sizes = std::to_string(stored.size) + " bytes";
+  for (const auto& [coding, size] : stored.encoded)
+    sizes += ", " + std::string(to_string(coding)) + " " + std::to_string(size);
+  return "status " + std::to_string(stored.status) + ", " + sizes + ", " + where + ", age " +
+         std::to_string(stored.age_ms / 1000) + "s, lifetime left " + std::to_string(stored.ttl_ms / 1000) + "s" +
+         learned_text(stored) + ", " + std::string(stored.reuse);
 }
 
 }  // namespace
@@ -114,6 +147,7 @@ json::object to_json(const Explanation& e) {
   out["key"] = text_or_null(e.key);
   out["redis_key"] = text_or_null(e.redis_key);
   out["stores"] = array_of(e.stores);
+  out["compress_answers"] = e.compresses;
   out["ttl"] = e.ttl ? seconds(e.ttl->count()) : json::value();
   out["ttl_from"] = text_or_null(e.ttl_from);
   if (!e.ttl_by_status.empty()) {
@@ -127,6 +161,9 @@ json::object to_json(const Explanation& e) {
     if (e.stale_if_error) stale["if_error"] = seconds(e.stale_if_error->count());
     out["stale"] = std::move(stale);
   }
+  if (e.refresh != config::Refresh{}) out["refresh"] = {{"ahead", e.refresh.ahead}, {"jitter", e.refresh.jitter}};
+  if (e.adaptive.is_on())
+    out["adaptive"] = {{"min", seconds(e.adaptive.min.count())}, {"max", seconds(e.adaptive.max.count())}};
   out["tags"] = array_of(e.tags);
   json::array invalidates;
   for (const ExplainedInvalidation& item : e.invalidates) invalidates.push_back(to_json(item));
@@ -141,9 +178,12 @@ std::string to_text(const Explanation& e) {
   line(out, "upstream", (e.upstream.empty() ? "none" : e.upstream) + ", asked for " + e.forwarded_target);
   line(out, "cacheable", (e.cacheable ? "yes" : "no (" + e.reason + ")") + ": " + e.because);
   if (e.cacheable) line(out, "lifetime", lifetime_text(e));
+  if (e.cacheable && !renewal_text(e).empty()) line(out, "renewal", renewal_text(e));
   if (e.cacheable && !stale_text(e).empty()) line(out, "stale use", stale_text(e));
   if (!e.key.empty()) {
     line(out, "stores", e.stores.empty() ? "none" : joined(e.stores, ", "));
+    line(out, "compressed",
+         e.compresses ? "for clients that accept it, once it proves hot, where its type allows" : "no");
     line(out, "key", e.key);
     line(out, "redis key", e.redis_key);
     line(out, "tags", e.tags.empty() ? "none" : joined(e.tags, ", "));

@@ -68,8 +68,13 @@ void add_routes(const Counters& counters, Families& out) {
   auto collapsed = counter("pillion_collapsed_total", "Requests that waited for another's fetch.");
   auto unsure =
       counter("pillion_unsure_total", "Answers from memory while the invalidations of other replicas were not heard.");
+  auto ahead = counter("pillion_refreshed_ahead_total", "Fetches begun before what they replace had expired.");
+  auto lifetimes = counter("pillion_lifetimes_changed_total", "Lifetimes that a refresh has lengthened or shortened.");
   auto shadow = counter("pillion_shadow_total",
                         "Answers of the application beside which a cache's would have been the same, or another.");
+  auto encoded = counter("pillion_compressed_answers_total", "Answers from a store with a body compressed here.");
+  auto encoded_saved =
+      counter("pillion_compressed_saved_bytes_total", "Bytes that these have less than the plain ones.");
   auto bytes = counter("pillion_response_bytes_total", "Bytes of bodies sent to clients.");
   auto details = counter("pillion_details_total", "Answers by the detail of their Cache-Status.");
   counters.for_each_route([&](const std::string& name, const std::vector<RouteCounters*>& blocks) {
@@ -89,11 +94,24 @@ void add_routes(const Counters& counters, Families& out) {
     add(stored, {{"route", name}}, total(blocks, [](const RouteCounters& b) -> C { return b.stored; }));
     add(collapsed, {{"route", name}}, total(blocks, [](const RouteCounters& b) -> C { return b.collapsed; }));
     add(unsure, {{"route", name}}, total(blocks, [](const RouteCounters& b) -> C { return b.unsure; }));
+    const std::uint64_t early = total(blocks, [](const RouteCounters& b) -> C { return b.refreshed_ahead; });
+    if (early != 0) add(ahead, {{"route", name}}, early);
+    const std::uint64_t longer = total(blocks, [](const RouteCounters& b) -> C { return b.lengthened; });
+    const std::uint64_t shorter = total(blocks, [](const RouteCounters& b) -> C { return b.shortened; });
+    if (longer + shorter != 0) {
+      add(lifetimes, {{"route", name}, {"to", "longer"}}, longer);
+      add(lifetimes, {{"route", name}, {"to", "shorter"}}, shorter);
+    }
     const std::uint64_t same = total(blocks, [](const RouteCounters& b) -> C { return b.shadow_same; });
     const std::uint64_t other = total(blocks, [](const RouteCounters& b) -> C { return b.shadow_other; });
     if (same + other != 0) {
       add(shadow, {{"route", name}, {"same", "true"}}, same);
       add(shadow, {{"route", name}, {"same", "false"}}, other);
+    }
+    const std::uint64_t compressed = total(blocks, [](const RouteCounters& b) -> C { return b.encoded; });
+    if (compressed != 0) {
+      add(encoded, {{"route", name}}, compressed);
+      add(encoded_saved, {{"route", name}}, total(blocks, [](const RouteCounters& b) -> C { return b.encoded_saved; }));
     }
     add(bytes, {{"route", name}}, total(blocks, [](const RouteCounters& b) -> C { return b.bytes; }));
     for (std::size_t i = 0; i < std::tuple_size_v<decltype(RouteCounters::details)>; ++i) {
@@ -102,7 +120,8 @@ void add_routes(const Counters& counters, Families& out) {
       if (n != 0 && !word.empty()) add(details, {{"route", name}, {"detail", std::string(word)}}, n);
     }
   });
-  for (auto* f : {&requests, &seconds, &hits, &stored, &collapsed, &unsure, &shadow, &bytes, &details})
+  for (auto* f : {&requests, &seconds, &hits, &stored, &collapsed, &unsure, &ahead, &lifetimes, &shadow, &encoded,
+                  &encoded_saved, &bytes, &details})
     out.push_back(std::move(*f));
 }
 
@@ -133,6 +152,16 @@ void add_stores(const Counters& counters, const MetricsExtras& extras, Families&
     add(out.back(), {{"tier", "memory"}}, extras.memory.entries);
     out.push_back(counter("pillion_store_evictions_total", "Stored responses that had to make room."));
     add(out.back(), {{"tier", "memory"}}, extras.memory.evictions);
+  }
+  if (extras.memory_enabled) {
+    out.push_back(counter("pillion_compressed_total", "Stored responses compressed for clients, by coding."));
+    for (std::size_t i = 0; i < coding_count; ++i)
+      add(out.back(), {{"coding", std::string(to_string(static_cast<Coding>(i)))}}, counters.compressed[i].get());
+    out.push_back(counter("pillion_compression_left_total",
+                          "Hot responses that were not compressed: since it saved under an eighth, or since too many "
+                          "waited (these are tried again)."));
+    add(out.back(), {{"why", "given-up"}}, counters.compression_given_up.get());
+    add(out.back(), {{"why", "postponed"}}, counters.compression_postponed.get());
   }
   out.push_back(
       counter("pillion_swept_total", "Stored responses removed since an invalidation had made them useless."));

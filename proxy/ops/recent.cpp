@@ -112,7 +112,9 @@ std::string answer_text(const PastDecision& decision) {
   const Decision& d = decision.decision;
   std::string text = "answered " + std::to_string(d.status) + " (" + std::string(to_string(d.result));
   if (d.tier != Detail::none) text += ", from " + std::string(d.tier == Detail::redis ? "Redis" : "memory");
-  text += ") with " + std::to_string(d.bytes) + " bytes in " + duration_text(d.us);
+  text += ") with " + std::to_string(d.bytes) + " bytes";
+  if (d.coding != Coding::identity) text += " of " + std::string(to_string(d.coding)) + ", compressed before,";
+  text += " in " + duration_text(d.us);
   if (d.result == Result::hit) text += "; fresh for another " + std::to_string(d.ttl_ms / 1000) + " s";
   return text;
 }
@@ -218,6 +220,7 @@ std::vector<DecisionStep> steps_of(const PastDecision& decision) {
       steps.push_back({"invalidate", "unsafe", "invalidated " + printable(trail.invalidated)});
     if (trail.refreshing) steps.push_back({"refresh", "behind", "had it fetched anew in the background"});
   }
+  if (d.ahead) steps.push_back({"refresh", "ahead", "had it fetched anew in the background, before it expires"});
   steps.push_back({"answer", std::string(to_string(d.result)), answer_text(decision)});
   return steps;
 }

@@ -17,6 +17,8 @@ struct RouteSums {
   std::array<std::uint64_t, result_count> results{};
   std::array<std::uint64_t, std::tuple_size_v<decltype(RouteCounters::details)>> details{};
   std::uint64_t hits_memory = 0, hits_redis = 0, collapsed = 0, bytes = 0, stored = 0, same = 0, other = 0;
+  std::uint64_t encoded = 0, encoded_saved = 0;
+  std::uint64_t ahead = 0, learned = 0, learned_ms = 0, lengthened = 0, shortened = 0;
   std::array<std::uint64_t, 8> forwards{};
   std::uint64_t saved_requests = 0, saved_bytes = 0, saved_us = 0;
   HistogramSum latency;
@@ -34,6 +36,13 @@ struct RouteSums {
     stored += block.stored.get();
     same += block.shadow_same.get();
     other += block.shadow_other.get();
+    encoded += block.encoded.get();
+    encoded_saved += block.encoded_saved.get();
+    ahead += block.refreshed_ahead.get();
+    learned += block.learned.get();
+    learned_ms += block.learned_ms.get();
+    lengthened += block.lengthened.get();
+    shortened += block.shortened.get();
   }
   // What the upstream was spared: by as much as one of its answers on this route takes on average. `insight`: nullptr
   // where nothing but answers from stores is known.
@@ -66,6 +75,13 @@ struct RouteSums {
     stored += more.stored;
     same += more.same;
     other += more.other;
+    encoded += more.encoded;
+    encoded_saved += more.encoded_saved;
+    ahead += more.ahead;
+    learned += more.learned;
+    learned_ms += more.learned_ms;
+    lengthened += more.lengthened;
+    shortened += more.shortened;
     saved_requests += more.saved_requests;
     saved_bytes += more.saved_bytes;
     saved_us += more.saved_us;
@@ -104,9 +120,16 @@ json::object to_json(const RouteSums& sums) {
     if (sums.forwards[i] != 0) forwards[to_string(static_cast<Forward>(i))] = sums.forwards[i];
   out["forwards"] = std::move(forwards);
   out["shadow"] = {{"requests", sums.of(Result::shadow)}, {"same", sums.same}, {"other", sums.other}};
+  out["refreshed_ahead"] = sums.ahead;
+  const double mean = static_cast<double>(sums.learned_ms) / 1000 / static_cast<double>(sums.learned);
+  out["adaptive"] = {{"refreshes", sums.learned},
+                     {"lengthened", sums.lengthened},
+                     {"shortened", sums.shortened},
+                     {"mean_lifetime", sums.learned == 0 ? json::value() : json::value(mean)}};
   out["saved"] = {{"requests", sums.saved_requests},
                   {"bytes", sums.saved_bytes},
                   {"upstream_seconds", static_cast<double>(sums.saved_us) / 1e6}};
+  out["compressed"] = {{"answers", sums.encoded}, {"saved_bytes", sums.encoded_saved}};
   out["latency"] = {{"p50", milliseconds(sums.latency, 0.5)},
                     {"p90", milliseconds(sums.latency, 0.9)},
                     {"p99", milliseconds(sums.latency, 0.99)}};

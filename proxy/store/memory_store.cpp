@@ -115,6 +115,21 @@ void MemoryStore::put(Shard& shard, const Hash128& hash, StoredResponsePtr respo
   used_.fetch_sub(replaced_cost, std::memory_order_relaxed);
 }
 
+bool MemoryStore::grow(const Hash128& hash, const StoredResponse* response, std::size_t more) {
+  const std::size_t cost = (more + 7) & ~std::size_t{7};
+  Shard& shard = shard_of(hash);
+  if (cost > 0 && !reserve(cost, [&] { return evict_one(shard); })) return false;
+  {
+    std::lock_guard guard(shard.lock);
+    if (shard.index.add_cost(hash, response, cost)) {
+      shard.bytes.store(shard.bytes.load(std::memory_order_relaxed) + cost, std::memory_order_relaxed);
+      return true;
+    }
+  }
+  used_.fetch_sub(cost, std::memory_order_relaxed);
+  return false;
+}
+
 template <typename MakeRoom>
 bool MemoryStore::reserve(std::size_t bytes, MakeRoom&& make_room) {
   const std::size_t capacity = capacity_.load(std::memory_order_relaxed);

@@ -35,6 +35,9 @@ class MemoryStore {
   /// it is too large.
   bool store_cold(const Hash128& hash, StoredResponsePtr response, std::int64_t now_mono_ms);
   static constexpr std::int64_t cold_age_ms = 600'000;
+  /// Counts `more` bytes for the entry, if it is still this very one and there is room or room can be made; they go
+  /// with it. False where not. With 0 it only says whether the entry stands there.
+  bool grow(const Hash128& hash, const StoredResponse* response, std::size_t more);
   /// Removes the entry if it is still this very one. What that frees, bytes.
   std::size_t erase(const Hash128& hash, const StoredResponse* response);
   void clear();

@@ -38,6 +38,13 @@ StoredResponsePtr SieveIndex::find(const Hash128& hash, std::string_view primary
   return e.response;
 }
 
+bool SieveIndex::add_cost(const Hash128& hash, const StoredResponse* response, std::size_t more) noexcept {
+  const Slot s = lookup(hash.low);
+  if (s == none || entry(s).response.get() != response) return false;
+  entry(s).units = (entry(s).units + more / 8) & 0x7fffffff;
+  return true;
+}
+
 StoredResponsePtr SieveIndex::peek(const Hash128& hash, std::string_view primary_key, KeyMatch match) noexcept {
   const Slot s = lookup(hash.low);
   return s != none && has_key(*entry(s).response, primary_key, match) ? entry(s).response : nullptr;

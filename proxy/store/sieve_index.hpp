@@ -41,6 +41,8 @@ class SieveIndex {
   StoredResponsePtr erase(const Hash128& hash, const StoredResponse* response, std::size_t& freed);
   /// The same of what stands in that slot. `slot` < slot_count().
   StoredResponsePtr erase_at(std::size_t slot, const StoredResponse* response, std::size_t& freed) noexcept;
+  /// Counts `more` bytes, a multiple of 8, for the entry if it is this very response. False where it isn't.
+  bool add_cost(const Hash128& hash, const StoredResponse* response, std::size_t more) noexcept;
   /// Whether anything stands under that hash. Marks nothing.
   bool contains(const Hash128& hash) noexcept { return lookup(hash.low) != none; }
   /// Removes the entry that SIEVE gives up; nullptr where there is none.

@@ -64,6 +64,10 @@ struct alignas(64) RouteCounters {
   std::array<Counter, 64> details;  ///< by Detail: misses by reason
   Counter hits_memory, hits_redis, collapsed, bytes, stored;
   Counter shadow_same, shadow_other;  ///< answers beside which the stored one was the same, or another
+  Counter encoded, encoded_saved;     ///< answers with an encoded form's body; bytes that the plain one has more
+  Counter refreshed_ahead;            ///< fetches begun before what they replace expired
+  Counter learned, learned_ms;        ///< refreshes that `adaptive` has learned from; the lifetimes it gave then
+  Counter lengthened, shortened;      ///< of these, how many changed the lifetime
   Counter unsure;                     ///< answered from memory while other replicas' invalidations weren't heard
 };
 
@@ -145,6 +149,9 @@ class Counters {
   SharedCounter invalidations[6];           ///< by Selector::Kind, but for `hashed`, which the log alone has
   SharedCounter evictions;                  ///< of memory
   SharedCounter swept_memory, swept_redis;  ///< stored responses taken out since they were invalidated
+  SharedCounter compressed[3];              ///< forms of stored responses made, by Coding
+  SharedCounter compression_given_up;       ///< too little saved, or no memory for it
+  SharedCounter compression_postponed;      ///< hot, but too many were waiting already
   // Of warming (flow/warmer.hpp).
   SharedCounter warmed[warm_result_count];  ///< URLs, by WarmResult
   std::atomic<bool> warming{false};         ///< what is to be warmed at start isn't yet

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/content_coding.hpp"
 #include "core/hash.hpp"
 #include "core/message.hpp"
 #include "core/reasons.hpp"
@@ -74,6 +75,8 @@ struct Decision {
   Result result;
   Detail tier, detail;
   Method method;
+  Coding coding = Coding::identity;  ///< of the body, where it was encoded here
+  bool ahead;                        ///< a fetch was begun behind it, before what it answered with expires
   std::uint8_t flags;
   std::uint8_t id_size, target_size;
   char text[max_text];  // request id, then target

@@ -141,6 +141,7 @@ void append_line(const AccessRecord& r, std::string& out) {
   append_number(r.status, out);
   append_text(",\"result\":\"", r.result, out);
   if (!r.tier.empty()) append_text(",\"tier\":\"", r.tier, out);
+  if (!r.coding.empty()) append_text(",\"coding\":\"", r.coding, out);
   out += ",\"bytes\":";
   append_number(r.bytes, out);
   out += ",\"duration_ms\":";

@@ -17,6 +17,7 @@ struct AccessRecord {
   unsigned status = 0;
   std::string_view result;  ///< hit, miss...
   std::string_view tier;    ///< memory, redis or empty
+  std::string_view coding;  ///< of an answer that was compressed here, or empty
   std::uint64_t bytes = 0;  ///< of the body sent to the client
   std::uint64_t duration_us = 0;
   std::uint64_t upstream_us = 0;  ///< 0: the upstream was not asked

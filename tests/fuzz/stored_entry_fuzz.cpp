@@ -19,7 +19,7 @@ constexpr std::size_t checksum_size = 8;
 /// Where the time of receipt stands: the one number that decode() may change, when it lies in the future.
 constexpr std::size_t received_at = 108;
 constexpr std::size_t primary_size_at = 36;
-constexpr std::size_t fixed_size = 116;
+constexpr std::size_t fixed_size = 132;
 
 std::uint64_t little_endian(std::string_view bytes, std::size_t at, std::size_t size) {
   std::uint64_t out = 0;
@@ -47,7 +47,7 @@ std::string_view claimed_key(std::string_view bytes) {
 void check_hostile(std::string_view bytes) {
   require(decode(bytes, {}, now, 1) == nullptr, "random bytes decode");
   if (bytes.size() < checksum_size) return;
-  std::string sealed = "PLN\x03" + std::string(bytes);
+  std::string sealed = "PLN\x04" + std::string(bytes);
   reseal(sealed);
   const StoredResponsePtr entry = decode(sealed, claimed_key(sealed), now, 1);
   const auto front = read_front(sealed);

@@ -100,10 +100,10 @@ TEST_CASE("cli: check names the place of each mistake, and what would be right")
        "/api/status"},
       {"nowhere to remember what was hot", "upstreams: { app: http://127.0.0.1:1 }\nwarm: { hottest: 5 }\n", 2,
        "warm.file"},
-      {"a refresh, of a later version",
+      {"a refresh ahead of more than half a lifetime",
        "upstreams: { app: http://127.0.0.1:1 }\nroutes:\n  - name: a\n    path: /\n    ttl: 5s\n    refresh: { ahead: "
-       "10% }\n",
-       6, "refresh"},
+       "60% }\n",
+       6, "50%"},
       {"broken YAML", "upstreams: { app: http://127.0.0.1:1 }\nroutes: [\n", 0, ""},
       {"memory off without Redis", "upstreams: { app: http://127.0.0.1:1 }\nstore:\n  memory: off\n", 3, "redis"},
   };

@@ -135,6 +135,28 @@ TEST_CASE("query: what one replica stores the others find, and a lease holds wit
   CHECK(detailed(fleet[2].query("GET", "/query/character/2")) == "hit redis");
 }
 
+TEST_CASE("query: a lease is given up by whoever has it, on any replica, and by nobody else") {
+  RedisServer redis;
+  ScriptedUpstream upstream;
+  Fleet fleet(upstream.endpoint(), redis.settings(), options(2));
+  wait_until_all_hear(fleet);
+  const auto give_up = [&](int i, const std::string& lease) {
+    return fleet[i].query("PUT", "/query/character/1", {{"Lease", lease}, {"Cache-Control", "max-age=0"}}).status;
+  };
+  const std::string lease = lease_of(fleet[0], "/query/character/1");
+  std::string another = lease;
+  another.back() = another.back() == '0' ? '1' : '0';  // of the same epoch and position
+  for (int i = 0; i < 2; ++i) {
+    CHECK(give_up(i, another) == 409);
+    CHECK_FALSE(fleet[i].query("GET", "/query/character/1?wait=0s").fields.has("Lease"));
+  }
+  CHECK(give_up(1, lease) == 204);
+  CHECK(give_up(1, lease) == 409);
+  const std::string next = lease_of(fleet[1], "/query/character/1");
+  CHECK(give_up(0, lease) == 409);
+  CHECK(give_up(0, next) == 204);
+}
+
 TEST_CASE("query: a value loaded before an invalidation by another replica can't be stored after it, on either") {
   RedisServer redis;
   ScriptedUpstream upstream;

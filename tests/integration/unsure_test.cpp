@@ -1,6 +1,7 @@
 // What memory does while the invalidations of other replicas aren't heard: `when_unsure`, past `max_silence` (product
 // contract, sections 2 and 4).
 #include "integration.hpp"
+#include "query.hpp"
 #include "support/fleet.hpp"
 
 namespace {
@@ -65,6 +66,50 @@ TEST_CASE("unsure: what has a strong entity tag is validated, and nothing weaker
   CHECK(eventually([&] { return detailed(proxy.get("/strong")) == "stale revalidated"; }));
   CHECK(detailed(proxy.get("/weak")) == "stale stored unsure");
   CHECK(proxy.get("/weak").body == "body");
+}
+
+TEST_CASE("unsure: values of the query cache are loaded anew where defaults say so, once for those who wait") {
+  for (const std::string word : {"serve", "fetch"}) {
+    CAPTURE(word);
+    RedisServer redis;
+    ScriptedUpstream upstream;
+    Pillion proxy(
+        config_for(upstream.endpoint(), std::string(query_settings) + "defaults: { when_unsure: " + word + " }\n" +
+                                            redis_store(redis.settings() + "    max_silence: 1s\n", "", not_in_haste)));
+    const std::string target = "/query/character/1";
+    CHECK(proxy.query("PUT", target, {}, "old").status == 204);
+    CHECK(eventually([&] { return detailed(proxy.query("GET", target)) == "hit memory"; }));
+    redis.kill();
+    if (word == "serve") {
+      CHECK(eventually([&] {
+        CHECK(proxy.query("GET", target).body == "old");
+        return proxy.metric("pillion_unsure_total{route=\"query:character\"}") > 0;
+      }));
+      continue;
+    }
+    // Nobody waits, so that the one that notices gets the lease.
+    Response missed;
+    CHECK(eventually([&] { return (missed = proxy.query("GET", target)).status == 404; }));
+    CHECK(cache_status(missed).detail == "unsure");
+    CHECK(proxy.query("HEAD", target).status == 404);
+    // Whoever came before it was stored is given it. One who happens to come after is to load it himself.
+    std::string lease = missed["Lease"];
+    CHECK(eventually([&] {
+      QueryAsking waiting(proxy, target + "?wait=30s");
+      CHECK(proxy.query("PUT", target, {{"Lease", lease}}, "new").status == 204);
+      const Response answer = waiting.answer();
+      lease = answer["Lease"];
+      return answer.body == "new";
+    }));
+    CHECK_FALSE(lease_of(proxy, target).empty());
+    CHECK(proxy.metric("pillion_unsure_total") == 0);
+    redis.start();
+    CHECK(eventually([&] {
+      if (detailed(proxy.query("GET", target)) == "hit memory") return true;
+      proxy.query("PUT", target, {}, "newest");
+      return false;
+    }));
+  }
 }
 
 TEST_CASE("unsure: a replica that is cut off from Redis, while another invalidates") {

@@ -188,12 +188,12 @@ Response Pillion::request(std::string_view method, std::string_view target, cons
   if (!before) return response;
   CacheStatus status = cache_status(response);
   bool too_large = response.body.size() >= 1u << 20;  // of a body in chunks, that shows after its head was sent
-  bool variant = response["Vary"].find_first_not_of(" \t,") != std::string::npos;
+  bool varies = response["Vary"].find_first_not_of(" \t,") != std::string::npos;
   if (status.stored && response.complete && !too_large) {
-    if (!before->wait_for_another(*watched_redis_, variant)) FAIL_CHECK("stored, and never seen in Redis: " << target);
+    if (!before->wait_for_another(*watched_redis_, varies)) FAIL_CHECK("stored, and never seen in Redis: " << target);
   } else if (status.detail == "revalidated") {
     // Where the answer forbids storing, nothing comes.
-    before->wait_for_another(*watched_redis_, variant, Deadline(1s));
+    before->wait_for_another(*watched_redis_, varies, Deadline(1s));
   }
   return response;
 }

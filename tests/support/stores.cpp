@@ -75,21 +75,21 @@ bool StoredValues::has(const std::string& key, const std::string& value) const {
 
 namespace {
 
-/// A URL's key, a dot, and the variant's hash.
-bool is_of_variant(const std::string& key) {
-  constexpr std::size_t digits = 32;
-  return key.size() > digits && key[key.size() - digits - 1] == '.' &&
-         key.find_first_not_of("0123456789abcdef", key.size() - digits) == std::string::npos;
+/// What names a URL's variants, by the flag in its bytes (core/stored_response_codec.cpp). It is written before them.
+bool is_vary_marker(RedisClient& client, const std::string& key) {
+  const RedisReply flags = client.command({"GETRANGE", key, "30", "30"});
+  return !flags.text.empty() && (flags.text[0] & 1) != 0;
 }
 
 }  // namespace
 
-bool StoredValues::wait_for_another(const Endpoint& redis, bool variant, Deadline deadline) const {
+bool StoredValues::wait_for_another(const Endpoint& redis, bool varies, Deadline deadline) const {
   return eventually(
       [&] {
         StoredValues now = in(redis);
+        RedisClient client(redis);
         return std::any_of(now.values_.begin(), now.values_.end(), [&](const auto& pair) {
-          return !has(pair.first, pair.second) && (!variant || is_of_variant(pair.first));
+          return !has(pair.first, pair.second) && (!varies || !is_vary_marker(client, pair.first));
         });
       },
       deadline);

@@ -35,10 +35,10 @@ class StoredValues {
  public:
   /// Nothing where the server doesn't answer.
   static std::optional<StoredValues> where_reachable(const Endpoint& redis);
-  /// Waits until a value that is not among these stands there; with `variant`, one of a variant's, which is the last
-  /// that a response of a URL with variants writes. False where the deadline passes first. Throws ConnectionClosed or
-  /// TimedOut where the server doesn't answer.
-  bool wait_for_another(const Endpoint& redis, bool variant, Deadline deadline = {}) const;
+  /// Waits until a value that is not among these stands there; where the response `varies`, one that is no
+  /// list of variants: that is written before the variant itself. False where the deadline passes first. Throws
+  /// ConnectionClosed or TimedOut where the server doesn't answer.
+  bool wait_for_another(const Endpoint& redis, bool varies, Deadline deadline = {}) const;
 
  private:
   static StoredValues in(const Endpoint& redis);

@@ -101,6 +101,7 @@ def hits(client, times):
         client.ask("GET", f"/hit/1024/{n * 37 % 1000}", BROWSER if n % 3 == 0 else PLAIN)
     for n in range(times // 20):
         client.ask("GET", "/hit/16384/one")
+        client.ask("GET", "/hit/16384/one", BROWSER)
         client.ask("GET", f"/vary/1024/{n % 50}", b"Accept-Language: de\r\nAccept-Encoding: gzip, br\r\n" + PLAIN)
         client.ask("GET", f"/hit/1024/{n % 1000}?page={n % 7}", BROWSER)
         client.ask("HEAD", "/hit/1024/one")

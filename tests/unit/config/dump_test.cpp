@@ -40,12 +40,14 @@ defaults: { store: [memory], query: { only: [] } }
 routes:
   - { name: "1", path: /, listener: "null", upstream: "on", freshness: origin, key: "$${", key_headers: [A, b] }
   - { name: "~", path: /, ttl: b, upstream: "0", personal: { cookies: ignore, authorization: ignore },
-      stale: { if_error: 1ms }, collapse: fleet }
+      stale: { if_error: 1ms }, collapse: fleet,
+      refresh: { jitter: 0.0001% } }
   - { name: "true", path: '/{a}/*/**', upstream: "0", ttl: "on", heuristic: 0.0001%, stale: { while_revalidate: 0s, if_error: 3650d },
       request_directives: ignore, accept_language: [de, "no", pt-BR], ttl_by_status: { 404: 1ms, 599: 1d },
+      refresh: { ahead: 50%, jitter: 12.5% }, adaptive: { min: 1s, max: 3650d },
       key: "k:{a}", query: { ignore: ["x*"], sort: on }, tags: ["{a}"], ignore: [private], set_cookie: store, keep: 1d,
       personal: { cookies: [a, b], authorization: key }, cache_status: off, collapse: off, collapse_wait: 0s, when_unsure: fetch,
-      store: [redis], upgrade: off, forwarded: off, rewrite: '/{a}', host: "[::1]", ignore_host: on,
+      store: [redis], compress_answers: off, upgrade: off, forwarded: off, rewrite: '/{a}', host: "[::1]", ignore_host: on,
       invalidate: [{ patterns: ["*"] }, { methods: [A, B], urls: ["http://h/{a}"] }] }
 trusted_proxies: []
 limits: { target: 256B, head: 1025B, fields: 1, response_head: 16MiB, response_fields: 2, trailers: 0B,
@@ -89,6 +91,9 @@ TEST_CASE("a configuration printed and loaded again is equal") {
       "upstreams: { app: http://a }\nstore: { memory: off, redis: { url: \"unix:///s?db=3\", password_file: "
       "/secrets/token } }\nlog: { access: errors }\n");
   check_round_trip("upstreams: { app: http://a }\nstore: { redis: { url: redis://h, compress: off } }\n");
+  check_round_trip(
+      "upstreams: { app: http://a }\nquery_cache: {}\ndefaults: { when_unsure: fetch }\n"
+      "routes: [{ name: a, path: /a }, { name: b, path: /b, when_unsure: serve }]\n");
   check_round_trip("upstreams: { app: http://a }\nlog: { access: off, level: error }\nlimits: { body: 1KiB }\n");
 }
 
@@ -115,6 +120,8 @@ TEST_CASE("the JSON is JSON, in the words of the file") {
   CHECK(json.at("routes").at(1).at("stale").at("if_error") == "1ms");
   CHECK(json.at("routes").at(1).at("request_directives") == "obey");
   CHECK(json.at("routes").at(2).at("request_directives") == "ignore");
+  CHECK(json.at("routes").at(1).at("compress_answers") == "on");
+  CHECK(json.at("routes").at(2).at("compress_answers") == "off");
   CHECK(json.at("routes").at(2).at("accept_language").at(1) == "no");
   CHECK(json.at("listeners").at(0).at("h2c") == "tunnel");
   CHECK_FALSE(json.at("listeners").at(1).as_object().contains("h2c"));

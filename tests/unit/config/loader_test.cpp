@@ -151,6 +151,8 @@ routes:
     ttl_by_status: { 404: 10s, 503: short }
     freshness: route
     heuristic: 10%
+    refresh: { ahead: 10%, jitter: 0.5% }
+    adaptive: { min: 1s, max: 1h }
     stale: { while_revalidate: 30s, if_error: 10m }
     request_directives: ignore
     key: "r:{id}"
@@ -168,6 +170,7 @@ routes:
     when_unsure: fetch
     keep: 1h
     store: [redis]
+    compress_answers: off
     upgrade: off
     forwarded: off
     invalidate:
@@ -184,6 +187,8 @@ routes:
   CHECK(r.ttl_by_status == std::map<int, Milliseconds>{{404, 10s}, {503, 1s}});
   CHECK(r.freshness == FreshnessFrom::route);
   CHECK(r.heuristic == 0.1);
+  CHECK(r.refresh == Refresh{0.1, 0.005});
+  CHECK(r.adaptive == Adaptive{1s, 1h});
   CHECK(r.stale_while_revalidate == 30s);
   CHECK(r.stale_if_error == 10min);
   CHECK_FALSE(r.request_directives);
@@ -209,6 +214,7 @@ routes:
   CHECK(r.store_redis);
   CHECK_FALSE(r.upgrade);
   CHECK_FALSE(r.forwarded);
+  CHECK_FALSE(r.compress_answers);
   REQUIRE(r.invalidate.size() == 2);
   CHECK(r.invalidate[0] == InvalidateRule{{"PUT"}, {"r:{id}"}, {"r:{id}:*"}, {"/r/{id}?a=b"}});
   CHECK(r.invalidate[1].methods.empty());
@@ -292,6 +298,7 @@ TEST_CASE("where nothing is said, nothing is stale, requests are obeyed, languag
   CHECK_FALSE(config.routes[0].stale_if_error.has_value());
   CHECK(config.routes[0].request_directives);
   CHECK(config.routes[0].accept_language.empty());
+  CHECK(config.routes[0].compress_answers);
   CHECK_FALSE(config.listeners[0].h2c_tunnel);
   CHECK(config.limits.variants == 64);
 }

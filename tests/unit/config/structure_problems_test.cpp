@@ -1,5 +1,5 @@
-// Wrong configurations and what is said about them, word for word: the shape of the file: unknown keys, keys of later
-// versions, wrong kinds, YAML itself.
+// Wrong configurations and what is said about them, word for word: the shape of the file: unknown keys, wrong kinds,
+// YAML itself.
 #include <doctest/doctest.h>
 
 #include "unit/config/loading.hpp"
@@ -21,7 +21,7 @@ upstreams: { app: http://127.0.0.1:8000 }
 limits: { heads: 1KiB }
 )",
      {"2:11: 'heads' is unknown in limits: did you mean 'head'?"}},
-    {"an unknown key of a route, with a later one among the tables",
+    {"an unknown key of a route",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }
 routes:
@@ -34,21 +34,6 @@ upstreams: { app: http://127.0.0.1:8000 }
 store: { memory: { szie: 1MiB } }
 )",
      {"2:20: 'szie' is unknown in memory: did you mean 'size'?"}},
-    {"settings of routes that this version does not have",
-     R"(
-upstreams: { app: http://127.0.0.1:8000 }
-routes:
-  - name: a
-    path: /a
-    refresh: {}
-    adaptive: {}
-    compress_answers: on
-defaults: { refresh: {} }
-)",
-     {"5:5: 'refresh' is not known yet: this version does not have it",
-      "6:5: 'adaptive' is not known yet: this version does not have it",
-      "7:5: 'compress_answers' is not known yet: this version does not have it",
-      "8:13: 'refresh' is not known yet: this version does not have it"}},
     {"a key that stands twice",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }

@@ -172,14 +172,14 @@ routes:
 upstreams: { app: http://127.0.0.1:8000 }
 routes:
   - { name: a, path: /a, cache: maybe, freshness: mine, set_cookie: keep, cache_status: all, collapse: yes, upgrade: 1,
-      when_unsure: never }
+      when_unsure: never, compress_answers: gzip }
 log: { level: loud, access: some }
 )",
      {"3:33: 'maybe' is unknown here: write on, off or shadow",
       "3:51: 'mine' is unknown here: write origin-first, route or origin",
       "3:69: 'keep' is unknown here: write refuse, strip or store", "3:89: 'all' is unknown here: write on, off or key",
       "3:104: 'yes' is unknown here: write on, off or fleet", "3:118: '1' is neither on nor off",
-      "4:20: 'never' is unknown here: write serve or fetch",
+      "4:20: 'never' is unknown here: write serve or fetch", "4:45: 'gzip' is neither on nor off",
       "5:15: 'loud' is unknown here: write debug, info, warn or error",
       "5:29: 'some' is unknown here: write all, off, errors or a share such as 1%"}},
     {"percentages that are none",
@@ -195,6 +195,34 @@ routes:
       "4:37: '101%' is not a percentage: write 10% or 0.5%, over 0% and up to 100%",
       "5:37: '0.1' is not a percentage: write 10% or 0.5%, over 0% and up to 100%",
       "6:37: '0.00001%' is not a percentage: write 10% or 0.5%, over 0% and up to 100%"}},
+    {"refreshing and learning that can't be",
+     R"(
+upstreams: { app: http://127.0.0.1:8000 }
+defaults: { ttl: 5m }
+routes:
+  - { name: a, path: /a, refresh: {} }
+  - { name: b, path: /b, refresh: { ahead: 51%, jitter: 60% } }
+  - { name: c, path: /c, refresh: { ahead: 10s, early: 1% } }
+  - { name: d, path: /d, refresh: on, adaptive: on }
+  - { name: e, path: /e, adaptive: {} }
+  - { name: f, path: /f, adaptive: { min: 1m } }
+  - { name: g, path: /g, adaptive: { min: 2h, max: 1h } }
+  - { name: h, path: /h, adaptive: { min: 999ms, max: 0s } }
+  - { name: i, path: /i, adaptive: { min: 6m, max: 1h } }
+  - { name: j, path: /j, ttl: 2h, adaptive: { min: 6m, max: 1h } }
+)",
+     {"2:18: this ttl, where lifetimes begin, is not between adaptive's min and max (or write adaptive: off)",
+      "4:35: nothing is asked for here: write { ahead: 10%, jitter: 5% }, or off",
+      "5:44: this is a share of each lifetime, at its end: 50% at most",
+      "5:57: this is a share of each lifetime, at its end: 50% at most",
+      "6:44: '10s' is not a percentage: write 10% or 0.5%, over 0% and up to 100%",
+      "6:49: 'early' is unknown in refresh: did you mean 'ahead'?",
+      "7:35: refresh must be a map of keys, and here is a single value",
+      "7:49: adaptive must be a map of keys, and here is a single value",
+      "8:36: both bounds are needed: { min: 30s, max: 1h }, or off",
+      "9:36: both bounds are needed: { min: 30s, max: 1h }, or off", "10:52: max is less than min",
+      "11:43: a lifetime that is learned is 1s at least", "11:55: a lifetime that is learned is 1s at least",
+      "13:31: this ttl, where lifetimes begin, is not between adaptive's min and max (or write adaptive: off)"}},
     {"query rules that can't be",
      R"(
 upstreams: { app: http://127.0.0.1:8000 }

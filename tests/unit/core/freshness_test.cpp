@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <limits>
 #include <string>
 
@@ -314,4 +315,101 @@ TEST_CASE("the words for where a lifetime is from") {
   CHECK(to_string(LifetimeFrom::ttl) == "ttl");
   CHECK(to_string(LifetimeFrom::ttl_by_status) == "ttl_by_status");
   CHECK(to_string(LifetimeFrom::heuristic) == "heuristic");
+}
+
+namespace {
+
+config::Route adaptive_route(FreshnessFrom from = FreshnessFrom::origin_first) {
+  config::Route route = route_with_ttl(5min, from);
+  route.adaptive = {30s, 1h};
+  return route;
+}
+
+std::int64_t lifetime_ms(const config::Route& route, const std::string& lines, std::int64_t learned_ms,
+                         unsigned status = 200) {
+  ResponseMeta meta = meta_of(lines, status);
+  meta.learned = learned_ms == 0 ? 0 : pack_lifetime(learned_ms);
+  return lifetime_of(meta, route).ms;
+}
+
+}  // namespace
+
+TEST_CASE("freshness: a learned lifetime takes the place of the route's, within its bounds") {
+  const config::Route route = adaptive_route();
+  CHECK(lifetime_ms(route, "", 0) == 300'000);
+  CHECK(lifetime_ms(route, "", 600'000) == unpack_lifetime(pack_lifetime(600'000)));
+  CHECK(lifetime_ms(route, "", 10'000) == 30'000);
+  CHECK(lifetime_ms(route, "", 90'000'000) == 3'600'000);
+  CHECK(lifetime_ms(route_with_ttl(5min), "", 600'000) == 300'000);
+  // A reload binds what was learned before.
+  config::Route later = route;
+  later.adaptive = {1s, 2min};
+  CHECK(lifetime_ms(later, "", 600'000) == 120'000);
+  CHECK(lifetime_ms(later, "", 0) == 120'000);
+}
+
+TEST_CASE("freshness: a learned lifetime never goes past what the response itself allows") {
+  const config::Route route = adaptive_route();
+  for (const std::string& lines : {std::string("Cache-Control: max-age=60"), std::string("Cache-Control: s-maxage=60"),
+                                   "Date: " + date(0) + "\nExpires: " + date(60)}) {
+    CAPTURE(lines);
+    CHECK(lifetime_ms(route, lines, 0) == 60'000);
+    CHECK(lifetime_ms(route, lines, 3'600'000) == 60'000);
+    CHECK(lifetime_ms(route, lines, 40'000) == unpack_lifetime(pack_lifetime(40'000)));
+  }
+  CHECK(lifetime_ms(route, "Cache-Control: max-age=5", 3'600'000) == 5'000);  // nor up to the least
+  CHECK(lifetime_ms(route, "Cache-Control: max-age=0", 3'600'000) == 0);
+  CHECK(lifetime_ms(route, "Expires: 0", 3'600'000) == 0);
+  CHECK(lifetime_ms(route, "Cache-Control: max-age=86400", 0) == 3'600'000);
+  CHECK(lifetime_ms(adaptive_route(FreshnessFrom::origin), "", 600'000) == 0);
+}
+
+TEST_CASE("freshness: where the route decides, a learned lifetime goes no further than it or the response does") {
+  const config::Route route = adaptive_route(FreshnessFrom::route);
+  CHECK(lifetime_ms(route, "Cache-Control: max-age=60", 0) == 300'000);
+  CHECK(lifetime_ms(route, "Cache-Control: max-age=60", 3'600'000) == 300'000);
+  CHECK(lifetime_ms(route, "Cache-Control: max-age=60", 31'000) <= 32'000);
+  CHECK(lifetime_ms(route, "Cache-Control: max-age=3600", 3'600'000) == 3'600'000);
+  CHECK(lifetime_ms(route, "", 3'600'000) == 3'600'000);
+}
+
+TEST_CASE("freshness: lifetimes by status aren't learned") {
+  config::Route route = adaptive_route();
+  route.ttl_by_status[404] = 10s;
+  CHECK(lifetime_ms(route, "", 600'000, 404) == 10'000);
+}
+
+TEST_CASE("freshness: jitter shortens a lifetime by its lot, never lengthens it, and says the same everywhere") {
+  config::Route route = route_with_ttl(100s);
+  ResponseMeta meta = meta_of("");
+  meta.draw = 127;
+  CHECK(lifetime_of(meta, route).ms == 100'000);
+  route.refresh.jitter = 0.05;
+  CHECK(lifetime_of(meta, route).ms == 95'040);
+  meta.draw = 64;
+  CHECK(lifetime_of(meta, route).ms == 97'500);
+  meta.draw = 0;
+  CHECK(lifetime_of(meta, route).ms == 100'000);
+  // Of what the response says itself too, and never to nothing.
+  meta = meta_of("Cache-Control: max-age=100");
+  meta.draw = 64;
+  CHECK(lifetime_of(meta, route).ms == 97'500);
+  meta = meta_of("Cache-Control: max-age=0");
+  meta.draw = 127;
+  CHECK(lifetime_of(meta, route).ms == 0);
+}
+
+TEST_CASE("freshness: the lots of keys received together are spread evenly, and one key's is always the same") {
+  std::array<int, 4> quarters{};
+  for (int i = 0; i < 4000; ++i) {
+    const std::string key = "app/api/characters/" + std::to_string(i);
+    const std::uint8_t draw = lifetime_draw(key, 1'700'000'000'000);
+    REQUIRE(draw < 128);
+    CHECK(draw == lifetime_draw(key, 1'700'000'000'000));
+    ++quarters[draw / 32];
+  }
+  for (const int n : quarters) CHECK((n > 850 && n < 1150));
+  int other = 0;
+  for (int i = 0; i < 100; ++i) other += lifetime_draw("a", i) != lifetime_draw("a", i + 1) ? 1 : 0;
+  CHECK(other > 90);  // the next time it is another lot
 }

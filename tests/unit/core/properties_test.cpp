@@ -173,7 +173,13 @@ TEST_CASE("properties: stored responses are decoded to what was encoded") {
     const std::string any("\0\r\n ab\xff", 7);
     StoredParts parts;
     ResponseMeta& meta = parts.meta;
-    meta.status = static_cast<std::uint16_t>(random.below(1000));
+    meta.status = static_cast<std::uint32_t>(random.below(1000)) & 1023;
+    meta.learned = static_cast<std::uint32_t>(random.below(1024)) & 1023;
+    meta.draw = static_cast<std::uint32_t>(random.below(128)) & 127;
+    if (random.once_in(2)) {
+      parts.history.watched_ms = random.bits() % (ChangeHistory::max_watched_ms + 1);
+      parts.history.changes = 1 + static_cast<std::uint32_t>(random.below(ChangeHistory::max_changes));
+    }
     visit_flags(meta, [&](const char*, bool) { return random.once_in(2); });
     for (const auto& [name, number] : response_numbers)
       if (random.once_in(2)) meta.directives.*number = random_delta(random);
@@ -211,13 +217,16 @@ TEST_CASE("properties: stored responses are decoded to what was encoded") {
     REQUIRE(back->store_id() == parts.store_id);
     REQUIRE(back->is_vary_marker() == parts.vary_marker);
     const ResponseMeta& read = back->meta();
-    REQUIRE(read.status == meta.status);
+    REQUIRE(unsigned{read.status} == unsigned{meta.status});
+    REQUIRE(unsigned{read.learned} == unsigned{meta.learned});
+    REQUIRE(unsigned{read.draw} == unsigned{meta.draw});
+    REQUIRE(back->history() == parts.history);
     REQUIRE(flags_of(read) == flags_of(meta));
     for (const auto& [name, number] : response_numbers)
       REQUIRE_MESSAGE(read.directives.*number == meta.directives.*number, name);
     REQUIRE(read.date_s == meta.date_s);
     REQUIRE(read.expires_s == meta.expires_s);
-    REQUIRE(read.last_modified_s == meta.last_modified_s);
+    REQUIRE(std::int64_t{read.last_modified_s} == std::int64_t{meta.last_modified_s});
     REQUIRE(read.initial_age_ms == meta.initial_age_ms);
     REQUIRE(read.received_wall_ms == meta.received_wall_ms);
     REQUIRE(encode(*back) == bytes);

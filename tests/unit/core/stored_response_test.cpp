@@ -25,6 +25,8 @@ ResponseMeta sample_meta() {
   meta.date_s = 1'700'000'000;
   meta.expires_s = 30;
   meta.last_modified_s = -5;
+  meta.learned = 700;
+  meta.draw = 77;
   meta.initial_age_ms = 1234;
   meta.received_wall_ms = 1'700'000'000'000;
   meta.received_mono_ms = 400'000;
@@ -52,6 +54,7 @@ StoredParts sample_parts() {
   parts.shared_position = 0x1122334455667788;
   parts.epoch = 0xfedcba9876543210;
   parts.store_id = 0x0102030405060708;
+  parts.history = {123'456'789, 100'000};
   return parts;
 }
 
@@ -73,7 +76,7 @@ void check_same(const StoredResponse& a, const StoredResponse& b) {
   CHECK(a.epoch() == b.epoch());
   CHECK(a.store_id() == b.store_id());
   const ResponseMeta &m = a.meta(), &n = b.meta();
-  CHECK(m.status == n.status);
+  CHECK(unsigned{m.status} == unsigned{n.status});
   CHECK(equal(m.directives, n.directives));
   CHECK(test::flags_of(m) == test::flags_of(n));
   CHECK(m.date_s == n.date_s);
@@ -81,6 +84,9 @@ void check_same(const StoredResponse& a, const StoredResponse& b) {
   CHECK(m.last_modified_s == n.last_modified_s);
   CHECK(m.initial_age_ms == n.initial_age_ms);
   CHECK(m.received_wall_ms == n.received_wall_ms);
+  CHECK(unsigned{m.learned} == unsigned{n.learned});
+  CHECK(unsigned{m.draw} == unsigned{n.draw});
+  CHECK(a.history() == b.history());
 }
 
 /// The sum over all but the last 8 bytes put there anew: what a writer of another version would do.
@@ -108,6 +114,18 @@ TEST_CASE("a stored response gives back the parts it was made of") {
   CHECK(stored->checked_position() == 9);
   CHECK(stored->meta().received_mono_ms == 400'000);
   CHECK_FALSE(stored->is_vary_marker());
+  CHECK(stored->history() == parts.history);
+}
+
+TEST_CASE("a stored response without a history of changes has no room for one") {
+  StoredParts parts = sample_parts();
+  const std::size_t with = StoredResponse::make(parts)->footprint();
+  parts.history = {};
+  const StoredResponsePtr stored = StoredResponse::make(parts);
+  CHECK(stored->footprint() + sizeof(ChangeHistory) <= with);
+  CHECK_FALSE(stored->history().is_known());
+  CHECK(stored->body() == parts.body);
+  CHECK(std::vector(stored->selectors().begin(), stored->selectors().end()) == sample_selectors);
 }
 
 TEST_CASE("a readable key that ends in the hash of the primary key is given back whole, though its end isn't kept") {
@@ -194,7 +212,7 @@ TEST_CASE("every directive and every fact survives by itself") {
   }
 }
 
-TEST_CASE("the layout of version three does not move") {
+TEST_CASE("the layout of version four does not move") {
   // Replicas of two versions share one Redis: these bytes may only change together with the version byte.
   const std::string bytes = encode(*StoredResponse::make(sample_parts()), 1'600'000);
   std::string hex;
@@ -202,13 +220,13 @@ TEST_CASE("the layout of version three does not move") {
     hex += "0123456789abcdef"[static_cast<unsigned char>(c) >> 4];
     hex += "0123456789abcdef"[c & 0xf];
   }
-  CHECK(
-      hex ==
-      "504c4e0308070605040302011032547698badcfe88776655443322110000320003000000090000000e00000003000000"
-      "1e00000005000000cb0011023c00000000000000ffffffffffffff7f1e000000d204000000f1536500000000fbffffff"
-      "ffffffff0068e5cf8b01000080841e000000000001000000ffffffff4d0000007503617070006b65796368617261637465723a313a303022"
-      "7822485454502f312e31203230332046696e650d0a455461673a202278220d0a626f006479");
-  CHECK(bytes.substr(bytes.size() - 8) == std::string_view("\x5d\xf9\xca\xc4\x39\x41\x29\xaf", 8));
+  CHECK(hex ==
+        "504c4e0408070605040302011032547698badcfe88776655443322110000320003000000090000000e00000003000000"
+        "1e00000005000000cb0011023c00000000000000ffffffffffffff7f1e000000d204000000f1536500000000fbffffff"
+        "ffffffff0068e5cf8b01000080841e0000000000bc024d00a086010015cd5b070000000001000000ffffffff4d0000007503617070006b"
+        "65796368617261637465723a313a303022"
+        "7822485454502f312e31203230332046696e650d0a455461673a202278220d0a626f006479");
+  CHECK(bytes.substr(bytes.size() - 8) == std::string_view("\x2c\x60\x84\xc0\x72\x1b\xb1\x3e", 8));
 }
 
 TEST_CASE("an entry with any one bit flipped is a miss") {
@@ -242,7 +260,7 @@ TEST_CASE("an entry of another key or another version is a miss") {
   CHECK(decode(bytes, key + "x", now, 0) == nullptr);
   CHECK(decode(bytes, key.substr(1), now, 0) == nullptr);
   CHECK(decode(bytes, "", now, 0) == nullptr);
-  for (const char version : {'\2', '\4'}) {
+  for (const char version : {'\3', '\5'}) {
     bytes[3] = version;
     CHECK(decode(resealed(bytes), key, now, 0) == nullptr);
     CHECK(store_id_of(bytes) == std::nullopt);
@@ -279,6 +297,13 @@ TEST_CASE("sizes and numbers that lie are a miss though the checksum holds") {
   }
   CHECK(with_bytes(84 + 4, std::string_view("\0\0\0\x7f", 4)) == nullptr);
   CHECK(with_bytes(92 + 4, std::string_view("\0\0\0\x7f", 4)) == nullptr);
+  CHECK(with_bytes(116, std::string_view("\xff\x03", 2)) != nullptr);
+  CHECK(with_bytes(116, std::string_view("\0\x04", 2)) == nullptr);  // a lifetime of more than ten bits
+  CHECK(with_bytes(118, std::string_view("\x7f\0", 2)) != nullptr);
+  CHECK(with_bytes(118, std::string_view("\x80\0", 2)) == nullptr);              // a lot of more than seven
+  CHECK(with_bytes(120, std::string_view("\1\0\4\0", 4)) == nullptr);            // more changes than there can be
+  CHECK(with_bytes(120, std::string_view("\0\0\0\0", 4)) == nullptr);            // none, and yet a time
+  CHECK(with_bytes(124, std::string_view("\1\0\0\0\0\x40\0\0", 8)) == nullptr);  // watched for too long
 }
 
 TEST_CASE("the first bytes of a value give its store id") {
@@ -294,7 +319,7 @@ TEST_CASE("a value's front alone tells when it was fetched and what selects it")
   const std::string bytes = encode(*StoredResponse::make(sample_parts()));
   const std::string_view all(bytes);
   const auto size = front_size_of(all.substr(0, front_prefix));
-  REQUIRE(size == 128);
+  REQUIRE(size == 144);
   const auto front = read_front(all.substr(0, *size));
   REQUIRE(front);
   CHECK(front->epoch == 0xfedcba9876543210);
@@ -307,7 +332,7 @@ TEST_CASE("a value's front alone tells when it was fetched and what selects it")
   // A count that lies needs more bytes than there are: nothing is allocated for it.
   std::string lying(bytes);
   lying.replace(32, 4, "\xff\xff\xff\xff");
-  CHECK(front_size_of(lying) == 116 + std::size_t{0xffffffff} * 4);
+  CHECK(front_size_of(lying) == 132 + std::size_t{0xffffffff} * 4);
   CHECK_FALSE(read_front(lying));
 }
 

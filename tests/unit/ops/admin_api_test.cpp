@@ -331,6 +331,35 @@ TEST_CASE("how old a stored response is and what is left of it is told by the cl
   CHECK(at(401000).reuse == "validate");
 }
 
+TEST_CASE("a lifetime that was learned is told, and so is what it was learned from") {
+  StoredParts parts;
+  parts.meta.status = 200;
+  parts.meta.learned = pack_lifetime(1'000'000);
+  parts.history = {7'200'000, 2 * ChangeHistory::one_change};
+  const StoredResponsePtr stored = StoredResponse::make(parts);
+  config::Config config = sample_config();
+  std::string error;
+  const auto request = ExplainedRequest::make("GET", "/api/characters/1", {}, "", error);
+  REQUIRE(request.has_value());
+  const auto explained = [&] {
+    return explain_stored(*stored, Detail::memory, request->head(), config.routes[0], {0, 1000});
+  };
+  CHECK_FALSE(explained().learned);
+  CHECK(explained().lifetime_ms == 300'000);
+  config.routes[0].adaptive = {std::chrono::seconds(30), std::chrono::seconds(600)};
+  CHECK(explained().learned);
+  CHECK(explained().lifetime_ms == 600'000);
+  CHECK(explained().between_changes_ms == 3'600'000);
+  FakeControl control(config);
+  control.stored = {stored, Detail::memory, 0};
+  const Json json = Json::parse(get(control, "/explain?url=/api/characters/1").body);
+  CHECK(json["adaptive"]["min"].number == 30);
+  CHECK(json["adaptive"]["max"].number == 600);
+  CHECK(json["stored"]["learned"].boolean);
+  CHECK(json["stored"]["lifetime"].number == 600);
+  CHECK(json["stored"]["between_changes"].number == 3600);
+}
+
 TEST_CASE("what is not looked up is not looked for") {
   FakeControl control;
   const Json json = Json::parse(get(control, "/explain?method=PUT&url=/api/characters/1").body);

@@ -105,6 +105,11 @@ TEST_CASE("advice: refreshes that bring the same say too short, others too long"
   r.insight.refreshed_same = enough_refreshes - 1;
   r.insight.refreshed_other = 0;
   CHECK(kinds(r).empty());
+  // Where lifetimes are learned the ttl is only where they begin.
+  r.insight.refreshed_same = 100;
+  CHECK_FALSE(kinds(r).empty());
+  r.adaptive = true;
+  CHECK(kinds(r).empty());
 }
 
 TEST_CASE("advice: a header that the answer follows is named, whatever the route's mode") {

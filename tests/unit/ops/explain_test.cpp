@@ -220,3 +220,21 @@ TEST_CASE("the text names what the JSON names") {
   }
   CHECK(to_text(explained("GET", "/off/x")).find("no (cache-off)") != std::string::npos);
 }
+
+TEST_CASE("a route that refreshes ahead and learns lifetimes is explained with both") {
+  config::Config config = sample_config();
+  config.routes[0].refresh = {0.1, 0.05};
+  config.routes[0].adaptive = {std::chrono::seconds(30), std::chrono::hours(1)};
+  const Explanation e = explained(config, "GET", "/api/characters/1");
+  const std::string text = to_text(e);
+  CHECK(text.find("learned from refreshes, 30s to 1h") != std::string::npos);
+  CHECK(text.find("shortened by up to 5%") != std::string::npos);
+  CHECK(text.find("fetched anew in its last 10%") != std::string::npos);
+  const auto json = support::Json::parse(boost::json::serialize(to_json(e)));
+  CHECK(json["refresh"]["ahead"].number == 0.1);
+  CHECK(json["refresh"]["jitter"].number == 0.05);
+  CHECK(json["adaptive"]["max"].number == 3600);
+  const auto plain = support::Json::parse(boost::json::serialize(to_json(explained("GET", "/api/characters/1"))));
+  CHECK_FALSE(plain.has("refresh"));
+  CHECK_FALSE(plain.has("adaptive"));
+}

@@ -55,6 +55,10 @@ TEST_CASE("recent: a hit's key is worked out from its path, and is the hash alon
 TEST_CASE("recent: each way that a request may take has its steps") {
   PastDecision hit = decision(Result::hit, "/");
   CHECK(words(hit) == "route:character memory:fresh answer:hit ");
+  hit.decision.ahead = true;
+  hit.decision.coding = Coding::br;
+  CHECK(words(hit) == "route:character memory:fresh refresh:ahead answer:hit ");
+  CHECK(steps_of(hit).back().text.find("with 10 bytes of br, compressed before, in 1.5 ms") != std::string::npos);
 
   PastDecision miss = decision(Result::miss, "/");
   Trail trail;

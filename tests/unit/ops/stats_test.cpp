@@ -36,6 +36,15 @@ TEST_CASE("figures of all workers and routes add up") {
   a[1]->bytes.add(1000);
   a[0]->details[static_cast<std::size_t>(Detail::no_store)].add(2);
   b[0]->results[index(Result::hit)].add(100);
+  a[0]->refreshed_ahead.add(3);
+  a[1]->refreshed_ahead.add(4);
+  b[0]->refreshed_ahead.add(10);
+  a[0]->learned.add(3);
+  a[1]->learned.add(1);
+  a[0]->learned_ms.add(100'000);
+  a[1]->learned_ms.add(30'000);
+  a[0]->lengthened.add(2);
+  a[1]->shortened.add(1);
 
   const auto json = stats(counters);
   const auto& route = json["routes"]["a"];
@@ -51,6 +60,14 @@ TEST_CASE("figures of all workers and routes add up") {
   CHECK(route["collapsed"].number == 11);
   CHECK(route["bytes"].number == 1000);
   CHECK(route["reasons"]["no-store"].number == 2);
+  CHECK(route["refreshed_ahead"].number == 7);
+  CHECK(route["adaptive"]["refreshes"].number == 4);
+  CHECK(route["adaptive"]["lengthened"].number == 2);
+  CHECK(route["adaptive"]["shortened"].number == 1);
+  CHECK(route["adaptive"]["mean_lifetime"].number == 32.5);
+  CHECK(json["routes"]["b"]["adaptive"]["mean_lifetime"].type == support::Json::Type::null);
+  CHECK(json["totals"]["refreshed_ahead"].number == 17);
+  CHECK(json["totals"]["adaptive"]["refreshes"].number == 4);
   CHECK(json["totals"]["requests"].number == 148);
   CHECK(json["totals"]["bytes"].number == 1000);
 }

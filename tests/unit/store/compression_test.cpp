@@ -16,7 +16,7 @@ namespace {
 
 constexpr Now now{1'700'000'100'000, 500'000};
 constexpr std::size_t largest = 1u << 20;
-constexpr std::size_t form_at = 28, body_size_at = 52, front_size = 116;
+constexpr std::size_t form_at = 28, body_size_at = 52, front_size = 132;
 const config::CompressSettings defaults;
 
 std::string json(std::size_t size) {

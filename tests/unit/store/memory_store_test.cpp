@@ -547,3 +547,26 @@ TEST_CASE("where all was asked for again, the cold finds no room, and no hit is 
   for (std::size_t i = 0; i < 100; ++i) CHECK_FALSE(put_cold(store, n + i, body, much_later));
   CHECK(store.figures().evictions == 1);
 }
+
+TEST_CASE("memory store: what a cold one grew by goes with it") {
+  MemoryStore store(1u << 20, 1u << 20);
+  const std::string key = key_of(1);
+  const auto grow = [&](std::size_t more) {
+    return store.grow(hash128(key), store.peek(hash128(key), key).get(), more);
+  };
+  REQUIRE(put_cold(store, 1, 1000));
+  const std::size_t plain = store.figures().bytes;
+  REQUIRE(grow(500'000));
+  CHECK(store.figures().bytes == plain + 500'000);
+  // Replaced by what is as cold.
+  REQUIRE(put_cold(store, 1, 1000));
+  CHECK(store.figures().bytes == plain);
+  // Evicted for what is as cold.
+  REQUIRE(grow(500'000));
+  CHECK_FALSE(put_cold(store, 2, 600'000));
+  REQUIRE(put_cold(store, 2, 600'000, much_later));
+  CHECK_FALSE(stands(store, 1));
+  CHECK(store.figures().entries == 1);
+  REQUIRE(store.erase(hash128(key_of(2)), store.peek(hash128(key_of(2)), key_of(2)).get()) > 0);
+  CHECK(store.figures().bytes == 0);
+}
