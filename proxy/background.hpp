@@ -1,5 +1,6 @@
 // One thread for work that may take its time: reading a configuration of thousands of routes, destroying an old one. It
-// has a lower priority than the workers, so that no request in flight waits for it. Used by server.cpp alone.
+// has a lower priority than the workers, so that no request in flight waits for it. Used by server.cpp and
+// reloader.cpp.
 #pragma once
 
 #include <atomic>

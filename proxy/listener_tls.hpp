@@ -1,4 +1,5 @@
-// The certificate and the key of a listener, as they stand in their files. Control thread only; for server.cpp.
+// The certificate and the key of a listener, as they stand in their files. Control thread only; for
+// client_listeners.cpp.
 #pragma once
 
 #include <optional>

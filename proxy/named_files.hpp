@@ -1,5 +1,5 @@
 // The files that a configuration names and whose contents may change while it is in force: certificates, keys, secrets.
-// For server.cpp and reload.cpp.
+// For reloader.cpp.
 #pragma once
 
 #include <optional>

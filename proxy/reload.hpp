@@ -1,4 +1,4 @@
-// Reading the configuration file, at the start and again. Used by server.cpp alone.
+// Reading the configuration file, at the start and again. Used by server.cpp and reloader.cpp.
 #pragma once
 
 #include <memory>

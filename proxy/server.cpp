@@ -1,8 +1,5 @@
 #include "server.hpp"
 
-#include <sys/resource.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/co_spawn.hpp>
@@ -12,61 +9,31 @@
 #include <condition_variable>
 #include <csignal>
 #include <future>
-#include <iostream>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
 
 #include "background.hpp"
+#include "client_listeners.hpp"
 #include "core/watched_prefixes.hpp"
 #include "flow/redis_watch.hpp"
 #include "flow/sweep.hpp"
 #include "flow/warmer.hpp"
 #include "flow/worker.hpp"
-#include "listener_tls.hpp"
-#include "named_files.hpp"
 #include "net/cpu_quota.hpp"
 #include "net/event_loop.hpp"
-#include "net/listener.hpp"
-#include "net/trusted_peers.hpp"
 #include "ops/admin_server.hpp"
-#include "ops/file_watch.hpp"
 #include "ops/held_signals.hpp"
 #include "reload.hpp"
+#include "reloader.hpp"
 #include "running_control.hpp"
 
 namespace pillion {
 
 namespace {
 
-using ConfigPtr = std::shared_ptr<const config::Config>;
-
-// A configuration that has been read again, with what is worked out from it. One that was refused too, where files that
-// the old one names hold something else now: then it is the old one with that.
-struct Prepared {
-  ReloadOutcome outcome;
-  SnapshotPtr snapshot;               // null where nothing changes
-  std::vector<std::string> prefixes;  // for the watch over Redis
-};
-
-constexpr const char* ending = "this is ending: nothing is reloaded any more";
-
 // For the answers of the admin address that are being given when all else has ended.
 constexpr std::chrono::seconds last_answers{1};
-
-// What a client that knows no name sends as Host.
-std::string host_of(const config::Address& address) {
-  if (address.is_unix()) return "localhost";
-  const bool any = address.host == "0.0.0.0" || address.host == "::";
-  return any ? "localhost:" + std::to_string(address.port) : address.to_string();
-}
-
-// Connections that leave room for the upstreams' and for everything else (product contract, "Limits").
-std::size_t connection_limit(const config::Limits& limits) {
-  rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return limits.connections;
-  return std::max<std::size_t>(1, std::min<std::size_t>(limits.connections, files.rlim_cur / 10 * 8));
-}
 
 }  // namespace
 
@@ -76,20 +43,8 @@ struct Server::Impl {
 
   void start();
   void wait_for_redis(const config::RedisSettings& settings);
-  void start_listeners();
-  std::unique_ptr<Listener> listen(const config::Listener& settings, const ClientOrigin& origin,
-                                   const ListenerTls* tls);
-  void start_query_cache();
   void start_admin(AdminServer& server, const std::string& what, const config::Address& address);
-  using WhenReloaded = RunningControl::WhenReloaded;
-  void reload(WhenReloaded told);
-  void begin_reload();
-  Prepared prepare(const config::Config& current);
-  void end_reload(Prepared prepared, const std::vector<WhenReloaded>& asked);
-  void refresh_certificates(ReloadOutcome& outcome);
-  void use(SnapshotPtr made, const std::vector<std::string>& prefixes);
-  void take(Socket socket, std::string peer, ClientOrigin origin, std::size_t worker);
-  void refuse(Socket socket, bool tls);
+  void use(SnapshotPtr snapshot, const std::vector<std::string>& prefixes);
   void watch_signals();
   void begin_drain(bool with_delay);
   void close_listeners();
@@ -99,9 +54,7 @@ struct Server::Impl {
 
   ServeOptions options;
   Background background;  // before all that it destroys
-  ConfigPtr config;
-  SnapshotPtr snapshot;                         // control thread
-  std::shared_ptr<const TrustedPeers> trusted;  // control thread
+  ConfigPtr config;       // control thread, once that is there
   std::unique_ptr<Log> log;
   std::unique_ptr<Counters> counters;
   EventLoop control, admin;
@@ -114,13 +67,10 @@ struct Server::Impl {
   std::unique_ptr<Sweep> sweep;    // on the admin thread
   std::unique_ptr<Warmer> warmer;  // likewise
   std::vector<std::unique_ptr<Worker>> workers;
-  std::vector<std::unique_ptr<ListenerTls>> listener_tls;  // control thread
-  std::vector<std::unique_ptr<Listener>> listeners;        // of the configuration's list; the query cache's behind them
+  std::unique_ptr<ClientListeners> listeners;
   std::unique_ptr<RunningControl> running;
   std::unique_ptr<AdminServer> admin_server, metrics_server;
-  std::unique_ptr<FileWatch> watch, files_watch;
-  bool reloading = false;                    // control thread
-  std::vector<WhenReloaded> wanting_reload;  // control thread: asked for since the one under way began
+  std::unique_ptr<Reloader> reloader;
   asio::signal_set signals{control};
   asio::steady_timer drain_timer{control};
   std::thread control_thread, admin_thread;
@@ -152,16 +102,15 @@ void Server::Impl::start() {
   }
   shared = std::make_unique<Shared>(*counters, *log, *invalidations, redis.get(), redis_watch.get(), config->memory);
   background.start();
-  snapshot = background.share(std::make_unique<const Snapshot>(config, *counters));
-  trusted = std::make_shared<const TrustedPeers>(config->trusted_proxies);
+  const SnapshotPtr snapshot = background.share(std::make_unique<const Snapshot>(config, *counters));
   check_certificates(*config);
   for (std::size_t i = 0; i < worker_count; ++i) workers.push_back(std::make_unique<Worker>(i, *shared, snapshot));
   running = std::make_unique<RunningControl>(*shared, *workers.front(), snapshot);
-  running->set_reloader([this](WhenReloaded told) {
-    asio::post(control, [this, told = std::move(told)]() mutable { reload(std::move(told)); });
+  running->set_reloader([this](Reloader::WhenReloaded told) {
+    asio::post(control, [this, told = std::move(told)]() mutable { reloader->reload(std::move(told)); });
   });
-  start_listeners();
-  if (config->query_cache) start_query_cache();
+  listeners = std::make_unique<ClientListeners>(control.get_executor(), workers, *shared, snapshot);
+  listeners->start();
   admin_server = std::make_unique<AdminServer>(admin, *running, AdminFlavour::full);
   start_admin(*admin_server, "admin", config->admin.address);
   if (config->metrics) {
@@ -170,11 +119,12 @@ void Server::Impl::start() {
   }
   for (const int signal : handled_signals) signals.add(signal);
   watch_signals();
-  if (!options.config) {
-    const auto changed = [this] { reload({}); };
-    watch = std::make_unique<FileWatch>(control.get_executor(), std::vector{options.config_path}, changed);
-    files_watch = std::make_unique<FileWatch>(control.get_executor(), named_files(*config), changed);
-  }
+  Reloader::Effects effects;
+  effects.put_in_force = [this](SnapshotPtr made, const auto& prefixes) { use(std::move(made), prefixes); };
+  effects.refresh_certificates = [this](ReloadOutcome& outcome) { listeners->refresh_certificates(outcome); };
+  reloader =
+      std::make_unique<Reloader>(control.get_executor(), background, *counters, *log,
+                                 options.config ? std::string() : options.config_path, config, std::move(effects));
   sweep = std::make_unique<Sweep>(admin.get_executor(), *shared, config->query_cache.has_value());
   sweep->start();
   warmer = std::make_unique<Warmer>(admin.get_executor(), *shared, config);
@@ -211,84 +161,11 @@ void Server::Impl::wait_for_redis(const config::RedisSettings& settings) {
   first.wait_for(settings.connect_timeout + settings.timeout);
 }
 
-void Server::Impl::start_listeners() {
-  for (const config::Listener& settings : config->listeners) {
-    ClientOrigin origin;
-    origin.listener = settings.name;
-    origin.h2c_tunnel = settings.h2c_tunnel;
-    const ListenerTls* tls = nullptr;
-    if (settings.tls.enabled()) tls = listener_tls.emplace_back(std::make_unique<ListenerTls>(settings)).get();
-    listeners.push_back(listen(settings, origin, tls));
-    log->info("listening on " + listeners.back()->address().to_string() + (tls ? " with TLS" : ""));
-    if (shared->own_host.empty() && settings.name.empty()) shared->own_host = host_of(listeners.back()->address());
-  }
-  if (shared->own_host.empty()) shared->own_host = host_of(listeners.front()->address());
-}
-
-void Server::Impl::start_query_cache() {
-  config::Listener settings;
-  settings.address = config->query_cache->address;
-  settings.mode = config->query_cache->mode;
-  ClientOrigin origin;
-  origin.query_cache = true;
-  listeners.push_back(listen(settings, origin, nullptr));
-  log->info("query cache on " + listeners.back()->address().to_string());
-}
-
-// `origin`: of every connection, but for whose it is.
-std::unique_ptr<Listener> Server::Impl::listen(const config::Listener& settings, const ClientOrigin& origin,
-                                               const ListenerTls* tls) {
-  auto listener = std::make_unique<Listener>(
-      control.get_executor(), settings,
-      [this] {
-        // Fewest connections first: SO_REUSEPORT would spread a sidecar's few keep-alive connections badly.
-        const auto least = std::min_element(workers.begin(), workers.end(),
-                                            [](const auto& a, const auto& b) { return a->load() < b->load(); });
-        return (*least)->executor();
-      },
-      [this, origin, tls](Socket socket, std::string peer) {
-        ClientOrigin its = origin;
-        if (tls) its.tls = tls->context();
-        const auto executor = socket.get_executor();
-        for (std::size_t i = 0; i < workers.size(); ++i) {
-          if (workers[i]->executor() == executor) return take(std::move(socket), std::move(peer), std::move(its), i);
-        }
-      });
-  listener->start();
-  return listener;
-}
-
-void Server::Impl::take(Socket socket, std::string peer, ClientOrigin origin, std::size_t worker) {
-  std::size_t open = 0;
-  for (const auto& w : workers) open += w->load();
-  if (open >= connection_limit(snapshot->config->limits)) return refuse(std::move(socket), origin.tls != nullptr);
-  // Nobody stands before the query cache: its Host is the one that was sent.
-  origin.peer_trusted = !origin.query_cache && trusted->contains(peer);
-  origin.peer_address = std::move(peer);
-  workers[worker]->serve(std::move(socket), std::move(origin));
-}
-
-// One short write that fits any socket's buffer; whoever doesn't take it gets a reset. Who speaks TLS would not
-// understand it, and a handshake costs what is to be saved.
-void Server::Impl::refuse(Socket socket, bool tls) {
-  counters->worker(workers.size()).limits[static_cast<std::size_t>(Limit::connections)].add();
-  if (tls) return;
-  static constexpr std::string_view answer =
-      "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nContent-Length: "
-      "87\r\nRetry-After: 1\r\n"
-      "Cache-Status: pillion; detail=overloaded\r\nConnection: close\r\n\r\n"
-      "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"Too many.\"}\n";
-  error_code ignored;
-  socket.non_blocking(true, ignored);
-  socket.write_some(asio::buffer(answer.data(), answer.size()), ignored);
-  socket.shutdown(Socket::shutdown_send, ignored);
-}
-
 void Server::Impl::watch_signals() {
   signals.async_wait([this](error_code error, int signal) {
     if (error) return;
     if (signal == SIGHUP) {
-      reload({});
+      reloader->reload({});
     } else {
       begin_drain(signal == SIGTERM);
     }
@@ -296,100 +173,23 @@ void Server::Impl::watch_signals() {
   });
 }
 
-// One at a time. Whoever asks while one is under way gets what the next one says: the file may have changed since.
-void Server::Impl::reload(WhenReloaded told) {
-  const char* cannot = options.config ? "there is no configuration file: this was started with options alone"
-                       : draining     ? ending
-                                      : nullptr;
-  if (cannot != nullptr) {
-    if (told) told({.refused = cannot});
-    return;
-  }
-  wanting_reload.push_back(std::move(told));
-  if (!reloading) begin_reload();
-}
-
-// All that takes its time is done, and undone, in the background.
-void Server::Impl::begin_reload() {
-  reloading = true;
-  background.post([this, current = config, asked = std::exchange(wanting_reload, {})]() mutable {
-    Prepared prepared;
-    try {
-      prepared = prepare(*current);
-    } catch (const std::exception& error) {
-      prepared.outcome.refused = std::string("the configuration could not be read: ") + error.what();
-    }
-    asio::post(control, [this, prepared = std::move(prepared), asked = std::move(asked)]() mutable {
-      end_reload(std::move(prepared), asked);
-    });
-  });
-}
-
-Prepared Server::Impl::prepare(const config::Config& current) {
-  Reloaded fresh = read_again(options.config_path, current);
-  Prepared prepared{std::move(fresh.outcome), nullptr, {}};
-  if (!prepared.outcome.refused.empty()) {
-    // Secrets and authorities are renewed all the same.
-    Reread files = reread_files(current);
-    auto& errors = prepared.outcome.errors;
-    errors.insert(errors.end(), files.errors.begin(), files.errors.end());
-    if (files.config) fresh.config = std::make_unique<const config::Config>(std::move(*files.config));
-  }
-  if (!fresh.config) return prepared;
-  prepared.snapshot =
-      background.share(std::make_unique<const Snapshot>(background.share(std::move(fresh.config)), *counters));
-  if (redis_watch) prepared.prefixes = watched_prefixes(*prepared.snapshot->config);
-  return prepared;
-}
-
-void Server::Impl::end_reload(Prepared prepared, const std::vector<WhenReloaded>& asked) {
-  ReloadOutcome& outcome = prepared.outcome;
-  if (draining) {
-    outcome.refused = ending;
-    prepared.snapshot = nullptr;
-  }
-  if (!outcome.refused.empty()) log->error(outcome.refused);
-  for (const std::string& error : outcome.errors) log->error(error);
-  if (prepared.snapshot) {
-    use(std::move(prepared.snapshot), prepared.prefixes);
-    log->info(outcome.refused.empty() ? "the configuration was reloaded"
-                                      : "files that the configuration names were read again");
-  } else if (outcome.refused.empty()) {
-    log->info("the configuration is as it was: nothing changes");
-  }
-  if (!draining) refresh_certificates(outcome);
-  for (const WhenReloaded& done : asked)
-    if (done) done(outcome);
-  reloading = false;
-  if (!wanting_reload.empty()) begin_reload();
-}
-
-void Server::Impl::refresh_certificates(ReloadOutcome& outcome) {
-  for (const auto& tls : listener_tls) {
-    const auto change = tls->refresh();
-    if (!change) continue;
-    change->good ? log->info(change->text) : log->error(change->text);
-    (change->good ? outcome.changed : outcome.warnings).push_back(change->good ? "listeners.tls" : change->text);
-  }
-}
-
-void Server::Impl::use(SnapshotPtr made, const std::vector<std::string>& prefixes) {
-  snapshot = std::move(made);
+// What a reload changes.
+void Server::Impl::use(SnapshotPtr snapshot, const std::vector<std::string>& prefixes) {
   config = snapshot->config;
-  trusted = std::make_shared<const TrustedPeers>(config->trusted_proxies);
   log->configure(config->log);
   const config::MemorySettings& memory = config->memory;
   shared->memory.resize(memory.enabled ? memory.size : 0, memory.enabled ? memory.max_object : 0);
   if (redis_watch) redis_watch->watch(prefixes);
   running->use(snapshot);
+  listeners->use(snapshot);
   for (auto& worker : workers) worker->use(snapshot);
-  if (files_watch) files_watch->watch(named_files(*config));
   asio::post(admin, [this, settings = config] { warmer->use(settings); });
 }
 
 void Server::Impl::begin_drain(bool with_delay) {
   if (draining) return end_drain(true);  // a second signal ends it at once
   draining = true;
+  reloader->end();
   running->set_state(RunningControl::State::draining);
   log->info("draining");
   asio::post(admin, [this] { warmer->stop(); });
@@ -403,7 +203,7 @@ void Server::Impl::begin_drain(bool with_delay) {
 
 void Server::Impl::close_listeners() {
   listening = false;
-  for (auto& listener : listeners) listener->stop();
+  listeners->stop();
   drain_timer.expires_after(config->drain.timeout);
   drain_timer.async_wait([this](error_code error) {
     if (!error) end_drain(true);
@@ -455,14 +255,12 @@ void Server::Impl::end_admin(int code) {
 }
 
 void Server::Impl::shut_down() {
-  for (auto& listener : listeners) {
-    if (!control_thread.joinable()) listener->stop();
-  }
-  if (control_thread.joinable()) {
+  if (!control_thread.joinable()) {
+    if (listeners) listeners->stop();
+  } else {
     asio::post(control, [this] {
-      for (auto& listener : listeners) listener->stop();
-      watch.reset();
-      files_watch.reset();
+      listeners->stop();
+      reloader->stop();
       invalidations->stop();
       if (redis_watch) redis_watch->stop();
       if (redis) redis->stop();
@@ -493,11 +291,7 @@ Server::~Server() = default;
 
 void Server::start() { impl_->start(); }
 
-std::vector<config::Address> Server::addresses() const {
-  std::vector<config::Address> addresses;
-  for (const auto& listener : impl_->listeners) addresses.push_back(listener->address());
-  return addresses;
-}
+std::vector<config::Address> Server::addresses() const { return impl_->listeners->addresses(); }
 
 config::Address Server::admin_address() const { return impl_->admin_server->address(); }
 
@@ -513,20 +307,6 @@ void Server::stop() {
   asio::post(impl_->control, [impl = impl_.get()] {
     if (!impl->draining) impl->begin_drain(false);
   });
-}
-
-int run_server(const ServeOptions& options) {
-  try {
-    Server server(options);
-    server.start();
-    return server.wait();
-  } catch (const std::invalid_argument& error) {
-    std::cerr << error.what() << std::endl;
-    return 2;
-  } catch (const std::exception& error) {
-    std::cerr << "pillion: " << error.what() << std::endl;
-    return 1;
-  }
 }
 
 }  // namespace pillion

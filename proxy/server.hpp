@@ -41,7 +41,4 @@ class Server {
   std::unique_ptr<Impl> impl_;
 };
 
-/// `pillion serve`: start() and wait(); errors go to standard error. The exit code of the command: 0, 1 or 2.
-int run_server(const ServeOptions& options);
-
 }  // namespace pillion

@@ -1,5 +1,8 @@
 // pillion serve: from flags to a running proxy.
+#include <exception>
 #include <filesystem>
+#include <iostream>
+#include <stdexcept>
 
 #include "cli/commands.hpp"
 #include "server.hpp"
@@ -7,13 +10,28 @@
 namespace pillion::cli {
 namespace {
 
+// Until it has drained. What refuses a configuration says one line an error.
+int run(const ServeOptions& options) {
+  try {
+    Server server(options);
+    server.start();
+    return server.wait();
+  } catch (const std::invalid_argument& error) {
+    std::cerr << error.what() << std::endl;
+    return 2;
+  } catch (const std::exception& error) {
+    std::cerr << "pillion: " << error.what() << std::endl;
+    return 1;
+  }
+}
+
 int serve_flags(const ServeFlags& flags) {
   config::Loaded loaded = config::default_config(flags.upstream, flags.listen, flags.admin, flags.redis, flags.ttl);
   for (const config::Problem& problem : loaded.problems) say_error(problem.message);
   if (!loaded.config) return 2;
   ServeOptions options;
   options.config = std::move(loaded.config);
-  return run_server(options);
+  return run(options);
 }
 
 }  // namespace
@@ -37,7 +55,7 @@ int serve(const ServeFlags& flags) {
     say_error("there is no proxy.yaml here: name a file with --config, or an application with --upstream URL");
     return 2;
   }
-  return run_server(options);
+  return run(options);
 }
 
 }  // namespace pillion::cli

@@ -187,6 +187,8 @@ bool LogFollower::complete(const LogInfo& info) {
   }
   // What was cut off may have invalidated all that is older than the rest.
   if (info.trimmed) view_->table.raise_floor(info.first != 0 ? info.first - 1 : info.last);
+  // So may a record that was taken out from among them.
+  view_->table.raise_floor(info.max_deleted);
   view_->note(info.last);
   complete_ = true;
   shared_.store(view_);

@@ -191,7 +191,9 @@ awaitable<QueryAnswer> QueryCache::wait_or_lead(const Query& query, Time until, 
     if (claim.turn == QueryLeases::Turn::seek) {
       Seeking seeking(leases, query.key.hash, claim.seek);
       // Whoever had the lease may have stored the value, and ended it, since this one looked.
+      const bool waited = answer.waited;
       answer = co_await find_in_memory(query);
+      answer.waited = waited;
       if (answer.value) {
         seeking.settle(answer.value);
         board().changed(query.key.readable);

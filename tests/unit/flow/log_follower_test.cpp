@@ -19,6 +19,7 @@ struct HandLog {
   std::vector<LogRecord> records;
   std::string last_id = "0-0";
   bool trimmed = false;
+  std::uint64_t max_deleted = 0;
 
   void add(const std::string& id, const std::vector<std::string>& fields) {
     records.push_back(*parse_record(entry_reply(id, fields)));
@@ -33,6 +34,11 @@ struct HandLog {
     records.erase(records.begin(), records.end() - static_cast<std::ptrdiff_t>(left));
     trimmed = true;
   }
+  void remove(const std::string& id) {
+    std::erase_if(records, [&](const LogRecord& record) { return record.id == id; });
+    max_deleted = std::max(max_deleted, packed_id(id));
+    trimmed = true;  // as far as the count of entries tells
+  }
   std::vector<LogRecord> after(std::uint64_t position) const {
     std::vector<LogRecord> out;
     for (const LogRecord& record : records) {
@@ -45,6 +51,7 @@ struct HandLog {
             .last = packed_id(last_id),
             .first = records.empty() ? 0 : records.front().position,
             .end = records.empty() ? 0 : records.back().position,
+            .max_deleted = max_deleted,
             .trimmed = trimmed};
   }
   LogLook look(const std::vector<KnownRecord>& known) const {
@@ -248,6 +255,16 @@ TEST_CASE(
   CHECK(process.slot.load()->epoch == epoch_number("e1"));
   CHECK_FALSE(process.holds_in_redis(response("x", 0, packed_id("4-0"))));
   CHECK(process.holds_in_redis(response("x", 0, packed_id("6-0"))));
+}
+
+TEST_CASE("a log a record of which was deleted distrusts what is older than that one") {
+  HandLog log = begun();
+  for (const char* id : {"5-0", "7-0"}) log.invalidate(id, "other", "a");
+  log.remove("5-0");
+  Process process;
+  CHECK(process.catch_up(log) == LogVerdict::same);
+  CHECK_FALSE(process.holds_in_redis(response("x", 0, packed_id("4-0"))));
+  CHECK(process.holds_in_redis(response("x", 0, packed_id("5-0"))));
 }
 
 TEST_CASE("nothing in a log says its epoch: none is made up") {
