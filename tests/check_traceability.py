@@ -15,6 +15,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
 HEADING = "## RFC 9111, requirement by requirement"
+APPLICATION = "## An application's own caches, row by row"
 KEYWORDS = {"MUST", "MUST NOT", "SHOULD", "SHOULD NOT"}
 REFERENCE = re.compile(r'`((?:core|flow|net|store|integration)/\w+_test)` "([^"]+)"')
 TEST_CASE = re.compile(r'\bTEST_CASE\(\s*("(?:[^"\\]|\\.)*"(?:\s*"(?:[^"\\]|\\.)*")*)')
@@ -37,25 +38,19 @@ def rows_of(text):
     for number, line in enumerate(text, 1):
         if line.startswith("### "):
             second = second or number
-        if not line.startswith("|") or set(line) <= set("|- ") or "| requirement |" in line:
+        if not line.startswith("|") or set(line) <= set("|- ") or "shown by |" in line:
             continue
         rows.append((number, [cell.strip() for cell in line.strip().strip("|").split("|")]))
     return rows, second or len(text) + 1
 
 
-def mistakes_in(cells, cases):
-    """What is wrong with one row."""
-    if len(cells) != 4:
-        return ["four cells are wanted"]
-    _, keyword, requirement, shown = cells
-    wrong = [f"'{word}' is no keyword" for word in keyword.split(", ") if word and word not in KEYWORDS]
-    references = REFERENCE.findall(shown)
+def mistakes_in_references(shown, cases):
+    """What is wrong with the tests that one cell names."""
+    references, wrong = REFERENCE.findall(shown), []
     if shown.count("_test`") != len(references):
         wrong.append("a test file is named without a test case")
     if not references and not shown.startswith(EXCUSES):
         wrong.append("neither a test nor a reason")
-    if not requirement:
-        wrong.append("no requirement")
     for name, part in references:
         if name not in cases:
             cases[name] = test_cases(name)
@@ -66,6 +61,33 @@ def mistakes_in(cells, cases):
         if count != 1:
             wrong.append(f'{name}.cpp has {count or "no"} test case{"s" if count > 1 else ""} "{part}"')
     return wrong
+
+
+def mistakes_in(cells, cases):
+    """What is wrong with one row about RFC 9111."""
+    if len(cells) != 4:
+        return ["four cells are wanted"]
+    _, keyword, requirement, shown = cells
+    wrong = [f"'{word}' is no keyword" for word in keyword.split(", ") if word and word not in KEYWORDS]
+    if not requirement:
+        wrong.append("no requirement")
+    return wrong + mistakes_in_references(shown, cases)
+
+
+def check_application(lines, cases):
+    """(rows, rows with a mistake) of the table about an application's own caches."""
+    if APPLICATION not in lines:
+        print(f"tests/README.md: no section '{APPLICATION}'")
+        return 1, 1
+    begin = lines.index(APPLICATION)
+    rows, _ = rows_of(lines[begin:lines.index(HEADING)])
+    bad = 0
+    for number, cells in rows:
+        wrong = ["two cells are wanted"] if len(cells) != 2 else mistakes_in_references(cells[1], cases)
+        for what in wrong:
+            print(f"tests/README.md:{begin + number}: {what}")
+        bad += bool(wrong)
+    return len(rows), bad
 
 
 def main():
@@ -88,7 +110,9 @@ def main():
     if counted != expected or not counted:
         print(f"tests/README.md: the rows have {dict(counted)}, the line above them says {dict(expected)}")
         bad += 1
-    print(f"{len(rows) + 1 - bad} passed, {bad} failed")
+    more, more_bad = check_application(lines, cases)
+    bad += more_bad
+    print(f"{len(rows) + 1 + more - bad} passed, {bad} failed")
     return 1 if bad or not rows else 0
 
 

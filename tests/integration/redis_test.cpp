@@ -83,67 +83,6 @@ TEST_CASE("redis: keys are readable and their expiry is the lifetime") {
   CHECK(redis.keys("*memory*").empty());
 }
 
-TEST_CASE("redis: the application's own table, from the example file") {
-  RedisServer redis;
-  ScriptedUpstream upstream;
-  ScriptedUpstream images;
-  TempDir folder;
-  std::string example = read_file(source_folder() + "/proxy.yaml.example");
-  const std::string_view time = "timeout: 50ms";
-  REQUIRE(example.find(time) != std::string::npos);
-  example.replace(example.find(time), time.size(), "timeout: 5s");
-  PillionOptions options;
-  options.arguments = {"serve", "--config", folder.write("proxy.yaml", example)};
-  options.listeners = 2;
-  options.environment = {
-      {"PILLION_LISTEN", "127.0.0.1:0"}, {"PILLION_EGRESS", "127.0.0.1:0"}, {"PILLION_QUERY_CACHE", "127.0.0.1:0"},
-      {"PILLION_ADMIN", "127.0.0.1:0"},  {"APP_URL", upstream.url()},       {"COMFYUI_URL", images.url()},
-      {"REDIS_URL", redis.url()}};
-  Pillion proxy("", options);
-  struct Row {
-    std::string target;
-    std::string pattern;
-    int seconds;
-  };
-  const Row rows[] = {{"/api/characters/char_123", "character:char_123:*", 300},
-                      {"/api/characters", "api:characters:*", 300},
-                      {"/api/content/content_456", "content:content_456:*", 600},
-                      {"/api/platforms/instagram", "api:platforms:*", 60},
-                      {"/api/analytics/summary", "api:analytics:*", 900},
-                      {"/api/status", "api:status:*", 5},
-                      {"/api/posts", "api:posts:*", 60}};
-  for (const Row& row : rows) {
-    CAPTURE(row.target);
-    CHECK(proxy.get(row.target).status == 200);
-    std::string key = only_key(redis, row.pattern);
-    CHECK(is_hash(key.substr(std::string(row.pattern).size() - 1)));
-    auto left_ms = redis.command({"PTTL", key}).integer;
-    CHECK(left_ms <= row.seconds * 1000 + 1000);
-    CHECK(left_ms > (row.seconds - 5) * 1000 - 1);
-    CHECK(detailed(proxy.get(row.target)) == "hit memory");
-  }
-  // The image server's lists stay in memory, and come over the application's own way out.
-  // One client: each worker pools connections of its own.
-  HttpClient application(proxy.client(1));
-  for (std::string list : {"/comfyui/checkpoints", "/comfyui/samplers", "/comfyui/schedulers"}) {
-    CAPTURE(list);
-    CHECK(application.get(list).status == 200);
-    CHECK(detailed(application.get(list)) == "hit memory");
-  }
-  CHECK(images.connections() == 1);
-  CHECK(redis.keys("*comfyui*").empty());
-  CHECK(redis.keys("*samplers*").empty());
-  CHECK(detailed(proxy.get("/elsewhere")) == "bypass cache-off");
-
-  // An update of a character drops it and the lists that show it; one of content likewise.
-  CHECK(proxy.request("PUT", "/api/characters/char_123", {}, "x").status == 200);
-  CHECK(outcome(proxy.get("/api/characters/char_123")) != "hit");
-  CHECK(outcome(proxy.get("/api/characters")) != "hit");
-  CHECK(outcome(proxy.get("/api/content/content_456")) == "hit");
-  proxy.request("PATCH", "/api/content/content_456", {}, "x");
-  CHECK(outcome(proxy.get("/api/content/content_456")) != "hit");
-}
-
 TEST_CASE("redis: parameters can't break out of their place in a key") {
   RedisServer redis;
   ScriptedUpstream upstream;
