@@ -223,6 +223,10 @@ void ClientSession::watch(std::function<void()> on_gone) {
   watch_further();
 }
 
+void ClientSession::end_watch() noexcept {
+  if (watch_) watch_->active = false;
+}
+
 // Each event on the socket wakes it once; what the client sends meanwhile stays where it is.
 void ClientSession::watch_further() {
   socket_.async_wait(Socket::wait_read, [this, watch = watch_](error_code error) {

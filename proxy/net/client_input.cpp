@@ -24,13 +24,18 @@ void ClientSession::begin_head() {
     work_->fields.clear();
     work_->parser->parse.reset();
   }
-  const config::Config& settings = handler_.settings();
-  limits_ = settings.limits;
-  timeouts_ = settings.timeouts;
-  if (begin_ == end_ && work_ && work_->buffer.size() > 4 * ClientWorkspace::first_buffer) {
+  if (begin_ != end_) return take_settings();  // it has come already
+  if (work_ && work_->buffer.size() > 4 * ClientWorkspace::first_buffer) {
     work_->buffer = std::vector<char>(ClientWorkspace::first_buffer);
     begin_ = end_ = 0;
   }
+}
+
+// A request keeps those that were in force when it began.
+void ClientSession::take_settings() {
+  const config::Config& settings = handler_.settings();
+  limits_ = settings.limits;
+  timeouts_ = settings.timeouts;
 }
 
 // The next request that has to be waited for in some way. Answers and ends the connection where there can't be one.
@@ -105,10 +110,14 @@ ClientSession::Next ClientSession::refuse_head(Refusal refusal, Limit limit) {
   return refuse(refusal, limit);
 }
 
+// The first byte of an empty line is none yet.
+bool ClientSession::has_part_of_head() const noexcept {
+  return begin_ != end_ && (end_ - begin_ > 1 || work_->buffer[begin_] != '\r');
+}
+
 // How long the next bytes of a head may take: its first ones, or all of them together.
 std::chrono::milliseconds ClientSession::head_wait() {
-  const std::string_view input(work_->buffer.data() + begin_, end_ - begin_);
-  if (!has_begun_ && !input.empty() && input != "\r") {
+  if (!has_begun_ && has_part_of_head()) {
     has_begun_ = true;
     head_began_ = std::chrono::steady_clock::now();
   }
@@ -127,7 +136,7 @@ void ClientSession::on_read_deadline(void* self) {
 template <typename Done>
 struct ClientSession::IdleRead {
   ClientSession* session;
-  std::chrono::milliseconds timeout;
+  std::chrono::milliseconds most;  // the connection's idle time may be shorter
   Done done;
 
   void operator()(error_code error, std::size_t size) {
@@ -141,7 +150,7 @@ struct ClientSession::IdleRead {
   static void start(IdleRead&& read) {
     ClientSession& idle = *read.session;
     idle.put_away();
-    idle.read_deadline_.expires_after(read.timeout);
+    idle.read_deadline_.expires_after(std::min(idle.timeouts_.idle - std::exchange(idle.idle_before_, {}), read.most));
     idle.socket_.async_read_some(HeadBuffer(idle), std::move(read));
   }
 };
@@ -151,14 +160,13 @@ void ClientSession::wait(ClientSessionPtr session) {
   // Behind TLS the socket's bytes are its session's to read.
   if (idle.tls_ || idle.finishing_) return go_on(std::move(session));
   idle.read_deadline_.reset();
-  const auto timeout = idle.timeouts_.idle - std::exchange(idle.idle_before_, {});
   auto done = [session = std::move(session)](Next next) mutable {
     if (next == Next::late) session->count(Limit::idle_timeout);
     if (next == Next::late || next == Next::close) return session.reset();
     session->found_ = next;
     go_on(std::move(session));
   };
-  IdleRead<decltype(done)>::start({&idle, timeout, std::move(done)});
+  IdleRead<decltype(done)>::start({&idle, std::chrono::milliseconds::max(), std::move(done)});
 }
 
 void ClientSession::go_on(ClientSessionPtr session) {
@@ -168,19 +176,24 @@ void ClientSession::go_on(ClientSessionPtr session) {
 
 // What comes next, with a coroutine that waits for it. Next::idle: it isn't worth that any more.
 awaitable<ClientSession::Next> ClientSession::await_input() {
-  // A read that may not tell of a reset is not the first behind one (net/head_read.hpp).
-  if (!is_idle() || tls_) {
+  if (tls_ || finishing_ || begin_ != end_ || !work_->out.empty()) {
     read_deadline_.expires_after(head_wait());
     const auto [size, error] = co_await read_some(room(), read_deadline_);
     co_return take_input(error, size);
   }
-  const auto timeout = std::min(timeouts_.idle, keeps_coroutine);
+  if (unanswered_) {
+    // Empty lines have come. A read that may not tell of a reset is not the first behind them (net/head_read.hpp).
+    error_code error;
+    const std::size_t size = socket_.read_some(room(), error);
+    if (error != asio::error::would_block) co_return take_input(error, size);
+    unanswered_ = false;
+  }
   const Next next = co_await asio::async_initiate<const asio::use_awaitable_t<>&, void(Next)>(
-      [this, timeout](auto handler) { IdleRead<decltype(handler)>::start({this, timeout, std::move(handler)}); },
+      [this](auto handler) { IdleRead<decltype(handler)>::start({this, keeps_coroutine, std::move(handler)}); },
       asio::use_awaitable);
   take_workspace();
-  if (next != Next::late || timeout == timeouts_.idle) co_return next;
-  idle_before_ = timeout;
+  if (next != Next::late || timeouts_.idle <= keeps_coroutine) co_return next;
+  idle_before_ = keeps_coroutine;
   co_return Next::idle;
 }
 
@@ -203,6 +216,7 @@ void ClientSession::put_away() noexcept {
 ClientSession::Next ClientSession::take_input(error_code error, std::size_t size) {
   if (error) return read_deadline_.expired() ? Next::late : Next::close;
   read_deadline_.reset();
+  if (begin_ == end_) take_settings();
   unanswered_ = true;
   end_ += size;
   return advance();

@@ -27,12 +27,14 @@ ClientSession::ClientSession(Socket socket, ClientOrigin origin, ClientHandler& 
       workspaces_(workspaces) {
   error_code ignored;
   socket_.non_blocking(true, ignored);
-  if (!tls_) tell_what_is_left(socket_);
+  if (!tls_) tells_what_is_left_ = tell_what_is_left(socket_);
   counters_.client_connections.add();
+  take_settings();
   begin_head();
 }
 
 ClientSession::~ClientSession() {
+  end_watch();
   counters_.client_connections.sub();
   if (!work_) return;
   work_->clear();
@@ -236,7 +238,7 @@ awaitable<void> ClientSession::linger() {
 void ClientSession::finish_soon() noexcept {
   finishing_ = true;
   keep_alive_ = false;
-  if (in_request_ || begin_ != end_) return;
+  if (in_request_ || has_part_of_head()) return;
   error_code ignored;
   socket_.cancel(ignored);
 }

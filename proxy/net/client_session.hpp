@@ -172,6 +172,8 @@ class ClientSession {
   };
   awaitable<Next> read_request();
   void begin_head();
+  void take_settings();
+  bool has_part_of_head() const noexcept;
   Next advance();
   Next take_head();
   Next parse(std::size_t size);
@@ -203,6 +205,7 @@ class ClientSession {
   bool finish_now();
   awaitable<void> linger();
   void watch_further();
+  void end_watch() noexcept;
   bool wants_keep_alive() const noexcept;
   void count(Limit limit) noexcept { counters_.limits[static_cast<std::size_t>(limit)].add(); }
   static void on_read_deadline(void* self);
@@ -229,6 +232,7 @@ class ClientSession {
   bool at_start_ = true;     // nothing of the connection's bytes has been used
   bool has_begun_ = false;   // a part of the next head has come
   bool unanswered_ = false;  // something was read since an answer was last sent
+  bool tells_what_is_left_ = false;
   bool keep_alive_ = true, head_ended_ = false, body_ended_ = true, cut_ = false, finishing_ = false,
        in_request_ = false, body_read_ = false, takes_trailers_ = false;
   std::shared_ptr<struct ClientWatch> watch_;

@@ -41,15 +41,17 @@ class HeadBuffer : public asio::mutable_buffer {
   asio::mutable_buffer room() const noexcept { return session_->idle_room(); }
   /// There was nothing to read.
   void put_back() const noexcept { session_->put_away(); }
+  /// Each read tells what is left behind it.
+  bool tells() const noexcept { return session_->tells_what_is_left_; }
 
  private:
   ClientSession* session_;
 };
 
-/// Once for a socket, before HeadBuffer is of use with it.
-inline void tell_what_is_left(Socket& socket) noexcept {
+/// Once for a socket, before HeadBuffer is of use with it. False where it can't.
+inline bool tell_what_is_left(Socket& socket) noexcept {
   const int on = 1;
-  ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_INQ, &on, sizeof on);
+  return ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_INQ, &on, sizeof on) == 0;
 }
 
 }  // namespace pillion
@@ -78,8 +80,11 @@ class reactive_socket_recv_op_base<pillion::HeadBuffer> : public reactor_op {
     msghdr message{};
     message.msg_iov = &part;
     message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
+    // On a Unix socket a client may send open files along. Without room for them they are closed.
+    if (op.buffer_.tells()) {
+      message.msg_control = control;
+      message.msg_controllen = sizeof control;
+    }
     ssize_t size;
     do size = ::recvmsg(op.socket_, &message, op.flags_);
     while (size < 0 && errno == EINTR);

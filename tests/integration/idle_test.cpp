@@ -1,5 +1,13 @@
 // Connections on which nothing comes have neither buffers nor a coroutine; nobody can tell by their behaviour.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
 
 #include "integration.hpp"
 
@@ -45,6 +53,41 @@ void expect_upgrade(HttpClient& client) {
 
 double open_connections(Pillion& proxy) { return proxy.metric("pillion_connections{side=\"client\"}"); }
 double closed_as_idle(Pillion& proxy) { return proxy.metric("pillion_limits_total{limit=\"idle_timeout\"}"); }
+
+std::size_t open_files(Pillion& proxy) {
+  namespace fs = std::filesystem;
+  const fs::directory_iterator files("/proc/" + std::to_string(proxy.process().pid()) + "/fd");
+  return static_cast<std::size_t>(std::distance(begin(files), end(files)));
+}
+
+/// Bytes that only this process has, and has written to.
+long own_bytes(Pillion& proxy) {
+  std::ifstream rollup("/proc/" + std::to_string(proxy.process().pid()) + "/smaps_rollup");
+  for (std::string word; rollup >> word;) {
+    long kib = 0;
+    if (word == "Private_Dirty:" && rollup >> kib) return kib * 1024;
+  }
+  throw std::runtime_error("no smaps_rollup");
+}
+
+/// The bytes, and an open file along with them.
+void send_with_file(int socket, const std::string& bytes) {
+  const int file = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  iovec part{const_cast<char*>(bytes.data()), bytes.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof file)] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof file);
+  std::memcpy(CMSG_DATA(header), &file, sizeof file);
+  REQUIRE(::sendmsg(socket, &message, MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size()));
+  ::close(file);
+}
 
 // Longer than a connection keeps the coroutine that a request has needed.
 constexpr auto long_silence = 1300ms;
@@ -177,14 +220,110 @@ TEST_CASE("idle: a connection is gone with its client") {
 TEST_CASE("idle: SIGTERM closes connections at once, whatever they were used for") {
   Echoing upstream;
   Pillion proxy(config(upstream.endpoint(), "drain: { delay: 0s, timeout: 1h }\n"));
-  HttpClient unused = proxy.connect(), hit = proxy.connect(), passing = proxy.connect(), silent = proxy.connect();
+  HttpClient unused = proxy.connect(), hit = proxy.connect(), passing = proxy.connect(), silent = proxy.connect(),
+             half_a_line = proxy.connect();
+  half_a_line.send("\r");
   CHECK(silent.get("/passed").status == 200);
   CHECK(silent.stream().stays_silent(long_silence));
   for (int i = 0; i < 2; ++i) CHECK(hit.get("/stored").status == 200);
   CHECK(passing.get("/passed").status == 200);
   proxy.process().signal(SIGTERM);
-  for (HttpClient* client : {&unused, &hit, &passing, &silent}) CHECK(client->closes());
+  for (HttpClient* client : {&unused, &hit, &passing, &silent, &half_a_line}) CHECK(client->closes());
   const auto exit = proxy.process().wait();
   REQUIRE(exit.has_value());
   CHECK(exit->to_string() == "exit code 0");
+}
+
+TEST_CASE("idle: a reload reaches connections that are open") {
+  Echoing upstream;
+  Pillion proxy(config(upstream.endpoint(), "timeouts: { idle: 1h }\n"));
+  HttpClient unused = proxy.connect(), hit = proxy.connect(), passing = proxy.connect();
+  for (int i = 0; i < 2; ++i) CHECK(hit.get("/stored").status == 200);
+  CHECK(passing.get("/passed").status == 200);
+  write_file(proxy.config_file(), config(upstream.endpoint(), "timeouts: { idle: 1500ms }\nlimits: { body: 1KiB }\n"));
+  REQUIRE(proxy.admin_post("/reload", "{}").status == 200);
+  SUBCASE("limits") {
+    const std::string large(5000, 'x');
+    for (HttpClient* client : {&unused, &hit, &passing})
+      CHECK(client->request("POST", "/echo", {}, large).status == 413);
+  }
+  SUBCASE("times") {
+    // From the next request on.
+    for (HttpClient* client : {&unused, &hit, &passing}) CHECK(client->get("/stored").status == 200);
+    for (HttpClient* client : {&unused, &hit, &passing}) CHECK(client->closes());
+    CHECK(closed_as_idle(proxy) == 3);
+  }
+}
+
+TEST_CASE("idle: open files that a client sends along over a Unix socket are closed") {
+  ScriptedUpstream upstream(cacheable("stored"));
+  TempDir folder;
+  Endpoint socket;
+  socket.unix_path = folder / "client.sock";
+  Pillion proxy("listeners:\n  - address: unix:" + socket.unix_path + "\nadmin:\n  address: 127.0.0.1:0\nupstreams:\n" +
+                "  app: " + upstream.url() + "\nroutes:\n  - name: r\n    path: /**\n    cache: on\n");
+  HttpClient client(socket);
+  for (int i = 0; i < 2; ++i) CHECK(client.get("/stored").status == 200);
+  const std::size_t before = open_files(proxy);
+  for (int i = 0; i < 100; ++i) {
+    send_with_file(client.stream().fd(), stored);
+    CHECK(client.read_response().status == 200);
+  }
+  CHECK(open_files(proxy) < before + 20);
+}
+
+TEST_CASE("idle: a reset that comes with whatever was sent is noticed") {
+  Echoing upstream;
+  Pillion proxy(config(upstream.endpoint()));
+  proxy.get("/stored");
+  for (const std::string& last : {std::string(), std::string("\r"), std::string("\r\n"), std::string("GET /h"), stored,
+                                  stored + "\r\n", stored + "GET /", passed}) {
+    for (const bool used : {false, true}) {
+      CAPTURE(last);
+      CAPTURE(used);
+      HttpClient client = proxy.connect();
+      if (used) CHECK(client.get("/stored").status == 200);
+      CHECK(eventually([&] { return open_connections(proxy) == 1; }));
+      proxy.process().signal(SIGSTOP);  // so that both come in one event
+      if (!last.empty()) client.send(last);
+      client.stream().reset();
+      proxy.process().signal(SIGCONT);
+      CHECK(eventually([&] { return open_connections(proxy) == 0; }));
+    }
+  }
+}
+
+TEST_CASE("idle: a connection takes less than 2 KiB, whatever it was used for") {
+  if (skipped_in({Stores::redis, Stores::both}, "it is of connections alone")) return;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return;  // they keep what is freed
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+  return;
+#endif
+#endif
+  constexpr int n = 1500;
+  rlimit files{};
+  ::getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);
+  Echoing upstream;
+  Pillion proxy(config(upstream.endpoint()), {.file_limit = 8192});
+  const auto use = [&](HttpClient& client, int how) {
+    if (how == 1 || how == 3) CHECK(client.get("/stored").status == 200);
+    if (how == 2) CHECK(client.get("/passed").status == 200);
+    if (how == 3) client.send("\r\n");
+  };
+  {
+    HttpClient first = proxy.connect(), second = proxy.connect();
+    for (int how : {1, 2, 3}) use(first, how), use(second, how);
+  }
+  for (int how = 0; how < 4; ++how) {
+    CAPTURE(how);
+    const long before = own_bytes(proxy);
+    std::vector<HttpClient> clients;
+    for (int i = 0; i < n; ++i) use(clients.emplace_back(proxy.client()), how);
+    CHECK(eventually([&] { return open_connections(proxy) >= n; }));
+    CHECK(eventually([&] { return own_bytes(proxy) - before < 2048L * n; }));
+  }
 }
