@@ -1,10 +1,10 @@
 // pillion explain: what the proxy would do with a request, worked out without one running.
 #include "ops/explain.hpp"
-#include "ops/json_text.hpp"
 
 #include <iostream>
 
 #include "cli/commands.hpp"
+#include "ops/json_text.hpp"
 
 namespace pillion::cli {
 
